@@ -1,0 +1,78 @@
+"""What can go wrong, and the exit code that says so."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `moss`. They are part of the contract with scripts."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    NO_AUDIO = 4
+    MODEL = 5
+    DEVICE = 6
+    SCHEMA = 7
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class MossError(Exception):
+    """An expected failure: one line of what happened and, where there is one, what to do.
+
+    `code` is a short machine-readable name (it stands in the JSON envelope of a failed input).
+    """
+
+    exit_code = ExitCode.FAILURE
+    default_code = "failure"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.default_code
+
+
+class UsageError(MossError):
+    """The command line asks for something that cannot be meant."""
+
+    exit_code = ExitCode.USAGE
+    default_code = "usage"
+
+
+class OutputError(MossError):
+    """A result could not be written."""
+
+    exit_code = ExitCode.FAILURE
+    default_code = "output"
+
+
+class AudioError(MossError):
+    """An input could not be read as audio."""
+
+    exit_code = ExitCode.NO_AUDIO
+    default_code = "audio"
+
+
+class ModelError(MossError):
+    """A checkpoint is missing or unreadable."""
+
+    exit_code = ExitCode.MODEL
+    default_code = "model"
+
+
+class DeviceError(MossError):
+    """A device is missing, or out of memory."""
+
+    exit_code = ExitCode.DEVICE
+    default_code = "device"
+
+
+class AnswerError(MossError):
+    """No answer could be made to fit its schema."""
+
+    exit_code = ExitCode.SCHEMA
+    default_code = "schema"
