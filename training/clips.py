@@ -44,7 +44,9 @@ def noise(rng: np.random.Generator, kind: str, n_samples: int) -> np.ndarray:
     if kind == "hum":
         t = np.arange(n_samples) / SAMPLE_RATE
         base = rng.choice([50.0, 60.0])
-        wave = sum(np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.28)) * rng.uniform(0.2, 1) / k for k in range(1, 8))
+        wave = sum(
+            np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.28)) * rng.uniform(0.2, 1) / k for k in range(1, 8)
+        )
         wave = np.asarray(wave)
     else:
         wave = rng.standard_normal(n_samples)

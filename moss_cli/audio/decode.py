@@ -1,0 +1,66 @@
+"""Any audio or video file to mono float32 at 16 kHz, whole (`load`) or block by block (`stream`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from moss_cli.audio.container import open_container
+from moss_cli.audio.find import find_audio, is_audio_name
+from moss_cli.audio.layout import Layout, read_layout
+from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.results import SAMPLE_RATE, Audio, AudioInfo, AudioWarning, Samples
+from moss_cli.audio.signal import Mixer, Resampler
+from moss_cli.audio.sndfile import SndfileDecoder, open_sndfile
+from moss_cli.audio.source import Source, open_source, read_stdin
+from moss_cli.errors import AudioError, UsageError
+
+__all__ = [
+    "SAMPLE_RATE",
+    "Audio",
+    "AudioInfo",
+    "AudioStream",
+    "AudioWarning",
+    "find_audio",
+    "is_audio_name",
+    "load",
+    "read_stdin",
+    "stream",
+]
+
+_LEAD_S = 1  # read around a range, so that the resampling filter meets at its edges what it meets in the whole file
+_CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
+_CUT_TOLERANCE_S = 0.05
+
+
+def load(
+    path: Path, *, start_s: float | None = None, end_s: float | None = None, max_duration_s: float = 86400
+) -> Audio:
+    """The samples of a file, or of its range [start_s, end_s) in seconds.
+
+    AudioError where it cannot be read or lasts longer than `max_duration_s`; UsageError for a range outside the file.
+    """
+    with stream(path, start_s=start_s, end_s=end_s) as audio:
+        audio.refuse_longer_than(max_duration_s)
+        blocks: list[Samples] = []
+        for block in audio:
+            blocks.append(block)
+            audio.refuse_longer_than(max_duration_s)
+        duration_s = audio.whole_duration_s(max_duration_s)
+        info = AudioInfo(duration_s, audio.sample_rate, audio.channels, audio.sha256())
+        return Audio(np.concatenate(blocks), audio.offset_s, info, audio.warnings, audio.complete)
+
+
+def stream(path: Path, *, start_s: float | None = None, end_s: float | None = None) -> AudioStream:
+    """A file, or its range [start_s, end_s) in seconds, to be read block by block in constant memory.
+
+    AudioError where it cannot be read, UsageError for a range that no file has; a range beyond the end of this file
+    comes to light, as a UsageError, at the latest while reading.
+    """
+    return AudioStream(path, start_s=start_s, end_s=end_s)

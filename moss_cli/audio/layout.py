@@ -1,0 +1,198 @@
+"""What a file's own headers say about its length, read without decoding.
+
+libsndfile and ffmpeg silently read a file that was cut short as a shorter one. The containers say better: each promises
+a number of bytes, and a file that has fewer was cut. Sources: the RIFF/RF64 (EBU Tech 3306), AIFF, CAF, W64, AU,
+ISO BMFF, Matroska (RFC 9559), ASF and Ogg (RFC 3533) specifications, and the Xing/Info tag as LAME writes it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from moss_cli.audio.source import Source
+
+_MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`cut`: the file has fewer bytes than its headers promise. `share`: which part of the promised audio is there.
+
+    `whole_stream` is False for MP3 and Ogg that libsndfile reads only in part: a length that it would have to guess
+    (it stops there), a second file appended to the first, a missing end. `has_index` is False for MP4 without moov.
+    """
+
+    cut: bool = False
+    share: float | None = None
+    whole_stream: bool = True
+    has_index: bool = True
+
+
+def read_layout(source: Source) -> Layout:
+    """The layout of a file, by its content. AudioError where the file cannot be read."""
+    head = source.read_at(0, 64)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
+        return _riff(source, "big" if head[:4] == b"RIFX" else "little")
+    if head[:4] == b"FORM" and head[8:11] == b"AIF":
+        return _iff(source)
+    if head[:4] == b"caff":
+        return _caf(source)
+    if head[:4] in (b".snd", b"dns."):
+        start, size = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12].ljust(8, b"\0"))
+        return _promise(source, start, None if size == 0xFFFFFFFF else size)
+    if head[:4] == b"riff" and len(head) >= 24:
+        return _promise(source, 0, int.from_bytes(head[16:24], "little"))
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _mp4(source)
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return _matroska(head, source)
+    if head[:4] == b"0&\xb2u":
+        return _asf(source)
+    if head[:4] == b"OggS":
+        return _ogg(head, source)
+    return _mp3(source)
+
+
+def _promise(source: Source, start: int, size: int | None) -> Layout:
+    """A run of `size` bytes of audio from `start`; None and beyond 2**62 are what writers to a pipe put there."""
+    if size is None or size == 0 or size >= 1 << 62 or start + size <= source.size:
+        return Layout()
+    return Layout(cut=True, share=max(source.size - start, 0) / size)
+
+
+def _riff(source: Source, order: Literal["little", "big"]) -> Layout:
+    wide_size = None  # RF64 has the true size in ds64
+    head = source.read_at(0, 12)
+    if head[8:12] == b"AVI ":
+        return _promise(source, 8, _unless_endless(int.from_bytes(head[4:8], order)))
+    for name, start, size in _chunks(source, 12, order):
+        if name == b"ds64":
+            wide_size = int.from_bytes(source.read_at(start + 8, 8), "little")
+        if name == b"data":
+            if size == 0xFFFFFFFF and wide_size is not None:
+                return _promise(source, start, wide_size)
+            return _promise(source, start, _unless_endless(size))
+    return Layout()
+
+
+def _unless_endless(size: int) -> int | None:
+    """None for the sizes that ffmpeg (0xFFFFFFFF), sox (0x7FFFF000) and arecord (0x80000000) write to a pipe."""
+    return None if size >= 0xFFFFF000 or 0x7FFFF000 <= size <= 0x80000100 else size
+
+
+def _iff(source: Source) -> Layout:
+    for name, start, size in _chunks(source, 12, "big"):
+        if name == b"SSND":
+            return _promise(source, start, _unless_endless(size))
+    return Layout()
+
+
+def _chunks(source: Source, offset: int, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a RIFF or IFF file: name, where the content starts, its size."""
+    for _ in range(_MAX_CHUNKS):
+        header = source.read_at(offset, 8)
+        if len(header) < 8:
+            return
+        size = int.from_bytes(header[4:], order)
+        yield header[:4], offset + 8, size
+        offset += 8 + size + (size & 1)
+
+
+def _caf(source: Source) -> Layout:
+    offset = 8
+    for _ in range(_MAX_CHUNKS):
+        header = source.read_at(offset, 12)
+        if len(header) < 12:
+            break
+        size = int.from_bytes(header[4:], "big", signed=True)
+        if header[:4] == b"data":
+            return _promise(source, offset + 12, None if size < 0 else size)
+        if size < 0:
+            break
+        offset += 12 + size
+    return Layout()
+
+
+def _mp4(source: Source) -> Layout:
+    offset, has_index, cut = 0, False, False
+    for _ in range(_MAX_CHUNKS):
+        header = source.read_at(offset, 16)
+        if len(header) < 8:
+            cut = cut or 0 < len(header)
+            break
+        size, name = int.from_bytes(header[:4], "big"), header[4:8]
+        if size == 1:
+            size = int.from_bytes(header[8:16], "big")
+        has_index = has_index or name == b"moov"
+        if size < 8:  # 0: to the end of the file; else not a box
+            break
+        offset += size
+        cut = offset > source.size
+    return Layout(cut=cut, has_index=has_index)
+
+
+def _matroska(head: bytes, source: Source) -> Layout:
+    size, width = _vint(head[4:12])
+    start = 4 + width + (size or 0)  # past the EBML header, to the segment
+    segment = source.read_at(start, 12)
+    if segment[:4] != b"\x18\x53\x80\x67":
+        return Layout()
+    size, width = _vint(segment[4:12])
+    return Layout(cut=_promise(source, start + 4 + width, size).cut)
+
+
+def _vint(data: bytes) -> tuple[int | None, int]:
+    """A variable-length integer of EBML and its width in bytes; None is the reserved "unknown"."""
+    if not data or data[0] == 0:
+        return None, 1
+    width = 9 - data[0].bit_length()
+    value = int.from_bytes(data[:width], "big") & ((1 << 7 * width) - 1)
+    return (None if value == (1 << 7 * width) - 1 else value), width
+
+
+def _asf(source: Source) -> Layout:
+    header = source.read_at(0, 1 << 16)
+    at = header.find(bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365"))  # the File Properties object
+    if at < 0 or len(header) < at + 92 or header[at + 88] & 1:  # bit 0: a broadcast, whose size is not known
+        return Layout()
+    return Layout(cut=_promise(source, 0, int.from_bytes(header[at + 40 : at + 48], "little")).cut)
+
+
+def _ogg(head: bytes, source: Source) -> Layout:
+    """The last page of a whole stream says so; where it is of another stream, several were joined."""
+    tail_at = max(source.size - (1 << 17), 0)  # a page has less than 64 KiB
+    tail = source.read_at(tail_at, 1 << 17)
+    at = tail.rfind(b"OggS")
+    page = tail[at : at + 27]
+    if at < 0 or len(page) < 27:
+        return Layout(cut=True, whole_stream=False)
+    segments = tail[at + 27 : at + 27 + page[26]]
+    ends = at + 27 + page[26] + sum(segments) <= len(tail) and len(segments) == page[26]
+    cut = not (ends and page[5] & 4)
+    return Layout(cut=cut, whole_stream=not cut and page[14:18] == head[14:18])
+
+
+def _mp3(source: Source) -> Layout:
+    """Whole only with a Xing/Info tag that counts frames and bytes, and nothing but tags behind those bytes."""
+    start = 0
+    while (tag := source.read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
+        start += 10 + sum((byte & 127) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+    frame = source.read_at(start, 256)
+    if not _is_mpeg_frame(frame):
+        return Layout(whole_stream=start == 0)
+    found = re.search(rb"Xing|Info", frame)
+    fields = frame[found.end() :] if found else b""
+    if len(fields) < 12 or fields[3] & 3 != 3:
+        return Layout(whole_stream=False)
+    end = start + int.from_bytes(fields[8:12], "big")
+    follows = source.read_at(end, 4)
+    appended = follows[:3] == b"ID3" or _is_mpeg_frame(follows)
+    return Layout(cut=end > source.size, whole_stream=end <= source.size and not appended)
+
+
+def _is_mpeg_frame(data: bytes) -> bool:
+    return len(data) >= 4 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0 and data[1] & 6 != 0

@@ -1,0 +1,275 @@
+"""The packets of one audio stream, decoded and laid on the file's timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from moss_cli.audio.layout import Layout
+from moss_cli.audio.results import AudioWarning, Samples
+from moss_cli.audio.signal import check_rate
+from moss_cli.audio.source import Source
+from moss_cli.errors import AudioError
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+_MATROSKA = "matroska,webm"
+_LOSSLESS = ("pcm_", "flac", "alac", "ape", "tta", "wavpack", "tak", "truehd", "mlp", "wmalossless")
+
+# Whose headers give the length. The others' is ffmpeg's guess from the bit rate, and so is that of a cut ASF or AVI.
+_DECLARE_LENGTH = {_MP4, _MATROSKA, "flv", "flac", "wav", "w64", "caf", "aiff", "mp3", "asf", "avi"}
+_GUESSED_WHEN_CUT = {"asf", "avi"}
+
+_JITTER_S = 0.1  # timestamps of capture devices wander by this much, and Matroska rounds them to a millisecond
+_START_JITTER_S = 0.02
+_MAX_GAP_S = 60.0  # of a file that does not say how long it is
+_OPUS_GRAIN = 120  # samples at 48 kHz; every Opus packet is a multiple of it long
+
+
+class ContainerDecoder:
+    """Blocks of one audio stream as ffmpeg decodes them.
+
+    Samples lie where the container's timestamps put them, counted from the start of the whole container: a video's
+    sound that sets in late is preceded by silence, and holes are filled with it. Encoder delay is what the container
+    says it is: a click comes out of m4a (edit list), webm and ogg (Opus pre-skip) and MP3 with a LAME tag on the sample
+    it went in at; AVI, TS and raw ADTS have no place to say, and it comes 1024 (AAC) or 1105 (MP3) samples late.
+
+    `declared_frames` is the length in the header, if it has one. After `blocks` has ended, `end_frame` is the length in
+    frames, `cut_tail` says that the last packet was damaged, and `warnings` what else was.
+    """
+
+    def __init__(self, source: Source, container: InputContainer, stream: AudioStream, layout: Layout) -> None:
+        self._source, self._container, self._stream = source, container, stream
+        self._format = container.format.name
+        self._n_bad = 0
+        self._bad_from = self._bad_to = self._position = 0
+        self._n_gaps = self._gap_frames = self._gap_from = self._gap_to = 0
+        self._shift = 0  # of the timestamps, after they have jumped
+        self._converter: AudioResampler | None = None
+        self.cut_tail = False
+        self.end_frame: int | None = None
+        self._frames = self._decoded()
+        self._first = self._first_frame()
+        self.sample_rate = self._first.sample_rate
+        check_rate(source.name, self.sample_rate)
+        self.channels = self._first.layout.nb_channels
+        self.lossy = not stream.codec_context.name.startswith(_LOSSLESS)
+        self.declared_frames = self._declared(layout)
+
+    def _first_frame(self) -> AudioFrame:
+        for frame in self._frames:
+            if self._format == "mpegts":  # a recording of a broadcast starts in the middle of a packet
+                self._n_bad = 0
+            return frame
+        if self._n_bad:
+            message = f"{self._source.name} is encrypted or damaged: none of its audio can be decoded"
+            raise AudioError(message, code="corrupt")
+        raise AudioError(f"{self._source.name} holds no audio samples", code="no_samples")
+
+    def _declared(self, layout: Layout) -> int | None:
+        untold = self._format == "mp3" and not (layout.whole_stream or layout.cut)
+        if self._format not in _DECLARE_LENGTH or untold or (layout.cut and self._format in _GUESSED_WHEN_CUT):
+            return None
+        if self._stream.duration and self._stream.duration > 0:
+            return self._place((self._stream.start_time or 0) + self._stream.duration)
+        if self._container.duration and self._container.duration > 0:
+            return round(self._container.duration / 1e6 * self.sample_rate)
+        return None
+
+    def _place(self, timestamp: int) -> int:
+        """The frame at which a timestamp of the stream lies, from the start of the container."""
+        time_base = self._stream.time_base
+        assert time_base is not None  # av gives every stream of an input one
+        origin_s = (self._container.start_time or 0) / 1e6
+        return round((timestamp * float(time_base) - origin_s) * self.sample_rate)
+
+    def blocks(self, first_frame: int) -> Iterator[Samples]:
+        """[n, channels] float32 from `first_frame` to the end of what can be decoded."""
+        held: list[Samples] = []
+        n_held = 0
+        for block in self._placed(first_frame):
+            late = first_frame - (self._position - len(block))
+            if late >= len(block):
+                continue
+            block = block[max(late, 0) :]
+            if held and (n_held >= self.sample_rate or held[0].shape[1] != block.shape[1]):
+                yield np.concatenate(held)
+                held, n_held = [], 0
+            held.append(block)
+            n_held += len(block)
+        if held:
+            yield np.concatenate(held)
+        self.end_frame = self._position
+
+    def _placed(self, first_frame: int) -> Iterator[Samples]:
+        """Decoded frames and the silence of holes, in order; `_position` is where the last one ends."""
+        for frame, is_last in _marked(self._seeked(first_frame)):
+            gap = 0 if frame.pts is None else self._gap(frame.pts)
+            while gap > 0:
+                silence = min(gap, self.sample_rate)
+                gap -= silence
+                self._position += silence
+                yield np.zeros((silence, self.channels), np.float32)
+            block = self._float32(frame)
+            if is_last and self._format == _MP4 and self.declared_frames is not None:
+                padding = self._position + len(block) - self.declared_frames
+                if 0 < padding < len(block):  # ffmpeg does not cut the encoder's padding off the last frame of an mp4
+                    block = block[:-padding]
+            self._position += len(block)
+            yield block
+
+    def _seeked(self, first_frame: int) -> Iterator[AudioFrame]:
+        grain = self._seek_grain()
+        if grain is None or first_frame < 2 * self.sample_rate:
+            yield self._first
+            yield from self._frames
+            return
+        assert self._stream.time_base is not None
+        origin_s = (self._container.start_time or 0) / 1e6
+        timestamp = int((first_frame / self.sample_rate + origin_s) / float(self._stream.time_base))
+        self._container.seek(timestamp, stream=self._stream)
+        self._frames = self._decoded()
+        for frame in self._frames:
+            if frame.pts is not None:
+                phase = self._first.samples % grain
+                self._position = phase + round((self._place(frame.pts) - phase) / grain) * grain
+            yield frame
+            break
+        yield from self._frames
+
+    def _seek_grain(self) -> int | None:
+        """To what multiple of samples a timestamp is to be rounded after a seek; None: it says too little to seek by.
+
+        MP4 counts time in samples. Matroska rounds to milliseconds, finer than the grain of Opus. Elsewhere seeking
+        gives a guess from the bit rate, so the file is decoded from its start.
+        """
+        time_base = self._stream.time_base
+        if self._format == _MP4 and time_base is not None and time_base * self.sample_rate <= 1:
+            return 1
+        if self._format == _MATROSKA and self._stream.codec_context.name.endswith("opus") and self.sample_rate == 48000:
+            return _OPUS_GRAIN
+        return None
+
+    def _gap(self, timestamp: int) -> int:
+        """Frames of silence between what was decoded and `timestamp`; 0 where the timestamp is only imprecise."""
+        offset = self._place(timestamp) + self._shift - self._position
+        jitter_s = _START_JITTER_S if self._position == 0 else _JITTER_S
+        if self._format == "flac":
+            jitter_s = 0.0
+        if abs(offset) <= jitter_s * self.sample_rate:
+            return 0
+        if self._container.duration:
+            longest = self._container.duration / 1e6 * self.sample_rate - self._position
+        else:
+            longest = _MAX_GAP_S * self.sample_rate
+        if not 0 < offset <= longest:  # the clock was set anew, as where broadcasts are joined
+            self._shift -= offset
+            return 0
+        if self._position:
+            if not self._n_gaps:
+                self._gap_from = self._position
+            self._n_gaps += 1
+            self._gap_frames += offset
+            self._gap_to = self._position + offset
+        return offset
+
+    def _decoded(self) -> Iterator[AudioFrame]:
+        """Frames in order of decoding; packets that cannot be decoded are counted and left out."""
+        from av.error import FFmpegError
+
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    self._count_bad()
+                try:
+                    frames = packet.decode()
+                except FFmpegError:
+                    self._count_bad()
+                    continue
+                if frames and packet.size and not packet.is_corrupt:
+                    self.cut_tail = False
+                for frame in frames:
+                    if frame.samples:
+                        yield frame
+        except FFmpegError:
+            self._count_bad()
+
+    def _count_bad(self) -> None:
+        if not self._n_bad:
+            self._bad_from = self._position
+        self._n_bad += 1
+        self._bad_to = self._position
+        self.cut_tail = True
+
+    def _float32(self, frame: AudioFrame) -> Samples:
+        """[n, channels] at the stream's rate, integers scaled to -1..1."""
+        if frame.sample_rate != self.sample_rate:
+            return self._at_first_rate(frame)
+        try:
+            values = frame.to_ndarray()
+        except ValueError as error:
+            raise AudioError(f"{self._source.name} has samples of an unknown kind: {error}", code="codec") from error
+        shape = (frame.samples, frame.layout.nb_channels)
+        return _scaled(values.T if frame.format.is_planar else values.reshape(shape))
+
+    def _at_first_rate(self, frame: AudioFrame) -> Samples:
+        """For the streams that change their rate half-way, as broadcasts do between programmes."""
+        from av.audio.resampler import AudioResampler
+        from av.error import FFmpegError
+
+        try:
+            frames = AudioResampler(format="fltp", rate=self.sample_rate).resample(frame)
+        except (FFmpegError, ValueError):
+            self._count_bad()
+            frames = []
+        blocks = [_scaled(resampled.to_ndarray().T) for resampled in frames]
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
+
+    @property
+    def warnings(self) -> list[AudioWarning]:
+        """Damaged packets and holes met so far."""
+        found = []
+        name, rate = self._source.name, self.sample_rate
+        if self._n_bad > self.cut_tail:
+            start_s, end_s = self._bad_from / rate, self._bad_to / rate
+            message = f"{name} is damaged: {self._n_bad} packets between {start_s:.3f} and {end_s:.3f} s were left out"
+            found.append(AudioWarning("corrupt", message, start_s, end_s))
+        if self._n_gaps:
+            start_s, end_s = self._gap_from / rate, self._gap_to / rate
+            missing_s = self._gap_frames / rate
+            message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
+            found.append(AudioWarning("gap", message, start_s, end_s))
+        return found
+
+    def close(self) -> None:
+        self._frames.close()  # type: ignore[attr-defined]
+        self._container.close()
+
+
+def _marked(frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, bool]]:
+    """Each frame with whether it is the last."""
+    held: AudioFrame | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, False
+        held = frame
+    if held is not None:
+        yield held, True
+
+
+def _scaled(values: np.ndarray) -> Samples:  # type: ignore[type-arg]
+    """Integers of any width scaled to -1..1, unsigned 8-bit included; floats as they are."""
+    if values.dtype.kind == "f":
+        return values.astype(np.float32, copy=False)
+    full_scale = np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
+    scaled = values.astype(np.float32)
+    if values.dtype.kind == "u":
+        scaled -= full_scale
+    return scaled / full_scale

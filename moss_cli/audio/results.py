@@ -1,0 +1,52 @@
+"""What reading an audio file gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000  # Hz, of everything that leaves this package
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AudioWarning:
+    """Something about the audio that its user should know; times are seconds from the start of the file."""
+
+    code: str
+    message: str
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """The file as it is, before mixing and resampling; `duration_s` is that of the whole file."""
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Samples of a file, or of a range of it.
+
+    `samples`: [n] float32, mono, 16 kHz, finite, nominally -1..1. `offset_s`: where samples[0] lies in the file.
+    `complete` is False where audio that the file should hold could not be read.
+    """
+
+    samples: Samples
+    offset_s: float
+    info: AudioInfo
+    warnings: tuple[AudioWarning, ...]
+    complete: bool
+
+    @property
+    def duration_s(self) -> float:
+        """Length of `samples` in seconds."""
+        return len(self.samples) / SAMPLE_RATE

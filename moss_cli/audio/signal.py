@@ -1,0 +1,109 @@
+"""From a file's channels and rate to mono at 16 kHz, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from moss_cli.audio.results import SAMPLE_RATE, AudioWarning, Samples
+from moss_cli.errors import AudioError
+
+# No scale of samples, integers as floats included, goes beyond this; what does is as broken as an infinity, and would
+# become one in the power spectrum.
+_LARGEST = float(2**31)
+_PCM_PEAK = 1.001  # full scale, and what dithering or a resampler's rounding may add
+_LOSSY_PEAK = 2.0  # lossy codecs overshoot a loud master by a few tenths as a matter of course
+
+LOWEST_RATE, HIGHEST_RATE = 100, 3_000_000  # Hz; what lies beyond is a broken header
+
+
+def check_rate(name: str, sample_rate: int) -> None:
+    """AudioError for a sample rate that no audio has."""
+    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise AudioError(f"{name} is damaged: it claims a sample rate of {sample_rate} Hz", code="corrupt")
+
+
+class Mixer:
+    """Mixes blocks to mono by the mean of the channels, and keeps count of samples that are not sound.
+
+    Only what lies in [first_frame, end_frame) of the file is counted; what is read around it is for the filter.
+    """
+
+    def __init__(self, sample_rate: int, *, lossy: bool, first_frame: int, end_frame: int | None) -> None:
+        self._rate = sample_rate
+        self._allowed_peak = _LOSSY_PEAK if lossy else _PCM_PEAK
+        self._first, self._end = first_frame, end_frame
+        self._peak = 0.0
+        self._n_values = self._n_broken = 0
+        self._broken_from: int | None = None
+        self._broken_to = 0
+
+    def mono(self, block: Samples, position: int) -> Samples:
+        """[n] float32 from `block` [n, channels] that lies at frame `position` of the file. Broken values become 0."""
+        magnitude = np.abs(block)
+        broken = ~(magnitude <= _LARGEST)  # NaN compares false
+        if broken.any():
+            block = np.where(broken, np.float32(0), block)
+            magnitude[broken] = 0
+        low = max(self._first - position, 0)
+        high = len(block) if self._end is None else max(min(self._end - position, len(block)), low)
+        self._count(broken[low:high], magnitude[low:high], position + low)
+        if block.shape[1] == 1:
+            return np.ascontiguousarray(block[:, 0])
+        mixed: Samples = block.mean(axis=1, dtype=np.float32)
+        return mixed
+
+    def _count(
+        self, broken: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], magnitude: Samples, position: int
+    ) -> None:
+        self._n_values += broken.size
+        if not broken.size:
+            return
+        self._peak = max(self._peak, float(magnitude.max()))
+        where = np.flatnonzero(broken.any(axis=1))
+        if not len(where):
+            return
+        self._n_broken += int(broken.sum())
+        if self._broken_from is None:
+            self._broken_from = position + int(where[0])
+        self._broken_to = position + int(where[-1]) + 1
+
+    def warnings(self, name: str) -> list[AudioWarning]:
+        """What was found so far. AudioError where there was no sample that is sound."""
+        found = []
+        if self._n_broken and self._n_broken == self._n_values:
+            raise AudioError(f"{name} holds only NaN or infinite samples", code="non_finite")
+        if self._broken_from is not None:
+            start_s, end_s = self._broken_from / self._rate, self._broken_to / self._rate
+            message = (
+                f"{name}: {self._n_broken} samples between {start_s:.3f} and {end_s:.3f} s "
+                "are NaN, infinite or absurdly large, and were silenced"
+            )
+            found.append(AudioWarning("non_finite", message, start_s, end_s))
+        if self._peak > self._allowed_peak:
+            message = f"{name}: samples reach {self._peak:.4g} where 1.0 is full scale; they are used as they are"
+            found.append(AudioWarning("over_range", message))
+        return found
+
+
+class Resampler:
+    """Streams mono samples from `sample_rate` to 16 kHz (soxr, HQ); at 16 kHz they pass through untouched."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._soxr = None
+        if sample_rate != SAMPLE_RATE:
+            self._soxr = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+
+    def push(self, mono: Samples) -> Samples:
+        """What is ready at 16 kHz once `mono` [n] has been added; the filter holds a little back."""
+        return mono if self._soxr is None else self._resampled(mono, last=False)
+
+    def finish(self) -> Samples:
+        """The rest, after the last block."""
+        empty: Samples = np.zeros(0, np.float32)
+        return empty if self._soxr is None else self._resampled(empty, last=True)
+
+    def _resampled(self, mono: Samples, *, last: bool) -> Samples:
+        assert self._soxr is not None
+        resampled: Samples = self._soxr.resample_chunk(mono, last=last)
+        return resampled

@@ -1,0 +1,74 @@
+"""What libsndfile reads: wav, flac, ogg, mp3, aiff, au, caf, w64 and more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import soundfile
+
+from moss_cli.audio.layout import Layout
+from moss_cli.audio.results import Samples
+from moss_cli.audio.signal import check_rate
+from moss_cli.audio.source import Source
+
+_BLOCK_VALUES = 1 << 20  # frames x channels
+_BLOCK_S = 10
+_UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream without a count
+_LOSSY = {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+
+
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks back to where it is after every read of a seekable file.
+
+    That loses what was read before an error, fails at the end of a cut FLAC file, and makes MP3 differ in the last bit
+    from one block size to another.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileDecoder:
+    """Blocks of a file as libsndfile decodes them.
+
+    `declared_frames` is what the header promises. `trusted` says whether libsndfile reads all of this file.
+    After `blocks` has ended: `end_frame` is the file's length in frames; `failed` says that an error ended it earlier.
+    """
+
+    def __init__(self, source: Source, file: soundfile.SoundFile, layout: Layout) -> None:
+        check_rate(source.name, file.samplerate)
+        self._file = file
+        self.sample_rate: int = file.samplerate
+        self.channels: int = file.channels
+        self.lossy = file.subtype in _LOSSY
+        self.trusted = layout.whole_stream and 0 < file.frames < _UNKNOWN_LENGTH
+        self.declared_frames: int | None = file.frames if self.trusted else None
+        self.end_frame: int | None = None
+        self.failed = False
+
+    def blocks(self, first_frame: int) -> Iterator[Samples]:
+        """[n, channels] float32 from `first_frame` to the end of what can be read."""
+        n_frames = max(1, min(_BLOCK_S * self.sample_rate, _BLOCK_VALUES // self.channels))
+        position = first_frame
+        try:
+            if first_frame:
+                position = self._file.seek(min(first_frame, self._file.frames))
+            while len(block := self._file.read(n_frames, dtype="float32", always_2d=True)):
+                position += len(block)
+                yield block
+        except soundfile.LibsndfileError:
+            self.failed = True
+        self.end_frame = position
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def open_sndfile(source: Source, layout: Layout) -> SndfileDecoder | None:
+    """A decoder on the open file, or None where libsndfile does not know it. AudioError for an absurd header."""
+    try:
+        # By descriptor: given a name, soundfile and libsndfile go by its suffix (.raw), and look for files beside it.
+        file = _SequentialFile(source.fd, closefd=False)
+    except soundfile.LibsndfileError:
+        return None
+    return SndfileDecoder(source, file, layout)

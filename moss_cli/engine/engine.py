@@ -1,0 +1,137 @@
+"""A loaded checkpoint: samples and a question in, text out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from moss_cli.audio.mel import log_mel
+from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
+from moss_cli.engine.devices import Placement, pick_placement
+from moss_cli.engine.generate import Generation, OnToken, Request, generate
+from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
+from moss_cli.engine.prompt import build_prompt
+from moss_cli.engine.quantize import place_nf4
+from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
+from moss_cli.engine.weights import empty_model, fill, put, read_headers, unknown_tensors
+from moss_cli.errors import DeviceError, ModelError
+
+STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One checkpoint on one device."""
+
+    model: MossAudio
+    tokenizer: Tokenizer
+    processor: ProcessorConfig
+    placement: Placement
+    stop_ids: frozenset[int]
+    load_seconds: float
+    warnings: tuple[str, ...] = ()
+
+    def mel(self, samples: np.ndarray) -> torch.Tensor:
+        """[n] float32 samples at 16 kHz to the model's log-mel, [n_mels, T]."""
+        p = self.processor
+        return log_mel(
+            torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)),
+            sample_rate=p.sample_rate,
+            n_fft=p.n_fft,
+            hop_length=p.hop_length,
+            n_mels=p.n_mels,
+        )
+
+    @torch.inference_mode()
+    def hear(self, samples: np.ndarray) -> AudioFeatures:
+        """Encode a clip, [n] float32 at 16 kHz."""
+        return self.model.adapt(self.model.encode(self.mel(samples)))
+
+    def ask(self, text: str, audio: AudioFeatures | None, *, time_markers: bool | None = None) -> Prompt:
+        """The prompt of a question about a clip; `time_markers` None means as the checkpoint says."""
+        markers = self.processor.enable_time_marker if time_markers is None else time_markers
+        return build_prompt(self.tokenizer, self.processor, text, audio=audio, time_markers=markers)
+
+    def generate(self, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
+        """Decode answers together. Raises DeviceError when memory runs out, UsageError for too long a prompt."""
+        try:
+            return generate(self.model, requests, self.stop_ids, on_token)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"out of memory on {self.placement.device} while decoding {len(requests)} piece(s)",
+                hint="try --dtype 4bit, a smaller --batch-size or a shorter --chunk",
+                code="out_of_memory",
+            ) from error
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of an answer, special tokens written out."""
+        detokenizer = Detokenizer(self.tokenizer)
+        return "".join(detokenizer.push(i) for i in ids) + detokenizer.finish()
+
+
+def load_engine(
+    folder: Path, *, device: str = "auto", dtype: str = "auto", on_warning: Callable[[str], None] | None = None
+) -> Engine:
+    """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError."""
+    start = time.monotonic()
+    if not folder.is_dir():
+        raise ModelError(f"no checkpoint folder: {folder}")
+    config, processor = load_config(folder), load_processor_config(folder)
+    if processor.n_mels != config.audio.num_mel_bins:
+        raise ModelError(
+            f"{folder}: the processor makes {processor.n_mels} mel bins, the encoder takes {config.audio.num_mel_bins}"
+        )
+    found = read_headers(folder)
+    model = empty_model(config, found)
+    placement = pick_placement(device, dtype, sum(prod(info.shape) for info in found.values()))
+    tokenizer = load_tokenizer(folder)
+    _fill(model, found, placement)
+    warnings = tuple(
+        f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found)
+    )
+    stop_ids = _stop_ids(folder, tokenizer)
+    _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)
+    return Engine(model, tokenizer, processor, placement, stop_ids, time.monotonic() - start, warnings)
+
+
+def _fill(model: MossAudio, found: dict, placement: Placement) -> None:  # type: ignore[type-arg]
+    device, compute = placement.device, placement.compute
+    try:
+        if placement.dtype == "4bit":
+            fill(model, found, lambda m, name, t: place_nf4(m, name, t, device, compute))
+        else:
+            fill(model, found, lambda m, name, t: put(m, name, t.to(device, compute)))
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"the model does not fit on {device} as {placement.dtype}",
+            hint="try --dtype 4bit or --device cpu",
+            code="out_of_memory",
+        ) from error
+
+
+def _stop_ids(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
+    """The published stop tokens by name, and what generation_config.json adds."""
+    ids = {tokenizer.special[name] for name in STOP_TOKENS if name in tokenizer.special}
+    extra = read_json(folder / "generation_config.json", required=False).get("eos_token_id", [])
+    ids.update(i for i in (extra if isinstance(extra, list) else [extra]) if isinstance(i, int))
+    if not ids:
+        raise ModelError(f"{folder}: the tokenizer has none of the stop tokens {', '.join(STOP_TOKENS)}")
+    return frozenset(ids)
+
+
+def _check_ids(vocab_size: int, processor: ProcessorConfig, tokenizer: Tokenizer, stop_ids: frozenset[int]) -> None:
+    ids = {
+        processor.audio_token_id,
+        processor.audio_start_id,
+        processor.audio_end_id,
+        *tokenizer.special.values(),
+        *stop_ids,
+    }
+    if max(ids) >= vocab_size:
+        raise ModelError(f"token id {max(ids)} is outside the model's vocabulary of {vocab_size}")

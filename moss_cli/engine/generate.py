@@ -1,0 +1,108 @@
+"""The decode loop: prompts in, tokens out, for a batch whose rows end when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from moss_cli.engine.cache import KVCache
+from moss_cli.engine.model import MossAudio, Prompt
+from moss_cli.engine.sampling import RowSampler, Sampling
+from moss_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer to decode. `seed` is of this answer alone (see `draw_seed`)."""
+
+    prompt: Prompt
+    max_new_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The tokens of an answer, without the stop token, and why it ended."""
+
+    ids: list[int]
+    finish_reason: Literal["stop", "length"]
+
+
+OnToken = Callable[[int, int], None]  # (index of the request, token)
+
+
+class _Row:
+    def __init__(self, index: int, request: Request) -> None:
+        self.index = index
+        self.request = request
+        self.sampler = RowSampler(request.sampling, request.seed)
+        self.position = len(request.prompt.ids)
+        self.ids: list[int] = []
+        self.finish_reason: Literal["stop", "length"] | None = None
+
+    def take(self, logits: Tensor, stop_ids: frozenset[int]) -> int | None:
+        """Choose the next token; None when the answer is at its end."""
+        token = self.sampler.choose(logits)
+        if token in stop_ids:
+            self.finish_reason = "stop"
+            return None
+        self.ids.append(token)
+        if len(self.ids) >= self.request.max_new_tokens:
+            self.finish_reason = "length"
+        return token
+
+
+def check_fits(model: MossAudio, request: Request) -> None:
+    """Raises UsageError for a prompt that leaves no room for an answer."""
+    limit = model.config.language.max_position_embeddings
+    needed = len(request.prompt.ids) + request.max_new_tokens
+    if needed > limit:
+        raise UsageError(
+            f"the input is too long for this model at once: it takes {needed} positions of {limit}",
+            code="too_long",
+            hint="analyse a part of it with --start and --end",
+        )
+
+
+@torch.inference_mode()
+def generate(
+    model: MossAudio, requests: Sequence[Request], stop_ids: frozenset[int], on_token: OnToken | None = None
+) -> list[Generation]:
+    """Decode all requests together. Raises UsageError for one that does not fit the model."""
+    for request in requests:
+        check_fits(model, request)
+    rows = [_Row(i, request) for i, request in enumerate(requests)]
+    if not rows:
+        return []
+    n_positions = max(row.position + row.request.max_new_tokens for row in rows)
+    cache = KVCache.allocate(
+        model.config.language, batch=len(rows), n_positions=n_positions, device=model.device, dtype=model.dtype
+    )
+    logits = model.prefill([row.request.prompt for row in rows], cache)
+    running = rows
+    while running:
+        for row, row_logits in zip(running, logits, strict=True):
+            token = row.take(row_logits, stop_ids)
+            if token is not None and on_token is not None:
+                on_token(row.index, token)
+        still = [i for i, row in enumerate(running) if row.finish_reason is None]
+        if 0 < len(still) < len(running):
+            cache = cache.keep_rows(torch.tensor(still, device=model.device))
+        running = [running[i] for i in still]
+        if running:
+            logits = _step(model, running, cache)
+    return [Generation(row.ids, row.finish_reason or "stop") for row in rows]
+
+
+def _step(model: MossAudio, rows: list[_Row], cache: KVCache) -> Tensor:
+    ids = torch.tensor([row.ids[-1] for row in rows], device=model.device)
+    positions = torch.tensor([row.position for row in rows], device=model.device)
+    n_seen = max(row.position for row in rows) + 1
+    for row in rows:
+        row.position += 1
+    return model.step(ids, cache, positions, n_seen)

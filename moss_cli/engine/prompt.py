@@ -1,0 +1,61 @@
+"""The conversation that the model sees: system, audio with its time markers, the question."""
+
+from __future__ import annotations
+
+import torch
+
+from moss_cli.engine.config import ProcessorConfig
+from moss_cli.engine.model import AudioFeatures, Prompt
+from moss_cli.engine.tokenizer import Tokenizer
+
+TOKENS_PER_SECOND = 12.5
+MARKER_SECONDS = 2
+TOKENS_PER_MARKER = 25
+
+_BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+_AFTER = "<|im_end|>\n<|im_start|>assistant\n"
+
+
+def audio_span(tokenizer: Tokenizer, n_tokens: int, *, time_markers: bool) -> list[int | None]:
+    """Ids between audio start and audio end; None where an audio feature stands.
+
+    After every 25 audio tokens the elapsed seconds are written in plain digits, up to the last
+    whole second that the clip reaches.
+    """
+    if not time_markers:
+        return [None] * n_tokens
+    span: list[int | None] = []
+    n_markers = int(n_tokens / TOKENS_PER_SECOND) // MARKER_SECONDS
+    for i in range(1, n_markers + 1):
+        span += [None] * TOKENS_PER_MARKER
+        for digit in str(MARKER_SECONDS * i):
+            span += tokenizer.encode(digit)
+    return span + [None] * (n_tokens - n_markers * TOKENS_PER_MARKER)
+
+
+def build_prompt(
+    tokenizer: Tokenizer,
+    processor: ProcessorConfig,
+    text: str,
+    *,
+    n_audio_tokens: int | None = None,
+    audio: AudioFeatures | None = None,
+    time_markers: bool = True,
+) -> Prompt:
+    """The ids of a request. `text` is encoded as plain text: nothing in it becomes a special token.
+
+    Placeholders carry the processor's audio_token_id, but are found by `audio_mask`: in the
+    released vocabulary that id is also an ordinary special token's.
+    """
+    before, after = tokenizer.encode_template(_BEFORE), tokenizer.encode_template(_AFTER)
+    count = audio.n_tokens if audio is not None else n_audio_tokens
+    if count is None:
+        head = tokenizer.encode_template(_BEFORE.removesuffix("user\n"))
+        ids = head + tokenizer.encode("user\n" + text) + after
+        return Prompt(torch.tensor(ids), torch.zeros(len(ids), dtype=torch.bool))
+    span = audio_span(tokenizer, count, time_markers=time_markers)
+    head = [*before, processor.audio_start_id]
+    tail = [processor.audio_end_id, *tokenizer.encode("\n" + text), *after]
+    ids = head + [processor.audio_token_id if i is None else i for i in span] + tail
+    mask = [False] * len(head) + [i is None for i in span] + [False] * len(tail)
+    return Prompt(torch.tensor(ids), torch.tensor(mask), audio)

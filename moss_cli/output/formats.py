@@ -1,0 +1,22 @@
+"""The names of the output formats and tasks. The command's help imports this: standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv")
+TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
+TASKS = ("transcribe", "describe-speaker", "emotion", "scene", "music", "ask", "summarize")
+
+_TASKS_WITH_TIMES = {"transcribe"}
+
+
+def format_of(path: Path) -> str | None:
+    """The format that the suffix of `path` names, in any case, or None."""
+    suffix = path.suffix.lower().removeprefix(".")
+    return suffix if suffix in FORMATS else None
+
+
+def has_times(task: str, timestamps: str | None) -> bool:
+    """Whether the results of `task` have timed items, given its `--timestamps` (None where it has no such option)."""
+    return task in _TASKS_WITH_TIMES and timestamps != "none"

@@ -1,0 +1,99 @@
+"""Markdown to be read rendered or raw: lists, wrapped at 80 columns, text escaped so that it shows as it is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from moss_cli.output.cues import Cue, cues
+from moss_cli.output.text import lines, one_line
+from moss_cli.output.times import human, to_ms
+from moss_cli.schema import Envelope, Notice
+
+COLUMNS = 80
+
+_SPECIAL = re.compile(r"[\\`*_<\[\]|~$]|&(?=#?\w+;)")
+_BLOCK_START = re.compile(r"(?=[#+\-=:>])|\d+(?=[.)])")
+
+
+def to_markdown(envelope: Envelope) -> str:
+    """Heading, what to beware of, facts, then the items with their times, or the text where there are none."""
+    name = "stdin" if envelope.input.path == "-" else PurePosixPath(envelope.input.path).name
+    parts = [f"# {_escape(name).replace('#', chr(92) + '#')}"]
+    if notes := list(_notes(envelope)):
+        parts.append("\n".join(_wrap(note, first="> - ", rest=">   ") for note in notes))
+    parts.append("\n".join(_wrap(fact, first="- ", rest="  ") for fact in _facts(envelope)))
+    if envelope.status != "error":
+        parts += ["## Transcript", *_body(envelope)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _notes(envelope: Envelope) -> Iterator[str]:
+    if envelope.status == "error":
+        yield f"**Failed:** {_escape(envelope.error.message) if envelope.error else 'no result'}"
+    if envelope.status == "partial":
+        yield "**Partial result:** something was cut or failed."
+    yield from (_note(warning) for warning in envelope.warnings)
+
+
+def _note(warning: Notice) -> str:
+    at = "" if warning.start is None else f" at {_range(warning.start, warning.end)}"
+    return f"**Warning{at}:** {_escape(warning.message)}"
+
+
+def _facts(envelope: Envelope) -> Iterator[str]:
+    if envelope.input.duration is not None:
+        yield f"**Duration:** {human(to_ms(envelope.input.duration))}"
+    if envelope.params.start is not None or envelope.params.end is not None:
+        yield f"**Part:** {_range(envelope.params.start or 0.0, envelope.params.end)}"
+    if envelope.result and envelope.result.language:
+        yield f"**Language:** {_escape(envelope.result.language)}"
+    model = envelope.model
+    demo = " (demonstration model)" if model.demo else ""
+    yield f"**Model:** {_escape(model.name)}{demo}, {_escape(model.dtype)} on {_escape(model.device)}"
+
+
+def _body(envelope: Envelope) -> list[str]:
+    items = [cue for cue in cues(envelope) if lines(cue.text)]
+    if items:
+        return ["\n".join(_wrap(_item(cue), first="- ", rest="  ") for cue in items)]
+    return [_wrap(_escape(line), first="", rest="") for line in lines(envelope.text or "")] or ["*(nothing)*"]
+
+
+def _item(cue: Cue) -> str:
+    speaker = _escape(cue.speaker or "")
+    label = f"**{speaker}:** " if speaker else ""
+    return f"**{human(cue.start_ms)} – {human(cue.end_ms)}** {label}{_escape(cue.text)}"
+
+
+def _range(start: float, end: float | None) -> str:
+    return f"{human(to_ms(start))} – {'end' if end is None else human(to_ms(end))}"
+
+
+def _escape(text: str) -> str:
+    return _SPECIAL.sub(r"\\\g<0>", one_line(text))
+
+
+def _wrap(text: str, *, first: str, rest: str) -> str:
+    """Escaped `text` in lines of `COLUMNS`, broken at spaces only, none of which starts a block of its own."""
+    rows: list[list[str]] = [[]]
+    width = len(first)
+    for word in text.split(" "):
+        if rows[-1] and width + 1 + _columns(word) > COLUMNS:
+            rows.append([])
+            width = len(rest)
+        width += _columns(word) + bool(rows[-1])
+        rows[-1].append(word)
+    heads = [first] + [rest] * (len(rows) - 1)
+    return "\n".join(head + _escape_block_start(" ".join(row)) for head, row in zip(heads, rows, strict=True))
+
+
+def _escape_block_start(line: str) -> str:
+    match = _BLOCK_START.match(line)
+    return f"{line[: match.end()]}\\{line[match.end() :]}" if match else line
+
+
+def _columns(text: str) -> int:
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -1,0 +1,180 @@
+"""Which file holds the result of which input, and how a path is written in JSON.
+
+Names are given in the sorted order of the inputs' paths. Each input tries its stem (`talk`), then its
+full name (`talk.wav`), then that with a number (`talk.wav-2`), until one is free. A name is taken
+if it differs from another's only in case, in Unicode normal form or in a task at its end
+(`talk.emotion` would be the name of another task's result of `talk`), so that no file system and no
+later run confuses them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from moss_cli.output.formats import TASKS
+
+LONGEST_NAME = 255  # bytes, on nearly every file system
+STDIN = Path("-")
+STATE_FOLDER = ".moss"
+
+_TASK_AT_END = re.compile(rf"(?:\.(?:{'|'.join(TASKS)}))+$")
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """An input, and the folder argument it was found under (None for a file named directly)."""
+
+    path: Path
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class PlannedOutput:
+    """Where an input's results go. `stem` is relative to the output folder, without task and suffix."""
+
+    input: PlannedInput
+    stem: str
+    paths: Mapping[str, Path]  # by format
+
+
+def identity(path: Path) -> str:
+    """What stands for an input in `taken`: its absolute path, links not followed."""
+    return str(path) if path == STDIN else os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
+
+
+def plan(
+    inputs: Sequence[PlannedInput],
+    folder: Path,
+    formats: Sequence[str],
+    task: str,
+    taken: Mapping[str, str] | None = None,
+) -> list[PlannedOutput]:
+    """The outputs of each input, in the order given; an input given twice has one place.
+
+    `taken` maps the stems of earlier runs to the `identity` that each was given to, which keeps it.
+    """
+    by_identity: dict[str, PlannedInput] = {}
+    for one in inputs:
+        by_identity.setdefault(identity(one.path), one)
+    mirror = _mirror(list(by_identity.values()))
+    names = _Names(dict(taken or {}), {_fold(str(parent)) for place in mirror.values() for parent in place.parents})
+    suffixes = [("" if task == "transcribe" else f".{task}") + f".{fmt}" for fmt in formats]
+    stems = {
+        who: names.give(who, mirror[one], suffixes)
+        for who, one in sorted(by_identity.items(), key=lambda item: (os.fsencode(item[1].path), item[0]))
+    }
+    return [
+        PlannedOutput(
+            input=one,
+            stem=stems[who],
+            paths={fmt: folder / _file_name(stems[who], suffix) for fmt, suffix in zip(formats, suffixes, strict=True)},
+        )
+        for who, one in by_identity.items()
+    ]
+
+
+def path_text(path: Path) -> tuple[str, str | None]:
+    """`path` and `path_bytes` of the envelope: bytes that are not UTF-8 as `\\xff`, then also all in base64."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode(), None
+    except UnicodeDecodeError:
+        return raw.decode(errors="backslashreplace"), base64.b64encode(raw).decode()
+
+
+@dataclass
+class _Names:
+    """Who holds which stem."""
+
+    taken: dict[str, str]  # stem to identity
+    folders: set[str]  # folded paths of the folders that outputs lie in
+    _owners: dict[str, str] = field(init=False)  # key to identity
+
+    def __post_init__(self) -> None:
+        self._owners = {_key(stem): who for stem, who in self.taken.items()}
+        self._given = {who: stem for stem, who in sorted(self.taken.items(), reverse=True) if _stays_inside(stem)}
+
+    def give(self, who: str, wanted: PurePosixPath, suffixes: Iterable[str]) -> str:
+        """The stem that `who` has, or the first free one for an input mirrored at `wanted`."""
+        if who in self._given:
+            return self._given[who]
+        for stem in _candidates(wanted):
+            is_folder = any(_fold(stem + suffix) in self.folders for suffix in suffixes)
+            if not is_folder and self._owners.setdefault(_key(stem), who) == who:
+                return stem
+        raise AssertionError("candidates never end")
+
+
+def _candidates(wanted: PurePosixPath) -> Iterator[str]:
+    full = "stdin" if wanted == PurePosixPath(STDIN) else wanted.name
+    plain, _ = os.path.splitext(full)  # noqa: PTH122 - pathlib's answer for "talk." depends on Python's version
+    numbered = (f"{full}-{n}" for n in count(2))
+    return (str(wanted.parent / name) for name in chain([plain, full], numbered))
+
+
+def _mirror(inputs: Sequence[PlannedInput]) -> dict[PlannedInput, PurePosixPath]:
+    """Where each input lies relative to the output folder, under its own name."""
+    prefixes = _root_prefixes({one.root for one in inputs if one.root is not None})
+    return {one: _relative(one, prefixes) for one in inputs}
+
+
+def _root_prefixes(roots: set[Path]) -> dict[Path, str]:
+    """The name of each folder argument, if there are several; those of the same name are numbered."""
+    if len({identity(root) for root in roots}) < 2:
+        return dict.fromkeys(roots, "")
+    prefixes: dict[Path, str] = {}
+    used: dict[str, str] = {}
+    for root in sorted(roots, key=os.fsencode):
+        who = identity(root)
+        name = os.path.basename(who) or "root"  # noqa: PTH119
+        numbered = chain([name], (f"{name}-{n}" for n in count(2)))
+        prefixes[root] = next(prefix for prefix in numbered if used.setdefault(_fold(prefix), who) == who)
+    return prefixes
+
+
+def _relative(one: PlannedInput, prefixes: Mapping[Path, str]) -> PurePosixPath:
+    if one.root in (None, one.path) or not one.path.is_relative_to(one.root):
+        return PurePosixPath(one.path.name)
+    inside = (part for part in one.path.relative_to(one.root).parts if part != "..")
+    relative = PurePosixPath(prefixes[one.root], *inside)
+    if relative.parts[0].casefold() == STATE_FOLDER and len(relative.parts) > 1:
+        return PurePosixPath(STATE_FOLDER.removeprefix("."), *relative.parts[1:])
+    return relative
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _key(stem: str) -> str:
+    return _TASK_AT_END.sub("", _fold(stem))
+
+
+def _stays_inside(stem: str) -> bool:
+    *folders, name = stem.split("/")
+    return name != "" and not any(part in ("", ".", "..") for part in folders)
+
+
+def _file_name(stem: str, suffix: str) -> str:
+    """`stem` and `suffix`; where that is too long for a name, the stem is cut and ends in a hash of the whole."""
+    folders, slash, name = stem.rpartition("/")
+    if len(os.fsencode(name + suffix)) <= LONGEST_NAME:
+        return stem + suffix
+    mark = "-" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:10]
+    n_left = LONGEST_NAME - len(os.fsencode(mark + suffix))
+    n_bytes = 0
+    kept = ""
+    for character in name:
+        n_bytes += len(os.fsencode(character))
+        if n_bytes > n_left:
+            break
+        kept += character
+    return folders + slash + kept + mark + suffix

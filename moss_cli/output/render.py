@@ -1,0 +1,72 @@
+"""One result in one format."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moss_cli.errors import UsageError
+from moss_cli.output.cues import Cue, cues
+from moss_cli.output.formats import FORMATS
+from moss_cli.output.markdown import to_markdown
+from moss_cli.output.subtitles import to_srt, to_vtt
+from moss_cli.output.text import lines, one_line
+from moss_cli.output.tsv import to_tsv
+from moss_cli.schema import Envelope
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+# What json.dumps leaves as it is although it drives terminals or ends a line for some readers.
+_UNESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def render(envelope: Envelope, fmt: str) -> str:
+    """The text of a result, ending in a line feed; nothing where the format has nothing for it.
+
+    Always encodable as UTF-8. Raises UsageError for a format that is none of FORMATS.
+    """
+    writer = _WRITERS.get(fmt)
+    if writer is None:
+        raise UsageError(f"unknown format: {fmt}", hint=f"one of {', '.join(FORMATS)}")
+    return writer(envelope)
+
+
+def render_json_array(envelopes: Iterable[Envelope]) -> str:
+    """Several results as one JSON document."""
+    return _dumps([envelope.model_dump() for envelope in envelopes], indent=2) + "\n"
+
+
+def _json(envelope: Envelope) -> str:
+    return _dumps(envelope.model_dump(), indent=2) + "\n"
+
+
+def _jsonl(envelope: Envelope) -> str:
+    return _dumps(envelope.model_dump(), indent=None) + "\n"
+
+
+def _dumps(value: Any, *, indent: int | None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    text = _SURROGATES.sub("\ufffd", text)
+    return _UNESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _txt(envelope: Envelope) -> str:
+    said = [_line(cue) for cue in cues(envelope) if lines(cue.text)] or lines(envelope.text or "")
+    return "".join(line + "\n" for line in said)
+
+
+def _line(cue: Cue) -> str:
+    speaker = one_line(cue.speaker or "")
+    return f"[{speaker}] {one_line(cue.text)}" if speaker else one_line(cue.text)
+
+
+_WRITERS: dict[str, Callable[[Envelope], str]] = {
+    "txt": _txt,
+    "json": _json,
+    "jsonl": _jsonl,
+    "srt": to_srt,
+    "vtt": to_vtt,
+    "md": to_markdown,
+    "tsv": to_tsv,
+}

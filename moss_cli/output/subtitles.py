@@ -1,0 +1,149 @@
+"""SubRip and WebVTT subtitles.
+
+Blank lines and empty cues go. Cues never overlap: one ends where the next starts at the latest,
+and what starts in the same millisecond shares a cue, a line each. A cue of no length gets half a
+second, or what there is until the next cue or the end of the file; at the very end of the file it
+starts that much earlier. A cue that a player cannot show is no use, and players want end > start.
+
+Text shows as it is. WebVTT has entities for what would break it. SubRip has none, and its readers
+take `{...}` for style codes: braces are written fullwidth there. A word joiner, which has no width,
+stands within `-->`, `<b` and `\\N` (and, in both formats, within a line that a reader would take
+for times or for the next cue's number).
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from pysubs2 import SSAEvent, SSAFile
+from pysubs2.formats.subrip import SubripFormat
+from pysubs2.formats.webvtt import WebVTTFormat
+
+from moss_cli.output.cues import Cue, cues
+from moss_cli.output.text import lines, one_line
+from moss_cli.output.times import clock, to_ms
+from moss_cli.schema import Envelope
+
+SHORTEST_MS = 500  # what a cue of no length is given
+WORD_JOINER = "\u2060"
+
+_BRACES = str.maketrans("{}", "\uff5b\uff5d")
+_TAG = re.compile(r"<(?=\s*[/!?A-Za-z])")
+_CODE = re.compile(r"\\(?=[A-Za-z])")
+_FRACTION = re.compile(r"(?<=\d)(?=[.,]\d)")
+_NUMBER_LINE = re.compile(r"(?<=\n)(\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a player shows from `start_ms` to `end_ms`: one cue, or several that start together."""
+
+    start_ms: int
+    end_ms: int
+    cues: tuple[Cue, ...]
+
+
+class _Srt(SubripFormat):
+    """Without pysubs2's clamp at 100 hours, which would leave cues of no length."""
+
+    @staticmethod
+    def ms_to_timestamp(ms: int) -> str:
+        return clock(ms, ",")
+
+
+class _Vtt(WebVTTFormat):
+    @staticmethod
+    def ms_to_timestamp(ms: int) -> str:
+        return clock(ms, ".")
+
+
+def to_srt(envelope: Envelope) -> str:
+    """The timed items as SubRip; nothing at all where there are none."""
+    return _write(envelope, _Srt, _srt_body)
+
+
+def to_vtt(envelope: Envelope) -> str:
+    """The timed items as WebVTT; the header alone where there are none."""
+    return _write(envelope, _Vtt, _vtt_body) or "WEBVTT\n"
+
+
+def lay_out(items: Iterable[Cue], duration_ms: int | None) -> list[Block]:
+    """Blocks in order that do not overlap, each with an end after its start.
+
+    None ends after `duration_ms`, the file's length, where that is known (0 counts as unknown).
+    """
+    blocks = _by_start(items, duration_ms or None)
+    if blocks and duration_ms and blocks[-1].start_ms == duration_ms:
+        blocks[-2:] = _make_room_at_end(blocks[-2:], duration_ms)
+    laid_out = []
+    for block, following in zip_longest(blocks, blocks[1:]):
+        end_ms = block.end_ms if block.end_ms > block.start_ms else block.start_ms + SHORTEST_MS
+        limits = [following.start_ms] if following else [duration_ms] if duration_ms else []
+        laid_out.append(replace(block, end_ms=min(end_ms, *limits) if limits else end_ms))
+    return laid_out
+
+
+def _by_start(items: Iterable[Cue], duration_ms: int | None) -> list[Block]:
+    blocks: list[Block] = []
+    for cue in sorted((cue for cue in items if lines(cue.text)), key=lambda cue: cue.start_ms):
+        start_ms = cue.start_ms if duration_ms is None else min(cue.start_ms, duration_ms)
+        if blocks and blocks[-1].start_ms == start_ms:
+            blocks[-1] = _joined(blocks[-1], Block(start_ms, cue.end_ms, (cue,)))
+        else:
+            blocks.append(Block(start_ms, cue.end_ms, (cue,)))
+    return blocks
+
+
+def _make_room_at_end(last_two: list[Block], duration_ms: int) -> list[Block]:
+    """The last block, which starts where the file ends, starts earlier; the one before it is cut by the caller."""
+    *before, last = last_two
+    if not before:
+        return [replace(last, start_ms=max(0, duration_ms - SHORTEST_MS))]
+    room_ms = duration_ms - before[0].start_ms
+    if room_ms < 2:
+        return [_joined(before[0], last)]
+    return [*before, replace(last, start_ms=duration_ms - min(SHORTEST_MS, room_ms // 2))]
+
+
+def _joined(first: Block, second: Block) -> Block:
+    return Block(first.start_ms, max(first.end_ms, second.end_ms), first.cues + second.cues)
+
+
+def _write(envelope: Envelope, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
+    duration = envelope.input.duration
+    blocks = lay_out(cues(envelope), None if duration is None else to_ms(duration))
+    if not blocks:
+        return ""
+    subtitles = SSAFile()
+    for block in blocks:
+        text = _not_structure("\n".join(body(cue) for cue in block.cues), form.TIMESTAMP)
+        subtitles.append(SSAEvent(start=block.start_ms, end=block.end_ms, text=text))
+    written = io.StringIO()
+    form.to_file(subtitles, written, "", keep_ssa_tags=True)  # else it drops what stands in braces
+    return written.getvalue()
+
+
+def _srt_body(cue: Cue) -> str:
+    speaker = one_line(cue.speaker or "")
+    text = (f"[{speaker}] " if speaker else "") + "\n".join(lines(cue.text))
+    return _TAG.sub("<" + WORD_JOINER, text.translate(_BRACES)).replace("-->", f"--{WORD_JOINER}>")
+
+
+def _vtt_body(cue: Cue) -> str:
+    speaker = html.escape(one_line(cue.speaker or ""), quote=False)
+    text = html.escape("\n".join(lines(cue.text)), quote=False)
+    return f"<v {speaker}>{text}</v>" if speaker else text
+
+
+def _not_structure(text: str, timestamp: re.Pattern[str]) -> str:
+    """Words that a reader cannot mistake for line break codes, for a line of times or for a cue's number."""
+    text = _CODE.sub("\\\\" + WORD_JOINER, text)
+    safe = (
+        _FRACTION.sub(WORD_JOINER, line) if len(timestamp.findall(line)) == 2 else line for line in text.split("\n")
+    )
+    return _NUMBER_LINE.sub(rf"\1{WORD_JOINER}", "\n".join(safe))

@@ -1,0 +1,1 @@
+"""What to ask the model and how to read its answer."""

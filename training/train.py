@@ -1,0 +1,171 @@
+"""Train the embedded model, in slices of minutes that go on from the last one.
+
+    python -m training.train encoder --run DIR --bank BANK --minutes 12
+    python -m training.train short   --run DIR --bank BANK --minutes 15
+    python -m training.train speech  --run DIR --bank BANK --minutes 70
+
+`encoder` learns to hear words (the word heads alone); `short` adds the decoder on single
+sentences; `speech` goes to the whole domain. A slice warms up, holds its rate and lets it fall to
+nothing at the end of its minutes; killed before that, it goes on from the state it last saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon
+
+from training.batches import Batches, Mix, loader
+from training.export import export
+from training.network import Batch, TrainingModel
+from training.vocabulary import write_vocabulary
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of slice."""
+
+    mix: Mix
+    with_decoder: bool
+    peak_rate: float
+
+
+STAGES = {
+    "encoder": Stage(Mix((1, 2), 6.0, 300.0), with_decoder=False, peak_rate=2e-3),
+    "short": Stage(Mix((1, 1), 5.0, 300.0), with_decoder=True, peak_rate=2e-3),
+    "speech": Stage(Mix((1, 3), 12.0, 300.0), with_decoder=True, peak_rate=1.5e-3),
+    "long": Stage(Mix((1, 4), 30.0, 300.0), with_decoder=True, peak_rate=1e-3),
+}
+SAVE_EVERY_S = 180
+WARMUP_STEPS = 100
+
+
+def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for everything else."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        hidden = parameter.dim() == 2 and not any(part in name for part in ("embed", "head"))
+        (matrices if hidden else others).append(parameter)
+    return [
+        Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+        AdamW(others, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def rate(progress: float, step: int, peak: float) -> float:
+    """Warm-up, then `peak` until 40 % of the slice, then down to 2 % of it."""
+    fall = 1.0 if progress < 0.4 else max(0.02, 1 - (progress - 0.4) / 0.6)
+    return peak * fall * min(1.0, (step + 1) / WARMUP_STEPS)
+
+
+def losses(model: TrainingModel, batch: Batch, *, with_decoder: bool) -> tuple[torch.Tensor, dict[str, float]]:
+    with torch.autocast("cpu", torch.bfloat16):
+        features, taps = model.encode(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        frame, ctc = model.word_losses(features, batch)
+        total = frame + 0.5 * ctc if not with_decoder else 0.3 * frame + 0.15 * ctc
+        shown = {"frame": frame.item(), "ctc": ctc.item()}
+        if with_decoder:
+            answer, right = model.answer_loss(features, taps, batch)
+            total = total + answer
+            shown |= {"answer": answer.item(), "right": right.item()}
+    return total, shown
+
+
+class Slice:
+    """A slice of training and its state on disk."""
+
+    def __init__(self, run: Path, stage_name: str, minutes: float) -> None:
+        self.run, self.stage_name, self.minutes = run, stage_name, minutes
+        self.stage = STAGES[stage_name]
+        self.model = TrainingModel()
+        self.optimisers = optimisers(self.model)
+        self.step, self.elapsed_s, self.seed = 0, 0.0, 1
+        self._restore()
+
+    def _restore(self) -> None:
+        path = self.run / "state.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.seed = state["seed"] + 1
+        if state["stage"] == self.stage_name and not state["ended"]:
+            for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(values)
+            self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+
+    def save(self, *, ended: bool = False) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimisers": [o.state_dict() for o in self.optimisers],
+            "stage": self.stage_name,
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "seed": self.seed,
+            "ended": ended,
+        }
+        torch.save(state, self.run / "state.new")
+        (self.run / "state.new").replace(self.run / "state.pt")
+        export(self.model.moss, self.run / "vocabulary", self.run / "checkpoint")
+
+    def train(self, banks: list[Path]) -> None:
+        dataset = Batches(banks, self.run / "vocabulary", self.stage.mix, self.seed)
+        last = saved = time.monotonic()
+        averages: dict[str, float] = {}
+        for batch in loader(dataset):
+            progress = self.elapsed_s / (60 * self.minutes)
+            if progress >= 1:
+                break
+            shown = self._update(batch, rate(progress, self.step, self.stage.peak_rate))
+            if not all(math.isfinite(v) for v in shown.values()):
+                raise RuntimeError(f"step {self.step}: {shown}")
+            for key, value in shown.items():
+                averages[key] = 0.95 * averages.get(key, value) + 0.05 * value
+            self.step += 1
+            now = time.monotonic()
+            self.elapsed_s, last = self.elapsed_s + now - last, now
+            if self.step % 25 == 0:
+                figures = " ".join(f"{k} {v:.3f}" for k, v in averages.items())
+                print(f"{self.stage_name} step {self.step} {self.elapsed_s / 60:.1f} min {figures}", flush=True)
+            if now - saved > SAVE_EVERY_S:
+                self.save()
+                saved = now
+        self.save(ended=True)
+
+    def _update(self, batch: Batch, learning_rate: float) -> dict[str, float]:
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate
+        total, shown = losses(self.model, batch, with_decoder=self.stage.with_decoder)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--run", type=Path, required=True, help="folder for state, log and checkpoint")
+    parser.add_argument("--bank", type=Path, action="append", required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    torch.manual_seed(0)
+    args.run.mkdir(parents=True, exist_ok=True)
+    if not (args.run / "vocabulary").exists():
+        write_vocabulary(args.run / "vocabulary")
+    Slice(args.run, args.stage, args.minutes).train(args.bank)
+
+
+if __name__ == "__main__":
+    main()
