@@ -7,11 +7,11 @@ takes a tenth of a second to load.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION: Final = "1"
 
 Seconds = Annotated[float, AfterValidator(lambda t: round(t, 3)), Field(ge=0, allow_inf_nan=False)]
 
@@ -78,14 +78,14 @@ class ModelInfo(_Model):
 
 
 class Params(_Model):
-    """Every option that can change the answer."""
+    """Every option that can change the answer. `max_new_tokens` null: as long as the audio may need."""
 
     prompt: str
     temperature: float
     top_p: float
     top_k: int
     seed: int
-    max_new_tokens: int
+    max_new_tokens: int | None = None
     chunk: float
     start: Seconds | None = None
     end: Seconds | None = None

@@ -36,9 +36,7 @@ def open_container(source: Source, layout: Layout) -> ContainerDecoder:
     import av
 
     try:
-        container = av.open(
-            _Bytes(source), "r", options=_OPTIONS, io_open=_refuse_to_open, metadata_errors="replace"
-        )
+        container = av.open(_Bytes(source), "r", options=_OPTIONS, io_open=_refuse_to_open, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise _not_audio(source, layout) from error
     except (OSError, ValueError, EOFError, MemoryError) as error:

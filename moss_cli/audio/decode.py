@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
 
 import numpy as np
 
-from moss_cli.audio.container import open_container
 from moss_cli.audio.find import find_audio, is_audio_name
-from moss_cli.audio.layout import Layout, read_layout
-from moss_cli.audio.packets import ContainerDecoder
 from moss_cli.audio.results import SAMPLE_RATE, Audio, AudioInfo, AudioWarning, Samples
-from moss_cli.audio.signal import Mixer, Resampler
-from moss_cli.audio.sndfile import SndfileDecoder, open_sndfile
-from moss_cli.audio.source import Source, open_source, read_stdin
-from moss_cli.errors import AudioError, UsageError
+from moss_cli.audio.source import read_stdin
+from moss_cli.audio.stream import AudioStream
 
 __all__ = [
     "SAMPLE_RATE",
@@ -33,10 +23,6 @@ __all__ = [
     "read_stdin",
     "stream",
 ]
-
-_LEAD_S = 1  # read around a range, so that the resampling filter meets at its edges what it meets in the whole file
-_CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
-_CUT_TOLERANCE_S = 0.05
 
 
 def load(

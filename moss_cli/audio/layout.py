@@ -44,8 +44,10 @@ def read_layout(source: Source) -> Layout:
     if head[:4] in (b".snd", b"dns."):
         start, size = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12].ljust(8, b"\0"))
         return _promise(source, start, None if size == 0xFFFFFFFF else size)
-    if head[:4] == b"riff" and len(head) >= 24:
-        return _promise(source, 0, int.from_bytes(head[16:24], "little"))
+    if head[:4] == b"riff":
+        return _wave64(source)
+    if head[:3] == b"FLV":
+        return _flv(source)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _mp4(source)
     if head[:4] == b"\x1aE\xdf\xa3":
@@ -68,7 +70,7 @@ def _riff(source: Source, order: Literal["little", "big"]) -> Layout:
     wide_size = None  # RF64 has the true size in ds64
     head = source.read_at(0, 12)
     if head[8:12] == b"AVI ":
-        return _promise(source, 8, _unless_endless(int.from_bytes(head[4:8], order)))
+        return Layout(cut=_promise(source, 8, _unless_endless(int.from_bytes(head[4:8], order))).cut)
     for name, start, size in _chunks(source, 12, order):
         if name == b"ds64":
             wide_size = int.from_bytes(source.read_at(start + 8, 8), "little")
@@ -117,12 +119,32 @@ def _caf(source: Source) -> Layout:
     return Layout()
 
 
+def _wave64(source: Source) -> Layout:
+    offset = 40
+    for _ in range(_MAX_CHUNKS):
+        header = source.read_at(offset, 24)  # a GUID, and a size that counts this header
+        size = int.from_bytes(header[16:], "little")
+        if len(header) < 24 or size < 24:
+            break
+        if header[:4] == b"data":
+            return _promise(source, offset + 24, size - 24)
+        offset += -(-size // 8) * 8
+    return Layout()
+
+
+def _flv(source: Source) -> Layout:
+    """Every tag is followed by its own length: at the end of a whole file, that leads back to a tag of this length."""
+    length = int.from_bytes(source.read_at(source.size - 4, 4), "big")
+    tag = source.read_at(max(source.size - 4 - length, 0), 11)
+    return Layout(cut=length != 11 + int.from_bytes(tag[1:4], "big"))
+
+
 def _mp4(source: Source) -> Layout:
     offset, has_index, cut = 0, False, False
     for _ in range(_MAX_CHUNKS):
         header = source.read_at(offset, 16)
         if len(header) < 8:
-            cut = cut or 0 < len(header)
+            cut = cut or len(header) > 0
             break
         size, name = int.from_bytes(header[:4], "big"), header[4:8]
         if size == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +26,13 @@ _LOSSLESS = ("pcm_", "flac", "alac", "ape", "tta", "wavpack", "tak", "truehd", "
 # Whose headers give the length. The others' is ffmpeg's guess from the bit rate, and so is that of a cut ASF or AVI.
 _DECLARE_LENGTH = {_MP4, _MATROSKA, "flv", "flac", "wav", "w64", "caf", "aiff", "mp3", "asf", "avi"}
 _GUESSED_WHEN_CUT = {"asf", "avi"}
+# ffmpeg calls the last packet corrupt where the data does not fill it, as at the end of every WAV without a length.
+_SHORT_AT_THE_END = {"wav", "w64", "aiff", "au", "caf"}
 
 _JITTER_S = 0.1  # timestamps of capture devices wander by this much, and Matroska rounds them to a millisecond
 _START_JITTER_S = 0.02
 _MAX_GAP_S = 60.0  # of a file that does not say how long it is
+_MOST_PLANES = 8
 _OPUS_GRAIN = 120  # samples at 48 kHz; every Opus packet is a multiple of it long
 
 
@@ -45,6 +48,9 @@ class ContainerDecoder:
     frames, `cut_tail` says that the last packet was damaged, and `warnings` what else was.
     """
 
+    exact = False
+    failed = False
+
     def __init__(self, source: Source, container: InputContainer, stream: AudioStream, layout: Layout) -> None:
         self._source, self._container, self._stream = source, container, stream
         self._format = container.format.name
@@ -52,22 +58,24 @@ class ContainerDecoder:
         self._bad_from = self._bad_to = self._position = 0
         self._n_gaps = self._gap_frames = self._gap_from = self._gap_to = 0
         self._shift = 0  # of the timestamps, after they have jumped
-        self._converter: AudioResampler | None = None
+        self._resamplers: dict[tuple[int, str, str], AudioResampler] = {}
         self.cut_tail = False
         self.end_frame: int | None = None
         self._frames = self._decoded()
-        self._first = self._first_frame()
+        self._first = self._first_frame(layout)
         self.sample_rate = self._first.sample_rate
         check_rate(source.name, self.sample_rate)
         self.channels = self._first.layout.nb_channels
         self.lossy = not stream.codec_context.name.startswith(_LOSSLESS)
         self.declared_frames = self._declared(layout)
 
-    def _first_frame(self) -> AudioFrame:
+    def _first_frame(self, layout: Layout) -> AudioFrame:
         for frame in self._frames:
             if self._format == "mpegts":  # a recording of a broadcast starts in the middle of a packet
                 self._n_bad = 0
             return frame
+        if layout.cut:
+            raise AudioError(f"{self._source.name} is cut short before its first samples", code="truncated")
         if self._n_bad:
             message = f"{self._source.name} is encrypted or damaged: none of its audio can be decoded"
             raise AudioError(message, code="corrupt")
@@ -180,20 +188,20 @@ class ContainerDecoder:
             self._gap_to = self._position + offset
         return offset
 
-    def _decoded(self) -> Iterator[AudioFrame]:
+    def _decoded(self) -> Generator[AudioFrame]:
         """Frames in order of decoding; packets that cannot be decoded are counted and left out."""
         from av.error import FFmpegError
 
         try:
             for packet in self._container.demux(self._stream):
-                if packet.is_corrupt:
-                    self._count_bad()
                 try:
                     frames = packet.decode()
                 except FFmpegError:
                     self._count_bad()
                     continue
-                if frames and packet.size and not packet.is_corrupt:
+                if packet.is_corrupt and self._format not in _SHORT_AT_THE_END:
+                    self._count_bad()
+                elif frames and packet.size:
                     self.cut_tail = False
                 for frame in frames:
                     if frame.samples:
@@ -210,27 +218,32 @@ class ContainerDecoder:
 
     def _float32(self, frame: AudioFrame) -> Samples:
         """[n, channels] at the stream's rate, integers scaled to -1..1."""
-        if frame.sample_rate != self.sample_rate:
-            return self._at_first_rate(frame)
+        n_channels = frame.layout.nb_channels
+        # PyAV counts planes up to the first null pointer, and in a frame with 8 of them there is none.
+        unsafe = frame.format.is_planar and n_channels >= _MOST_PLANES
+        if unsafe or frame.sample_rate != self.sample_rate:
+            return self._repacked(frame)
         try:
             values = frame.to_ndarray()
         except ValueError as error:
             raise AudioError(f"{self._source.name} has samples of an unknown kind: {error}", code="codec") from error
-        shape = (frame.samples, frame.layout.nb_channels)
-        return _scaled(values.T if frame.format.is_planar else values.reshape(shape))
+        return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
 
-    def _at_first_rate(self, frame: AudioFrame) -> Samples:
-        """For the streams that change their rate half-way, as broadcasts do between programmes."""
+    def _repacked(self, frame: AudioFrame) -> Samples:
+        """The same through ffmpeg's resampler: for many channels, and for a rate that changes half-way."""
         from av.audio.resampler import AudioResampler
         from av.error import FFmpegError
 
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind not in self._resamplers:
+            self._resamplers[kind] = AudioResampler(format="flt", rate=self.sample_rate)
+        n_channels = frame.layout.nb_channels
         try:
-            frames = AudioResampler(format="fltp", rate=self.sample_rate).resample(frame)
+            packed = [part.to_ndarray().reshape(-1, n_channels) for part in self._resamplers[kind].resample(frame)]
         except (FFmpegError, ValueError):
             self._count_bad()
-            frames = []
-        blocks = [_scaled(resampled.to_ndarray().T) for resampled in frames]
-        return np.concatenate(blocks) if blocks else np.zeros((0, self.channels), np.float32)
+            packed = []
+        return _scaled(np.concatenate(packed)) if packed else np.zeros((0, n_channels), np.float32)
 
     @property
     def warnings(self) -> list[AudioWarning]:
@@ -239,17 +252,20 @@ class ContainerDecoder:
         name, rate = self._source.name, self.sample_rate
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
-            message = f"{name} is damaged: {self._n_bad} packets between {start_s:.3f} and {end_s:.3f} s were left out"
+            what = "1 packet" if self._n_bad == 1 else f"{self._n_bad} packets"
+            message = f"{name} is damaged: {what} between {start_s:.3f} and {end_s:.3f} s could not be decoded"
             found.append(AudioWarning("corrupt", message, start_s, end_s))
         if self._n_gaps:
             start_s, end_s = self._gap_from / rate, self._gap_to / rate
             missing_s = self._gap_frames / rate
             message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
-            found.append(AudioWarning("gap", message, start_s, end_s))
+            # FLAC numbers its samples: none can be missing but by damage. Elsewhere a sender may pause.
+            code = "corrupt" if self._format == "flac" else "gap"
+            found.append(AudioWarning(code, message, start_s, end_s))
         return found
 
     def close(self) -> None:
-        self._frames.close()  # type: ignore[attr-defined]
+        self._frames.close()
         self._container.close()
 
 
@@ -264,7 +280,7 @@ def _marked(frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, bool]]:
         yield held, True
 
 
-def _scaled(values: np.ndarray) -> Samples:  # type: ignore[type-arg]
+def _scaled(values: np.ndarray) -> Samples:
     """Integers of any width scaled to -1..1, unsigned 8-bit included; floats as they are."""
     if values.dtype.kind == "f":
         return values.astype(np.float32, copy=False)

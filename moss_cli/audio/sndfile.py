@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import soundfile
 
 from moss_cli.audio.layout import Layout
-from moss_cli.audio.results import Samples
+from moss_cli.audio.results import AudioWarning, Samples
 from moss_cli.audio.signal import check_rate
 from moss_cli.audio.source import Source
 
 _BLOCK_VALUES = 1 << 20  # frames x channels
 _BLOCK_S = 10
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream without a count
-_LOSSY = {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+# libsndfile lands beside the mark in the last page of a Vorbis stream, and seeking in MP3 makes libmpg123 complain on
+# stderr about the bits that it skipped, so what lies before the mark is decoded and dropped.
+_UNSEEKABLE = {"VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+_LOSSY = _UNSEEKABLE | {"OPUS"}
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -35,12 +39,17 @@ class SndfileDecoder:
     After `blocks` has ended: `end_frame` is the file's length in frames; `failed` says that an error ended it earlier.
     """
 
+    exact = True
+    cut_tail = False
+    warnings: ClassVar[list[AudioWarning]] = []  # libsndfile reports nothing but errors
+
     def __init__(self, source: Source, file: soundfile.SoundFile, layout: Layout) -> None:
         check_rate(source.name, file.samplerate)
         self._file = file
         self.sample_rate: int = file.samplerate
         self.channels: int = file.channels
         self.lossy = file.subtype in _LOSSY
+        self.holds_samples = file.frames > 0
         self.trusted = layout.whole_stream and 0 < file.frames < _UNKNOWN_LENGTH
         self.declared_frames: int | None = file.frames if self.trusted else None
         self.end_frame: int | None = None
@@ -49,13 +58,15 @@ class SndfileDecoder:
     def blocks(self, first_frame: int) -> Iterator[Samples]:
         """[n, channels] float32 from `first_frame` to the end of what can be read."""
         n_frames = max(1, min(_BLOCK_S * self.sample_rate, _BLOCK_VALUES // self.channels))
-        position = first_frame
+        position = 0
         try:
-            if first_frame:
+            if first_frame and self._file.subtype not in _UNSEEKABLE:
                 position = self._file.seek(min(first_frame, self._file.frames))
             while len(block := self._file.read(n_frames, dtype="float32", always_2d=True)):
+                early = max(first_frame - position, 0)
                 position += len(block)
-                yield block
+                if early < len(block):
+                    yield block[early:]
         except soundfile.LibsndfileError:
             self.failed = True
         self.end_frame = position

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from moss_cli.errors import AudioError, OutputError
 
@@ -44,6 +44,8 @@ class Source:
 
     def read_at(self, offset: int, n_bytes: int) -> bytes:
         """Up to `n_bytes` from `offset`, without moving the file's position. AudioError where reading fails."""
+        if not 0 <= offset < self.size:  # a header may point anywhere
+            return b""
         try:
             return os.pread(self.fd, n_bytes, offset)
         except OSError as error:
@@ -103,11 +105,7 @@ def read_stdin(stream: BinaryIO) -> Iterator[Path]:
 
 @contextmanager
 def _spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
-    try:
-        spool = tempfile.NamedTemporaryFile(prefix="moss-")  # noqa: SIM115: closed by the `with` below
-    except OSError as error:
-        raise _no_room(name, error) from error
-    with spool:
+    with _temporary_file(name) as spool:
         while block := _read_block(stream, name):
             try:
                 spool.write(block)
@@ -117,6 +115,13 @@ def _spooled(stream: BinaryIO, name: str) -> Iterator[Path]:
         if spool.tell() == 0:
             raise AudioError(f"{name} is empty", code="empty")
         yield Path(spool.name)
+
+
+def _temporary_file(name: str) -> IO[bytes]:
+    try:
+        return tempfile.NamedTemporaryFile(prefix="moss-")
+    except OSError as error:
+        raise _no_room(name, error) from error
 
 
 def _read_block(stream: BinaryIO, name: str) -> bytes:

@@ -14,7 +14,7 @@ from moss_cli.schema import Envelope, Notice
 
 COLUMNS = 80
 
-_SPECIAL = re.compile(r"[\\`*_<\[\]|~$]|&(?=#?\w+;)")
+_SPECIAL = re.compile(r"[\\`*_<\[|~$]|&(?=#?\w+;)")
 _BLOCK_START = re.compile(r"(?=[#+\-=:>])|\d+(?=[.)])")
 
 
@@ -84,15 +84,17 @@ def _wrap(text: str, *, first: str, rest: str) -> str:
         if rows[-1] and width + 1 + _columns(word) > COLUMNS:
             rows.append([])
             width = len(rest)
+        if not rows[-1]:
+            word = _escape_block_start(word)
         width += _columns(word) + bool(rows[-1])
         rows[-1].append(word)
     heads = [first] + [rest] * (len(rows) - 1)
-    return "\n".join(head + _escape_block_start(" ".join(row)) for head, row in zip(heads, rows, strict=True))
+    return "\n".join(head + " ".join(row) for head, row in zip(heads, rows, strict=True))
 
 
-def _escape_block_start(line: str) -> str:
-    match = _BLOCK_START.match(line)
-    return f"{line[: match.end()]}\\{line[match.end() :]}" if match else line
+def _escape_block_start(word: str) -> str:
+    match = _BLOCK_START.match(word)
+    return f"{word[: match.end()]}\\{word[match.end() :]}" if match else word
 
 
 def _columns(text: str) -> int:

@@ -114,7 +114,7 @@ class _Names:
 
 
 def _candidates(wanted: PurePosixPath) -> Iterator[str]:
-    full = "stdin" if wanted == PurePosixPath(STDIN) else wanted.name
+    full = wanted.name
     plain, _ = os.path.splitext(full)  # noqa: PTH122 - pathlib's answer for "talk." depends on Python's version
     numbered = (f"{full}-{n}" for n in count(2))
     return (str(wanted.parent / name) for name in chain([plain, full], numbered))
@@ -141,10 +141,12 @@ def _root_prefixes(roots: set[Path]) -> dict[Path, str]:
 
 
 def _relative(one: PlannedInput, prefixes: Mapping[Path, str]) -> PurePosixPath:
-    if one.root in (None, one.path) or not one.path.is_relative_to(one.root):
-        return PurePosixPath(one.path.name)
-    inside = (part for part in one.path.relative_to(one.root).parts if part != "..")
-    relative = PurePosixPath(prefixes[one.root], *inside)
+    if one.path == STDIN:
+        return PurePosixPath("stdin")
+    path = PurePosixPath(identity(one.path))
+    if one.root is None or identity(one.root) not in map(str, path.parents):
+        return PurePosixPath(path.name)
+    relative = PurePosixPath(prefixes[one.root]) / path.relative_to(identity(one.root))
     if relative.parts[0].casefold() == STATE_FOLDER and len(relative.parts) > 1:
         return PurePosixPath(STATE_FOLDER.removeprefix("."), *relative.parts[1:])
     return relative
@@ -160,7 +162,7 @@ def _key(stem: str) -> str:
 
 def _stays_inside(stem: str) -> bool:
     *folders, name = stem.split("/")
-    return name != "" and not any(part in ("", ".", "..") for part in folders)
+    return name != "" and not any(part in ("", ".", "..", STATE_FOLDER) for part in folders)
 
 
 def _file_name(stem: str, suffix: str) -> str:

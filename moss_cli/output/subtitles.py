@@ -131,7 +131,7 @@ def _write(envelope: Envelope, form: type[SubripFormat], body: Callable[[Cue], s
 def _srt_body(cue: Cue) -> str:
     speaker = one_line(cue.speaker or "")
     text = (f"[{speaker}] " if speaker else "") + "\n".join(lines(cue.text))
-    return _TAG.sub("<" + WORD_JOINER, text.translate(_BRACES)).replace("-->", f"--{WORD_JOINER}>")
+    return _TAG.sub("<" + WORD_JOINER, text.translate(_BRACES))
 
 
 def _vtt_body(cue: Cue) -> str:
@@ -143,6 +143,7 @@ def _vtt_body(cue: Cue) -> str:
 def _not_structure(text: str, timestamp: re.Pattern[str]) -> str:
     """Words that a reader cannot mistake for line break codes, for a line of times or for a cue's number."""
     text = _CODE.sub("\\\\" + WORD_JOINER, text)
+    text = text.replace("-->", f"--{WORD_JOINER}>")  # a speaker's name may end in `--` where WebVTT closes its tag
     safe = (
         _FRACTION.sub(WORD_JOINER, line) if len(timestamp.findall(line)) == 2 else line for line in text.split("\n")
     )

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from moss_cli.schema import Notice, Segment, Transcription
+from moss_cli.tasks.task import Reading, Span
+from moss_cli.tasks.timestamps import read_timestamps
+
 # The maintainers' own words; the models are known to work with them as they stand.
 PROMPT_PLAIN = "Transcribe the audio."
 PROMPT_SEGMENTS = (
@@ -10,3 +20,65 @@ PROMPT_SEGMENTS = (
     "breaks, for example [0.00]hello there[2.01][2.01]the weather is nice today[4.32]. Exclude any additional "
     "content such as explanations, headings, or annotations."
 )
+
+# Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more.
+TOKENS_PER_SECOND = 20
+FEWEST_TOKENS = 64
+
+Timestamps = Literal["segment", "none"]
+
+
+@dataclass(frozen=True)
+class Transcribe:
+    """`timestamps` "segment" asks for a start and an end of each sentence, "none" for plain text.
+    `custom_prompt` replaces the instruction and keeps the form in which the answer is read."""
+
+    timestamps: Timestamps = "segment"
+    custom_prompt: str | None = None
+    name: str = "transcribe"
+
+    @property
+    def prompt(self) -> str:
+        if self.custom_prompt is not None:
+            return self.custom_prompt
+        return PROMPT_PLAIN if self.timestamps == "none" else PROMPT_SEGMENTS
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        return FEWEST_TOKENS + math.ceil(duration_s * TOKENS_PER_SECOND)
+
+    def read(self, answer: str, span: Span) -> Reading:
+        if self.timestamps == "none":
+            return Reading(Transcription(), " ".join(answer.split()))
+        reading = read_timestamps(answer, span.duration_s)
+        segments = tuple(
+            Segment(start=_within(s.start_s, span), end=_within(s.end_s, span), text=s.text) for s in reading.segments
+        )
+        text = join_texts(s.text for s in segments)
+        return Reading(Transcription(segments=segments), text, tuple(_notices(reading.untimed, reading.repaired, span)))
+
+
+def _within(time_s: float, span: Span) -> float:
+    """A clip's time as the file's, rounded to milliseconds without passing the clip's end."""
+    return min(round(span.start_s + time_s, 3), math.floor(span.end_s * 1000) / 1000)
+
+
+def _notices(untimed: bool, repaired: bool, span: Span) -> Iterable[Notice]:
+    if untimed:
+        message = "the model gave no times; the text stands over the whole range"
+        yield Notice(code="times_missing", message=message, start=span.start_s, end=span.end_s)
+    elif repaired:
+        message = "some of the model's times were missing, out of order or outside the clip, and were bounded"
+        yield Notice(code="times_repaired", message=message, start=span.start_s, end=span.end_s)
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Sentences as running text: a space between them, none between ideographs."""
+    joined = ""
+    for text in texts:
+        gap = " " if joined and text and not (_wide(joined[-1]) and _wide(text[0])) else ""
+        joined += gap + text
+    return joined
+
+
+def _wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"

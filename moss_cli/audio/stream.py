@@ -1,0 +1,263 @@
+"""One pass over an audio file: decode, mix, resample, cut to the range, and say what was wrong with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from moss_cli.audio.container import open_container
+from moss_cli.audio.layout import Layout, read_layout
+from moss_cli.audio.results import SAMPLE_RATE, AudioWarning, Samples
+from moss_cli.audio.signal import Mixer, Resampler
+from moss_cli.audio.sndfile import open_sndfile
+from moss_cli.audio.source import Source, open_source, printable
+from moss_cli.errors import AudioError, UsageError
+
+_LEAD_S = 1
+_CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
+_LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder delay in different ways
+
+
+class Decoder(Protocol):
+    """What libsndfile and PyAV have in common; frames are counted at the file's own sample rate."""
+
+    sample_rate: int
+    channels: int
+    lossy: bool
+    exact: bool  # whether `declared_frames` is what a whole file gives
+    declared_frames: int | None
+    end_frame: int | None  # the file's length, once `blocks` has come to its end
+    failed: bool  # the end came by an error, and another decoder may know how to go on
+    cut_tail: bool  # the last packet was damaged
+
+    @property
+    def warnings(self) -> list[AudioWarning]: ...
+    def blocks(self, first_frame: int) -> Iterator[Samples]: ...
+    def close(self) -> None: ...
+
+
+class AudioStream:
+    """Blocks [n] float32 of a file or a range of it: the mean of its channels at 16 kHz. A context manager.
+
+    `sample_rate`, `channels` and `duration_s` (None where the header does not say) are those of the file; `offset_s` is
+    where the first sample lies in it. It can be iterated once; `warnings` and `complete` are final after that.
+    """
+
+    def __init__(self, path: Path, *, start_s: float | None, end_s: float | None) -> None:
+        self._first, self._end = _sample_range(printable(path), start_s, end_s)
+        with ExitStack() as stack:
+            self._source = stack.enter_context(open_source(path))
+            self._layout = read_layout(self._source)
+            self._decoder = _open_decoder(self._source, self._layout)
+            stack.callback(lambda: self._decoder.close())  # whichever it then is
+            self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
+            self._declared = self._decoder.declared_frames
+            self._exact = self._decoder.exact
+            if self._exact and self._declared is not None:
+                self._require_start_within(self._declared)
+            self._stack = stack.pop_all()
+        self._warnings: list[AudioWarning] = []
+        self.complete = True
+        self._n_samples = 0
+        self._plan()
+
+    def _plan(self) -> None:
+        """From which to which frame to read: 16 kHz PCM just the range, else also a second around it.
+
+        A resampling filter and a lossy decoder need to come to terms with the signal first. That starts on a whole
+        second, where the grids of both rates have a sample.
+        """
+        rate = self.sample_rate
+        first = self._first * rate // SAMPLE_RATE
+        end = None if self._end is None else -(-self._end * rate // SAMPLE_RATE)
+        self._mixer = Mixer(rate, lossy=self._decoder.lossy, first_frame=first, end_frame=end)
+        if rate == SAMPLE_RATE and not self._decoder.lossy:
+            self._position, self._stop, self._lead = first, end, 0
+        else:
+            lead_s = max(self._first // SAMPLE_RATE - _LEAD_S, 0)
+            self._position, self._lead = lead_s * rate, self._first - lead_s * SAMPLE_RATE
+            self._stop = None if end is None else end + _LEAD_S * rate
+        self._native = self._decoded(self._position)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Length of the whole file by its header."""
+        return None if self._declared is None else self._declared / self.sample_rate
+
+    @property
+    def offset_s(self) -> float:
+        """Where the first sample lies in the file."""
+        return self._first / SAMPLE_RATE
+
+    @property
+    def warnings(self) -> tuple[AudioWarning, ...]:
+        """What was found to be wrong, once all blocks have been read."""
+        return tuple(self._warnings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; nothing can be read any more."""
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[Samples]:
+        lead = self._lead
+        wanted = None if self._end is None else self._end - self._first
+        for samples in self._resampled():
+            samples, lead = samples[lead:], max(lead - len(samples), 0)
+            if wanted is not None:
+                samples = samples[: wanted - self._n_samples]
+            if len(samples):
+                self._n_samples += len(samples)
+                yield samples
+        self._source.check_unchanged()
+        self._judge()
+
+    def _resampled(self) -> Iterator[Samples]:
+        resampler = Resampler(self.sample_rate)
+        for block in self._native:
+            if self._stop is not None:
+                block = block[: self._stop - self._position]
+            mono = self._mixer.mono(block, self._position)
+            self._position += len(block)
+            yield resampler.push(mono)
+            if self._position == self._stop:
+                break
+        yield resampler.finish()
+
+    def _decoded(self, first_frame: int) -> Iterator[Samples]:
+        """[n, channels] to the end of the file; where libsndfile gives up, ffmpeg may find more behind the damage."""
+        position = first_frame
+        for block in self._decoder.blocks(first_frame):
+            position += len(block)
+            yield block
+        if self._decoder.failed:
+            try:
+                rescue = open_container(self._source, self._layout)
+            except AudioError:
+                return
+            if rescue.sample_rate != self.sample_rate:
+                rescue.close()
+                return
+            self._decoder.close()
+            self._decoder = rescue
+            yield from rescue.blocks(position)
+
+    def _judge(self) -> None:
+        """Collects the warnings. UsageError for a range past the end, AudioError where there were no samples."""
+        name, end = self._source.name, self._decoder.end_frame
+        if not self._n_samples:
+            if end is not None:
+                self._require_start_within(end)
+            raise AudioError(f"{name} holds no audio samples", code="no_samples")
+        self._warnings = self._mixer.warnings(name) + self._decoder.warnings
+        if end is None:  # the range ended before the file
+            self.complete = not any(warning.code == "corrupt" for warning in self._warnings)
+            return
+        end_s = end / self.sample_rate
+        if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
+            message = f"{name} is {_seconds(end_s)} long: the range to {_seconds(self._end / SAMPLE_RATE)} ends there"
+            self._warnings.append(AudioWarning("range_clamped", message, end_s))
+        if self._is_cut(end):
+            self._warnings.append(self._cut_warning(end_s))
+        elif self._decoder.failed:
+            message = f"{name} is damaged: nothing after {_seconds(end_s)} could be read"
+            self._warnings.append(AudioWarning("corrupt", message, end_s))
+        self.complete = not any(warning.code in ("corrupt", "truncated") for warning in self._warnings)
+
+    def _is_cut(self, end: int) -> bool:
+        tolerance = _LENGTH_TOLERANCE_S * self.sample_rate if self._decoder.lossy else 0
+        short = self._declared is not None and end < self._declared - tolerance
+        if self._exact and short:
+            return True
+        promised = self._layout.share is not None or self._declared is None  # else all audio may lie before the cut
+        return self._decoder.cut_tail or (self._layout.cut and (short or promised))
+
+    def _cut_warning(self, end_s: float) -> AudioWarning:
+        promised_s = self.duration_s
+        if self._layout.share:
+            promised_s = end_s / self._layout.share
+        read = f"only the first {_seconds(end_s)}"
+        if promised_s is not None and promised_s > end_s:
+            read = f"{_seconds(end_s)} of {_seconds(promised_s)}"
+        return AudioWarning("truncated", f"{self._source.name} is cut short: {read} could be read", end_s)
+
+    def _require_start_within(self, n_frames: int) -> None:
+        if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:
+            length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
+            raise UsageError(f"{self._source.name} is {length} long: nothing starts at {start}", code="range")
+
+    def refuse_longer_than(self, max_duration_s: float) -> None:
+        """AudioError where the header, or what was read so far, says that the file lasts longer."""
+        duration_s = max(self.duration_s or 0.0, self._position / self.sample_rate)
+        if duration_s > max_duration_s:
+            message = (
+                f"{self._source.name} lasts {_seconds(duration_s)} or more: the limit is {_seconds(max_duration_s)}"
+            )
+            raise AudioError(message, hint="raise the limit with --max-duration", code="too_long")
+
+    def whole_duration_s(self, max_duration_s: float) -> float:
+        """Length of the whole file, after iterating: as decoded, else as declared, else by decoding the rest."""
+        if self._decoder.end_frame is None and self._declared is not None:
+            return self._declared / self.sample_rate
+        for block in self._native:
+            self._position += len(block)
+            self.refuse_longer_than(max_duration_s)
+        assert self._decoder.end_frame is not None
+        return self._decoder.end_frame / self.sample_rate
+
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the file. AudioError where the file has changed since it was opened."""
+        digest = self._source.sha256()
+        self._source.check_unchanged()
+        return digest
+
+
+def _open_decoder(source: Source, layout: Layout) -> Decoder:
+    """libsndfile where it reads the whole of the file, else ffmpeg, else libsndfile as far as it gets."""
+    if layout.whole_stream:
+        decoder = open_sndfile(source, layout)
+        if decoder is not None and decoder.trusted:
+            return decoder
+        if decoder is not None:
+            decoder.close()
+    try:
+        return open_container(source, layout)
+    except AudioError:
+        decoder = None if layout.whole_stream else open_sndfile(source, layout)
+        if decoder is None:
+            raise
+        if not decoder.holds_samples:
+            decoder.close()
+            raise
+        return decoder
+
+
+def _sample_range(name: str, start_s: float | None, end_s: float | None) -> tuple[int, int | None]:
+    """The range on the 16 kHz grid. UsageError for one that no file has."""
+    for time_s in (start_s, end_s):
+        if time_s is not None and not (math.isfinite(time_s) and time_s >= 0):
+            raise UsageError(f"{time_s} is not a time in {name}", code="range")
+    first = round((start_s or 0.0) * SAMPLE_RATE)
+    if end_s is None:
+        return first, None
+    end = round(end_s * SAMPLE_RATE)
+    if end <= first:
+        start = _seconds(start_s or 0.0)
+        raise UsageError(f"the range of {name} ends at {_seconds(end_s)}, not after its start at {start}", code="range")
+    return first, end
+
+
+def _seconds(time_s: float) -> str:
+    """`12.34 s`."""
+    return f"{time_s:.3f}".rstrip("0").rstrip(".") + " s"

@@ -1,0 +1,41 @@
+"""The commands. Each is a short file of its own, and imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moss_cli import __version__
+from moss_cli.cli import completions, inspect, models, transcribe
+
+app = typer.Typer(
+    name="moss",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine.",
+    epilog="Try it: moss transcribe --model tiny talk.wav",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"moss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine."""
+
+
+app.command("transcribe")(transcribe.transcribe)
+app.add_typer(models.app, name="models")
+app.command("inspect")(inspect.inspect)
+app.command("completions")(completions.completions)

@@ -1,0 +1,65 @@
+"""`moss inspect`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moss_cli.cli.options import DtypeChoice
+
+
+def inspect(
+    prompt: Annotated[str, typer.Option("--prompt", help="The question.", metavar="TEXT", show_default=False)],
+    out: Annotated[str, typer.Option("--out", help="The .npz file to write.", metavar="FILE", show_default=False)],
+    audio: Annotated[
+        str | None, typer.Argument(metavar="[AUDIO]", help="An audio file; none for text alone.", show_default=False)
+    ] = None,
+    new_tokens: Annotated[int, typer.Option("--new-tokens", help="Greedy tokens to decode.", min=1)] = 24,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", envvar="MOSS_MODEL", show_envvar=False, metavar="NAME", help="A name or a folder."
+        ),
+    ] = None,
+    dtype: Annotated[
+        DtypeChoice, typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, help="How the weights are held.")
+    ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            envvar="MOSS_DEVICE",
+            show_envvar=False,
+            metavar="DEVICE",
+            help="auto, cuda, cuda:N, mps or cpu.",
+        ),
+    ] = "auto",
+    time_markers: Annotated[
+        bool, typer.Option("--time-markers/--no-time-markers", help="Write the time into what the model hears.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write the engine's tensors for one input to an .npz file, and print their shapes."""
+    import io
+    from pathlib import Path
+
+    import numpy as np
+
+    from moss_cli.audio.decode import load
+    from moss_cli.engine.engine import load_engine
+    from moss_cli.engine.inspect import inspect as tensors
+    from moss_cli.output.atomic import check_writable, write_atomic
+    from moss_cli.registry import resolve
+
+    target = Path(out)
+    check_writable(target, overwrite=force)
+    resolved = resolve(model)
+    samples = None if audio is None else load(Path(audio)).samples
+    engine = load_engine(resolved.folder, device=device, dtype=dtype)
+    arrays = tensors(engine, samples, prompt, new_tokens=new_tokens, time_markers=time_markers)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_atomic(target, buffer.getvalue(), overwrite=force)
+    for name, array in arrays.items():
+        typer.echo(f"{name:<12} {array.dtype!s:<8} {list(array.shape)}")

@@ -1,0 +1,95 @@
+"""`moss models`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which models there are, and where they lie.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `moss models list`.", show_default=False)]
+
+
+@app.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the models, and which are on this machine."""
+    from moss_cli.registry import load_registry, locate
+
+    registry = load_registry()
+    rows = [(entry, locate(entry)) for entry in registry.entries.values()]
+    if as_json:
+        _print_json([_facts(entry, found, default=entry.name == registry.default) for entry, found in rows])
+        return
+    width = max(len(entry.name) for entry, _ in rows)
+    for entry, found in rows:
+        here = "here" if found else "not here"
+        mark = " (default)" if entry.name == registry.default else ""
+        typer.echo(f"{entry.name:<{width}}  {_size(entry):>7}  {here:<8}  {entry.title}{mark}")
+
+
+@app.command("show")
+def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Show what is known of a model."""
+    from moss_cli.registry import load_registry, locate
+
+    registry = load_registry()
+    entry = _entry(name)
+    facts = _facts(entry, locate(entry), default=name == registry.default)
+    if as_json:
+        _print_json(facts)
+        return
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v / 1e9:.1f} GB" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        if value not in (None, ""):
+            typer.echo(f"{key.replace('_', ' '):<14}{value}")
+
+
+@app.command("path")
+def model_path(name: Name) -> None:
+    """Print the folder in which a model lies; fails if it is not on this machine."""
+    from moss_cli.registry import resolve
+
+    typer.echo(resolve(name).folder)
+
+
+def _entry(name: str):  # type: ignore[no-untyped-def]
+    from moss_cli.errors import ModelError
+    from moss_cli.registry import load_registry
+
+    entries = load_registry().entries
+    if name not in entries:
+        raise ModelError(f"no model named {name}", hint=f"known are {', '.join(entries)}")
+    return entries[name]
+
+
+def _size(entry) -> str:  # type: ignore[no-untyped-def]
+    return f"{entry.size / 1e9:.1f} GB" if entry.size else "-"
+
+
+def _facts(entry, found, *, default: bool) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "default": default,
+        "demo": entry.demo,
+        "thinking": entry.thinking,
+        "languages": list(entry.languages),
+        "hub": entry.hub,
+        "revision": entry.revision,
+        "bytes": entry.size,
+        "memory": entry.memory,
+        "max_seconds": entry.max_seconds,
+        "path": str(found.folder) if found else None,
+    }
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

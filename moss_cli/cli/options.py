@@ -1,0 +1,125 @@
+"""The options that the seven analysis commands share, declared once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from moss_cli.output.formats import FORMATS
+
+Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
+DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
+
+MODEL, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Output", "Audio", "Decoding", "Messages"
+
+
+def _option(*names: str, panel: str, help: str, **settings: Any) -> Any:
+    """An option that a MOSS_* variable of its long name can set."""
+    longest = max(names, key=len).split("/")[0]
+    variable = "MOSS_" + longest.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(*names, envvar=variable, show_envvar=False, rich_help_panel=panel, help=help, **settings)
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What every analysis command takes. Field names are the options' names."""
+
+    model: Annotated[
+        str | None,
+        _option(
+            "--model", "-m", panel=MODEL, help="A name of `moss models list`, or a checkpoint folder.", metavar="NAME"
+        ),
+    ] = None
+    device: Annotated[
+        str, _option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
+    ] = "auto"
+    dtype: Annotated[DtypeChoice, _option("--dtype", panel=MODEL, help="How the weights are held.")] = "auto"
+    format: Annotated[
+        list[Format] | None,
+        _option(
+            "--format",
+            "-f",
+            panel=OUTPUT,
+            help=f"{', '.join(FORMATS)}; repeatable with a folder as -o. [default: by -o's suffix, else txt]",
+            metavar="FORMAT",
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        _option(
+            "--output", "-o", panel=OUTPUT, help="A file, or a folder for several inputs or formats.", metavar="PATH"
+        ),
+    ] = None
+    force: Annotated[bool, _option("--force", panel=OUTPUT, help="Overwrite files that moss did not write.")] = False
+    prompt: Annotated[
+        str | None, _option("--prompt", panel=DECODING, help="Replaces the task's instruction.", metavar="TEXT")
+    ] = None
+    start: Annotated[
+        str | None,
+        _option("--start", panel=RANGE, help="Analyse from here: 90, 1:30, 00:01:30.5, 1m30s.", metavar="TIME"),
+    ] = None
+    end: Annotated[str | None, _option("--end", panel=RANGE, help="Analyse up to here.", metavar="TIME")] = None
+    max_duration: Annotated[
+        str, _option("--max-duration", panel=RANGE, help="Refuse longer inputs.", metavar="TIME")
+    ] = "24h"
+    time_markers: Annotated[
+        bool | None,
+        _option(
+            "--time-markers/--no-time-markers",
+            panel=RANGE,
+            help="Write the time into what the model hears. [default: as the model was trained]",
+        ),
+    ] = None
+    temperature: Annotated[
+        float, _option("--temperature", panel=DECODING, help="0 always takes the likeliest token.", min=0.0, max=10.0)
+    ] = 0.0
+    top_p: Annotated[
+        float, _option("--top-p", panel=DECODING, help="Sample from this share of the likeliest.", min=0.0, max=1.0)
+    ] = 1.0
+    top_k: Annotated[
+        int, _option("--top-k", panel=DECODING, help="Sample from this many of the likeliest; 0: all.", min=0)
+    ] = 50
+    seed: Annotated[int, _option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
+    max_new_tokens: Annotated[
+        int | None,
+        _option(
+            "--max-new-tokens",
+            panel=DECODING,
+            help="Longest answer. [default: by the audio's length]",
+            min=1,
+            metavar="N",
+        ),
+    ] = None
+    quiet: Annotated[bool, _option("--quiet", "-q", panel=MESSAGES, help="Only errors.")] = False
+    verbose: Annotated[bool, _option("--verbose", "-v", panel=MESSAGES, help="Say more.")] = False
+    progress: Annotated[
+        bool | None, _option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")
+    ] = None
+    debug: Annotated[bool, _option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
+
+
+def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the shared options; it receives them as its last argument, `options`."""
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> int:
+        shared = {field.name: values.pop(field.name) for field in fields(AnalysisOptions)}
+        return command(**values, options=AnalysisOptions(**shared))
+
+    hints = get_type_hints(AnalysisOptions, include_extras=True)
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+    shared = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+        for f in fields(AnalysisOptions)
+    ]
+    own_hints = get_type_hints(command, include_extras=True)
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[p.name]) for p in own]
+    wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
+    return wrapper

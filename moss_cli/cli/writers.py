@@ -1,0 +1,175 @@
+"""Where results go: stdout, one file, or a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from moss_cli.cli.inputs import Inputs
+from moss_cli.errors import OutputError, UsageError
+from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.output.formats import TIMED, format_of, has_times
+from moss_cli.output.manifest import Manifest
+from moss_cli.output.paths import PlannedInput, identity, plan
+from moss_cli.output.terminal import printable
+from moss_cli.schema import Envelope
+
+
+class Writer(Protocol):
+    """Takes envelopes, failed ones too, in the order of the inputs."""
+
+    def check(self, one: PlannedInput) -> None:
+        """Raise what would keep this input's result from being written, before the work is done."""
+
+    def write(self, one: PlannedInput, envelope: Envelope) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def make_writer(
+    inputs: Inputs, output: str | None, formats: Sequence[str] | None, task: str, timestamps: str | None, *, force: bool
+) -> Writer:
+    """Decide where results go. Raises UsageError for what does not fit together."""
+    chosen = list(dict.fromkeys(formats or []))
+    to_folder = output is not None and (
+        inputs.several or len(chosen) > 1 or output.endswith("/") or Path(output).is_dir()
+    )
+    if output is not None and not chosen and not to_folder:
+        chosen = [format_of(Path(output)) or "txt"]
+    chosen = chosen or ["txt"]
+    for fmt in chosen:
+        if fmt in TIMED and not has_times(task, timestamps):
+            raise UsageError(f"{fmt} needs times, and there are none", hint="drop --timestamps none, or choose txt")
+    if output == "":
+        raise UsageError("the name of the output is empty")
+    if output is not None and to_folder:
+        return FolderWriter(Path(output), chosen, inputs.found, task, force=force)
+    if len(chosen) > 1:
+        raise UsageError("several formats need a folder to write to", hint="add -o FOLDER/")
+    if output is not None:
+        return FileWriter(Path(output), chosen[0], inputs.found[0], force=force)
+    if inputs.several and chosen[0] in (*TIMED, "tsv"):
+        raise UsageError(f"several inputs as {chosen[0]} need a folder to write to", hint="add -o FOLDER/")
+    return StdoutWriter(chosen[0], several=inputs.several)
+
+
+class StdoutWriter:
+    """Results one after another on stdout; json as one document, headings between several txt."""
+
+    def __init__(self, fmt: str, *, several: bool) -> None:
+        self.fmt, self.several = fmt, several
+        self._n_written = 0
+
+    def check(self, one: PlannedInput) -> None:
+        pass
+
+    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+        from moss_cli.output.render import render
+
+        if envelope.status == "error" and self.fmt not in ("json", "jsonl"):
+            return
+        text = render(envelope, self.fmt)
+        if self.fmt == "json" and self.several:
+            text = (",\n" if self._n_written else "[\n") + text.rstrip("\n")
+        elif self.fmt == "txt" and self.several:
+            text = ("\n" if self._n_written else "") + f"==> {printable(envelope.input.path)} <==\n" + text
+        elif self.fmt == "md" and self._n_written:
+            text = "\n" + text
+        self._n_written += 1
+        self._put(text)
+
+    def finish(self) -> None:
+        if self.fmt == "json" and self.several:
+            self._put("\n]\n" if self._n_written else "[]\n")
+
+    def _put(self, text: str) -> None:
+        if sys.stdout.isatty() and self.fmt not in ("json", "jsonl"):
+            text = printable(text)
+        with _stdout_errors():
+            # Bytes: the result is UTF-8, whatever the locale says.
+            data = memoryview(text.encode())
+            while data:
+                data = data[os.write(sys.stdout.fileno(), data) :]
+
+
+@contextlib.contextmanager
+def _stdout_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+
+
+class FileWriter:
+    """One result in one file."""
+
+    def __init__(self, path: Path, fmt: str, one: PlannedInput, *, force: bool) -> None:
+        self.path, self.fmt, self.force = path, fmt, force
+        self._manifest = Manifest.load(path.parent)
+        self.check(one)
+
+    @property
+    def _overwrite(self) -> bool:
+        return self.force or self._manifest.is_ours(self.path)
+
+    def check(self, one: PlannedInput) -> None:
+        check_writable(self.path, overwrite=self._overwrite)
+
+    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+        from moss_cli.output.render import render
+
+        if envelope.status == "error":
+            return
+        write_atomic(self.path, render(envelope, self.fmt).encode(), overwrite=self._overwrite)
+        if self.path.is_file() and not self.path.is_symlink():
+            self._manifest.wrote(self.path, self.path.name, identity(one.path))
+
+    def finish(self) -> None:
+        pass
+
+
+class FolderWriter:
+    """A file for each input and format, in a folder that mirrors the inputs'."""
+
+    def __init__(
+        self, folder: Path, formats: Sequence[str], inputs: Sequence[PlannedInput], task: str, *, force: bool
+    ) -> None:
+        self.folder, self.formats, self.force = folder, formats, force
+        _make_folder(folder)
+        self._manifest = Manifest.load(folder)
+        outputs = plan(inputs, folder, formats, task, self._manifest.names)
+        self._outputs = {identity(output.input.path): output for output in outputs}
+
+    def check(self, one: PlannedInput) -> None:
+        for path in self._outputs[identity(one.path)].paths.values():
+            _make_folder(path.parent)
+            check_writable(path, overwrite=self.force or self._manifest.is_ours(path), within=self.folder)
+
+    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+        from moss_cli.output.render import render
+
+        if envelope.status == "error":
+            return
+        output = self._outputs[identity(one.path)]
+        for fmt, path in output.paths.items():
+            overwrite = self.force or self._manifest.is_ours(path)
+            write_atomic(path, render(envelope, fmt).encode(), overwrite=overwrite, within=self.folder)
+            self._manifest.wrote(path, output.stem, identity(one.path))
+
+    def finish(self) -> None:
+        pass
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{printable(str(folder))} is a file, and a folder is needed to write to") from error
+    except OSError as error:
+        raise OutputError(f"the folder {printable(str(folder))} cannot be made: {error.strerror}") from error

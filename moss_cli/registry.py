@@ -1,0 +1,166 @@
+"""models.toml: which models there are, where they lie and what they are by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from moss_cli.errors import ModelError, UsageError
+from moss_cli.settings import config_folder, read_toml
+
+EMBEDDED = "tiny"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One entry of models.toml.
+
+    `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype;
+    `max_seconds` the longest clip the model is given at once.
+    """
+
+    name: str
+    title: str = ""
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    size: int | None = None
+    memory: dict[str, int] = field(default_factory=dict)
+    languages: tuple[str, ...] = ()
+    thinking: bool = False
+    demo: bool = False
+    max_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All entries, and the name that is used when none is given."""
+
+    default: str
+    entries: dict[str, ModelEntry]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A model that is on this machine."""
+
+    entry: ModelEntry
+    folder: Path
+    revision: str | None
+
+
+def load_registry() -> Registry:
+    """The packaged models.toml with the user's on top. Raises UsageError."""
+    packaged = Path(__file__).with_name("models.toml")
+    user = config_folder() / "models.toml"
+    default, entries = "", {}
+    for path, base in ((packaged, packaged.parent), (user, user.parent)):
+        values = read_toml(path)
+        default = values.get("default", default)
+        models = values.get("models", {})
+        if not isinstance(models, dict):
+            raise UsageError(f"{path}: models is not a table")
+        for name, table in models.items():
+            entries[name] = _entry(name, table, path, base)
+    return Registry(default, entries)
+
+
+def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: models.{name} is not a table")
+    if ("path" in table) == ("hub" in table):
+        raise UsageError(f"{file}: models.{name} should have either a path or a hub id")
+    where = table.get("path")
+    try:
+        return ModelEntry(
+            name=name,
+            title=str(table.get("title", "")),
+            hub=table.get("hub"),
+            revision=table.get("revision"),
+            path=None if where is None else str(base / Path(where).expanduser()),
+            size=table.get("bytes"),
+            memory=dict(table.get("memory", {})),
+            languages=tuple(table.get("languages", ())),
+            thinking=bool(table.get("thinking", False)),
+            demo=bool(table.get("demo", False)),
+            max_seconds=float(table.get("max_seconds", 600)),
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{file}: models.{name}: {error}") from error
+
+
+def locate(entry: ModelEntry) -> Resolved | None:
+    """Where an entry's checkpoint lies on this machine, if it does. Never uses the network."""
+    if entry.path is not None:
+        folder = Path(entry.path)
+        return Resolved(entry, folder, entry.revision) if (folder / "config.json").is_file() else None
+    assert entry.hub is not None
+    snapshot = _hub_snapshot(entry.hub, entry.revision)
+    return Resolved(entry, snapshot, snapshot.name) if snapshot else None
+
+
+def hub_cache() -> Path:
+    """The folder in which hub tools keep what they fetched (HF_HUB_CACHE, HF_HOME)."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
+
+
+def _hub_snapshot(hub: str, revision: str | None) -> Path | None:
+    """Source of the layout: huggingface_hub, "Understand caching"."""
+    root = hub_cache() / ("models--" + hub.replace("/", "--"))
+    if revision is None:
+        try:
+            revision = (root / "refs" / "main").read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+    folder = root / "snapshots" / revision
+    return folder if (folder / "config.json").is_file() else None
+
+
+def resolve(name: str | None) -> Resolved:
+    """The model that a user asked for; None means the default of models.toml.
+
+    A name of models.toml; else, with a `/` in it, an existing folder, else a hub id that is
+    already on this machine. An explicit choice is never replaced by another. Raises ModelError.
+    """
+    registry = load_registry()
+    chosen = name or registry.default
+    entry = registry.entries.get(chosen)
+    if entry is None:
+        return _resolve_path(chosen, registry)
+    found = locate(entry)
+    if found is None:
+        raise _not_here(entry, explicit=name is not None)
+    return found
+
+
+def _resolve_path(name: str, registry: Registry) -> Resolved:
+    if "/" not in name:
+        names = ", ".join(registry.entries)
+        raise ModelError(f"no model named {name}", hint=f"known are {names}; a folder is written with a /, as ./{name}")
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)
+    parts = name.split("/")
+    if len(parts) == 2 and all(parts) and not name.startswith((".", "~")):
+        entry = next((e for e in registry.entries.values() if e.hub == name), ModelEntry(name, hub=name))
+        if found := locate(entry):
+            return found
+        raise ModelError(f"{name} is neither a folder nor a hub model on this machine", hint="see `moss models list`")
+    raise ModelError(f"no checkpoint folder: {name}")
+
+
+def _not_here(entry: ModelEntry, *, explicit: bool) -> ModelError:
+    if entry.hub is None:
+        return ModelError(f"model {entry.name}: no checkpoint in {entry.path}")
+    size = f" ({entry.size / 1e9:.1f} GB)" if entry.size else ""
+    what = f"model {entry.name} is not on this machine"
+    if not explicit:
+        what = f"the default model, {entry.name}, is not on this machine"
+    return ModelError(
+        what,
+        code="model_missing",
+        hint=f"fetch it with `moss models pull {entry.name}`{size}, or try the embedded one with `--model {EMBEDDED}`",
+    )

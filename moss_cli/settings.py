@@ -1,0 +1,68 @@
+"""Where options come from: flag, then MOSS_* variable, then config.toml, then the default.
+
+typer reads flags and variables; this module reads config.toml for it, and parses times.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from moss_cli.errors import UsageError
+
+ENV_PREFIX = "MOSS_"
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)")
+_UNITS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+def parse_time(text: str) -> float:
+    """Seconds of `90`, `1:30`, `00:01:30.5` or `1m30s`. Raises UsageError."""
+    text = text.strip().lower()
+    if text and (match := _CLOCK.fullmatch(text)):
+        hours, minutes, seconds = match.groups()
+        if minutes is None or float(seconds) < 60:
+            return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+    if text and (match := _UNITS.fullmatch(text)):
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    raise UsageError(f"{text!r} is not a time", hint="write 90, 1:30, 00:01:30.5 or 1m30s")
+
+
+def config_folder() -> Path:
+    """The user's config folder; MOSS_CONFIG_DIR names another."""
+    if named := os.environ.get(ENV_PREFIX + "CONFIG_DIR"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("moss", appauthor=False))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file, or nothing where there is none. Raises UsageError for one that cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def user_defaults() -> dict[str, Any]:
+    """Options set in the user's config.toml, under their long names with - or _.
+
+    A table such as [transcribe] holds for that command alone.
+    """
+    values = read_toml(config_folder() / "config.toml")
+    return {key.replace("-", "_"): _normalised(value) for key, value in values.items()}
+
+
+def _normalised(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key.replace("-", "_"): inner for key, inner in value.items()}
+    return value

@@ -1,0 +1,120 @@
+"""Parts of files: a range holds what the same range of the whole file holds."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from audio_files import encode, noise, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moss_cli.audio.decode import SAMPLE_RATE, load
+from moss_cli.errors import UsageError
+
+_LENGTH_S = 6.0
+_KINDS = ["wav16", "flac16", "wav44", "odd", "mp3", "mp3_bare", "vorbis", "opus", "aac", "webm", "flac_mka", "adts"]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("range")
+
+    @cache
+    def made(kind: str) -> tuple[Path, np.ndarray]:
+        rate = {"wav44": 44_100, "odd": 44_101, "aac": 44_100, "opus": 48_000, "webm": 48_000}.get(kind, 16_000)
+        values = noise(_LENGTH_S, rate)
+        path = _make(folder, kind, values, rate)
+        return path, load(path).samples
+
+    return made
+
+
+def _make(folder: Path, kind: str, values: np.ndarray, rate: int) -> Path:
+    path = folder / kind
+    match kind:
+        case "wav16" | "wav44" | "odd":
+            return write(path, values, rate, format="WAV")
+        case "flac16":
+            return write(path, values, rate, format="FLAC")
+        case "mp3":
+            return write(path, values, rate, format="MP3")
+        case "mp3_bare":
+            return encode(path, values, rate, "libmp3lame", container="mp3", options={"write_xing": "0"})
+        case "vorbis":
+            return write(path, values, rate, format="OGG")
+        case "opus":
+            return write(path, values, rate, format="OGG", subtype="OPUS")
+        case "aac":
+            return encode(path, values, rate, "aac", container="mp4")
+        case "webm":
+            return encode(path, values, rate, "libopus", container="webm")
+        case "flac_mka":
+            return encode(path, values, rate, "flac", container="matroska")
+        case _:
+            return encode(path, values, rate, "aac", container="adts")
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 0.5), (0.25, 3.0), (2.9, 3.1), (4.00003, 5.5), (5.9, None)])
+def test_a_range_equals_the_slice_of_the_whole(make, kind: str, start_s: float, end_s: float | None) -> None:
+    path, whole = make(kind)
+    part = load(path, start_s=start_s, end_s=end_s)
+    first = round(start_s * SAMPLE_RATE)
+    expected = whole[first : None if end_s is None else round(end_s * SAMPLE_RATE)]
+    assert len(part.samples) == len(expected)
+    assert np.abs(part.samples - expected).max() < (1e-4 if kind == "aac" else 1e-6)
+    assert part.offset_s == first / SAMPLE_RATE
+    assert part.info.duration_s == pytest.approx(len(whole) / SAMPLE_RATE, abs=0.03)
+    assert (part.warnings, part.complete) == ((), True)
+
+
+@given(st.floats(0, 5.9), st.floats(0.001, 6), st.sampled_from(["wav16", "flac16", "odd"]))
+@settings(max_examples=60, deadline=None)
+def test_any_range_equals_the_slice_of_the_whole(make, start_s: float, length_s: float, kind: str) -> None:
+    path, whole = make(kind)
+    part = load(path, start_s=start_s, end_s=start_s + length_s)
+    expected = whole[round(start_s * SAMPLE_RATE) : round((start_s + length_s) * SAMPLE_RATE)]
+    assert len(part.samples) == len(expected)
+    if kind == "odd":
+        assert np.abs(part.samples - expected).max() < 1e-6
+    else:
+        assert np.array_equal(part.samples, expected)
+    assert ("range_clamped" in [w.code for w in part.warnings]) == (start_s + length_s > _LENGTH_S + 0.001)
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_a_start_past_the_end_is_a_usage_error_that_says_how_long_the_file_is(make, kind: str) -> None:
+    path, whole = make(kind)
+    with pytest.raises(UsageError) as caught:
+        load(path, start_s=60)
+    assert caught.value.code == "range"
+    assert caught.value.message.startswith(f"{path} is {len(whole) / SAMPLE_RATE:.2f}"[:-2].rstrip("0").rstrip("."))
+    assert caught.value.message.endswith("nothing starts at 60 s")
+
+
+def test_a_start_at_the_end_is_a_usage_error(make) -> None:
+    for kind in ["wav16", "wav44", "odd", "aac"]:
+        with pytest.raises(UsageError, match=r"is 6 s long: nothing starts at 6 s"):
+            load(make(kind)[0], start_s=6.0)
+
+
+@pytest.mark.parametrize("kind", ["wav16", "mp3", "aac"])
+def test_an_end_past_the_end_is_clamped_with_a_warning(make, kind: str) -> None:
+    path, whole = make(kind)
+    part = load(path, start_s=5, end_s=7.5)
+    assert np.abs(part.samples - whole[5 * SAMPLE_RATE :]).max() < 1e-4
+    assert [(w.code, w.start_s) for w in part.warnings] == [("range_clamped", 6.0)]
+    assert part.warnings[0].message == f"{path} is 6 s long: the range to 7.5 s ends there"
+    assert part.complete
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(2, 1), (1, 1), (1, 1.00001), (-1, None), (None, 0), (float("nan"), None), (0, float("inf"))]
+)
+def test_a_range_that_no_file_has_is_a_usage_error(make, start_s: float | None, end_s: float | None) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(make("wav16")[0], start_s=start_s, end_s=end_s)
+    assert caught.value.code == "range"
