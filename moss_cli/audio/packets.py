@@ -134,23 +134,30 @@ class ContainerDecoder:
             yield block
 
     def _seeked(self, first_frame: int) -> Iterator[AudioFrame]:
+        """Frames from the start, or from shortly before `first_frame` where the timestamps can be trusted."""
         grain = self._seek_grain()
-        if grain is None or first_frame < 2 * self.sample_rate:
+        if grain is None or first_frame < 2 * self.sample_rate or not self._seek(first_frame):
             yield self._first
-            yield from self._frames
-            return
-        assert self._stream.time_base is not None
-        origin_s = (self._container.start_time or 0) / 1e6
-        timestamp = int((first_frame / self.sample_rate + origin_s) / float(self._stream.time_base))
-        self._container.seek(timestamp, stream=self._stream)
-        self._frames = self._decoded()
-        for frame in self._frames:
-            if frame.pts is not None:
-                phase = self._first.samples % grain
-                self._position = phase + round((self._place(frame.pts) - phase) / grain) * grain
-            yield frame
-            break
+        else:
+            self._frames = self._decoded()
+            for frame in self._frames:
+                if frame.pts is not None:
+                    phase = self._first.samples % grain
+                    self._position = phase + round((self._place(frame.pts) - phase) / grain) * grain
+                yield frame
+                break
         yield from self._frames
+
+    def _seek(self, first_frame: int) -> bool:
+        from av.error import FFmpegError
+
+        assert self._stream.time_base is not None
+        seconds = first_frame / self.sample_rate + (self._container.start_time or 0) / 1e6
+        try:
+            self._container.seek(int(seconds / float(self._stream.time_base)), stream=self._stream)
+        except FFmpegError:  # a damaged index
+            return False
+        return True
 
     def _seek_grain(self) -> int | None:
         """To what multiple of samples a timestamp is to be rounded after a seek; None: it says too little to seek by.

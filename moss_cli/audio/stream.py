@@ -157,6 +157,8 @@ class AudioStream:
         """Collects the warnings. UsageError for a range past the end, AudioError where there were no samples."""
         name, end = self._source.name, self._decoder.end_frame
         if not self._n_samples:
+            if end and self._is_cut(end):
+                raise AudioError(self._cut_warning(end / self.sample_rate).message, code="truncated")
             if end is not None:
                 self._require_start_within(end)
             raise AudioError(f"{name} holds no audio samples", code="no_samples")

@@ -19,15 +19,19 @@ DtypeName = Literal["bf16", "fp16", "fp32", "4bit"]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the weights go. `compute` is what everything not quantised is held and computed in."""
+    """Where the weights go. `compute` is what everything not quantised is held and computed in;
+    `asked_compute` replaces it for 4-bit weights."""
 
     device: torch.device
     dtype: DtypeName
+    asked_compute: torch.dtype | None = None
 
     @property
     def compute(self) -> torch.dtype:
         if self.dtype != "4bit":
             return DTYPES[self.dtype]
+        if self.asked_compute is not None:
+            return self.asked_compute
         if self.device.type == "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         return torch.float32
@@ -67,7 +71,9 @@ def free_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def pick_placement(device_name: str, dtype_name: str, n_parameters: int) -> Placement:
+def pick_placement(
+    device_name: str, dtype_name: str, n_parameters: int, compute: torch.dtype | None = None
+) -> Placement:
     """Decide device and dtype for a model of `n_parameters`. Raises DeviceError, UsageError.
 
     auto on CUDA: bf16 if it fits, else 4bit; elsewhere fp32 if it fits, else bf16 (fp16 on MPS).
@@ -77,13 +83,13 @@ def pick_placement(device_name: str, dtype_name: str, n_parameters: int) -> Plac
         named: DtypeName = dtype_name  # type: ignore[assignment]
         if named == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
             named = "fp16"
-        return Placement(device, named)
+        return Placement(device, named, compute)
     if dtype_name != "auto":
         raise UsageError(f"no such dtype: {dtype_name}", hint="auto, bf16, fp16, fp32 or 4bit")
     free = free_bytes(device)
     if device.type == "cuda":
         half: DtypeName = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        return Placement(device, half if 2 * n_parameters * HEADROOM < free else "4bit")
+        return Placement(device, half if 2 * n_parameters * HEADROOM < free else "4bit", compute)
     if device.type == "mps":
         return Placement(device, "fp32" if 4 * n_parameters * HEADROOM < free else "fp16")
     return Placement(device, "fp32" if 4 * n_parameters * HEADROOM < free else "bf16")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,7 +19,7 @@ from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantize import place_nf4
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
-from moss_cli.engine.weights import empty_model, fill, put, read_headers, unknown_tensors
+from moss_cli.engine.weights import TensorInfo, empty_model, fill, put, read_headers, unknown_tensors
 from moss_cli.errors import DeviceError, ModelError
 
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -76,9 +76,12 @@ class Engine:
 
 
 def load_engine(
-    folder: Path, *, device: str = "auto", dtype: str = "auto", on_warning: Callable[[str], None] | None = None
+    folder: Path, *, device: str = "auto", dtype: str = "auto", compute_dtype: torch.dtype | None = None
 ) -> Engine:
-    """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError."""
+    """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError.
+
+    compute_dtype: what 4-bit weights are multiplied in; None takes bf16 on CUDA and fp32 elsewhere.
+    """
     start = time.monotonic()
     if not folder.is_dir():
         raise ModelError(f"no checkpoint folder: {folder}")
@@ -89,7 +92,7 @@ def load_engine(
         )
     found = read_headers(folder)
     model = empty_model(config, found)
-    placement = pick_placement(device, dtype, sum(prod(info.shape) for info in found.values()))
+    placement = pick_placement(device, dtype, sum(prod(info.shape) for info in found.values()), compute_dtype)
     tokenizer = load_tokenizer(folder)
     _fill(model, found, placement)
     warnings = tuple(
@@ -100,7 +103,7 @@ def load_engine(
     return Engine(model, tokenizer, processor, placement, stop_ids, time.monotonic() - start, warnings)
 
 
-def _fill(model: MossAudio, found: dict, placement: Placement) -> None:  # type: ignore[type-arg]
+def _fill(model: MossAudio, found: dict[str, TensorInfo], placement: Placement) -> None:
     device, compute = placement.device, placement.compute
     try:
         if placement.dtype == "4bit":

@@ -1,0 +1,55 @@
+# make demo    a transcript of a sample, from a bare machine with Python 3.11+ and make
+# make test    the whole test suite
+# make lint    ruff and mypy
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint format completions evaluate tiny clean
+
+demo: $(VENV)/.installed
+	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
+	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f srt
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+completions: $(VENV)/.installed
+	$(BIN)/moss completions bash > completions/moss.bash
+	$(BIN)/moss completions zsh > completions/_moss
+	$(BIN)/moss completions fish > completions/moss.fish
+
+# The next two need Debian's espeak-ng and flite.
+evaluate: $(VENV)/.dev
+	$(BIN)/python -m training.evaluate --count 200 --card moss_cli/weights/tiny/README.md
+
+tiny: $(VENV)/.dev
+	sh training/tiny.sh $(BIN)/python
+
+clean:
+	rm -rf $(VENV) build dist
+
+# torch comes first and alone, so that no other package can ask for another build of it.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet $$($(BIN)/python .ci/torch_index.py) --constraint constraints.txt torch
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,1 @@
+complete --command moss --no-files --arguments "(env _MOSS_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) moss)" --condition "env _MOSS_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) moss"

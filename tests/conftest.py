@@ -1,0 +1,33 @@
+"""What the whole suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch: two test processes on two cores should not spin against each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from hypothesis import settings
+
+settings.register_profile("shared", deadline=None, max_examples=100)
+settings.load_profile("shared")
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The reference data: a random checkpoint in the published format and what it should compute."""
+    return FIXTURES / "reference"
+
+
+@pytest.fixture(autouse=True)
+def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the config, the variables or the hub cache of whoever runs it."""
+    for name in [n for n in os.environ if n.startswith("MOSS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
