@@ -26,7 +26,7 @@ def render_bank(out: Path, seed: int, count: int) -> None:
     rng = random.Random(seed)
     out.mkdir(parents=True, exist_ok=True)
     offset = 0
-    with open(out / "samples.i16", "wb") as sound, open(out / "sentences.jsonl", "w") as index:
+    with (out / "samples.i16").open("wb") as sound, (out / "sentences.jsonl").open("w") as index:
         for _ in range(count):
             voice = draw_voice(rng)
             spoken = speak(sentence(rng), voice)

@@ -119,7 +119,7 @@ def speech_clip(
         voices.append(draw_voice(rng, reserved=reserved_voices))
     spoken: list[Spoken] = []
     for _ in range(rng.randint(*n_sentences)):
-        spoken.append(speak(sentence(rng, reserved=reserved_patterns), rng.choice(voices)))
+        spoken.append(speak(sentence(rng, reserved=reserved_patterns), rng.choice(voices), fresh=True))
     samples, segments = lay_out(rng, spoken, max_s)
     clip = finish(rng, samples, segments)
     return Clip(clip.samples, clip.segments, {**clip.settings, "voices": [v.as_dict() for v in voices]})

@@ -139,7 +139,7 @@ def _expand(rng: random.Random, pattern: str) -> str:
 _NOUNISH = ["object", "object", "place", "weather", "time"]
 _DETERMINED = ["adjective", "object", "object", "place", "weather", "time"]
 _AFTER: dict[str, list[str]] = {
-    "the": _DETERMINED + ["people", "meeting", "end", "hours"],
+    "the": [*_DETERMINED, "people", "meeting", "end", "hours"],
     "a": ["adjective", "object", "place", "meeting"],
     "of": ["the", "name", "weather", "month", "this", "that"],
     "to": ["the", "base", "place", "name", "the", "everyone"],

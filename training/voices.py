@@ -10,8 +10,10 @@ import random
 import re
 import subprocess
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +61,17 @@ def draw_voice(rng: random.Random, *, reserved: bool = False) -> Voice:
     return Voice("espeak", rng.choice(ACCENTS) + variant, rng.randint(120, 210), rng.randint(20, 80))
 
 
-def speak(text: str, voice: Voice) -> Spoken:
-    """Render a sentence and cut it to where its sound starts and ends."""
+def speak(text: str, voice: Voice, *, fresh: bool = False) -> Spoken:
+    """Render a sentence and cut it to where its sound starts and ends.
+
+    espeak-ng's library remembers something of what it said before; with `fresh` it runs in a new
+    process, so that the same sentence is always the same samples. That takes four times as long.
+    """
     if voice.engine == "flite":
         samples, starts = _flite(text, voice), []
+    elif fresh:
+        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+            samples, starts = pool.submit(_espeak, text, voice).result()
     else:
         samples, starts = _espeak(text, voice)
     start, end = sounding(samples)

@@ -17,6 +17,6 @@ def completions(
     moss completions zsh > ~/.zfunc/_moss
     moss completions fish > ~/.config/fish/completions/moss.fish
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     typer.echo(get_completion_script(prog_name="moss", complete_var="_MOSS_COMPLETE", shell=shell))

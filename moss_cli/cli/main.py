@@ -49,10 +49,10 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str], console: Console) -> int:
+    import typer
+
     from moss_cli.cli.app import app
     from moss_cli.settings import user_defaults
-
-    import typer
 
     command = typer.main.get_command(app)
     console.debug = "--debug" in argv

@@ -5,6 +5,9 @@ Shapes: B rows, S positions, C hidden size, H query heads, K key/value heads, D 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,7 +91,7 @@ class Attention(nn.Module):
         n_seen = mask.shape[-1]
         keys, values = cache.keys[layer, :, :, :n_seen], cache.values[layer, :, :, :n_seen]
         # The query heads of a group stand in the place of positions, so that keys are not repeated.
-        grouped = q.squeeze(2).unflatten(1, (self.kv_heads[0], -1))  # [B, K, H/K, D]
+        grouped = q.view(q.shape[0], self.kv_heads[0], -1, self.kv_heads[1])  # [B, K, H/K, D]
         out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
         return self.merge(out.flatten(1, 2).unsqueeze(2))
 
@@ -102,6 +105,20 @@ class DecoderLayer(nn.Module):
         self.mlp = GatedMLP(config.hidden_size, config.intermediate_size, config.hidden_size)
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def prompt(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None, layer: int) -> Tensor:
+        """Whole prompts, [B, S, C] to the same."""
+        x = x + self.self_attn.prompt(self.input_layernorm(x), cos, sin, cache, layer)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+    def step(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache, layer: int, positions: Tensor, mask: Tensor
+    ) -> Tensor:
+        """One new token a row, [B, 1, C] to the same."""
+        x = x + self.self_attn.step(self.input_layernorm(x), cos, sin, cache, layer, positions, mask)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
 
 
 class Decoder(nn.Module):
@@ -122,9 +139,8 @@ class Decoder(nn.Module):
         """
         positions = torch.arange(x.shape[1], device=x.device)[None, :]
         cos, sin = rotary(positions, self.config.head_dim, self.config.rope_theta)
-        for i, layer in enumerate(self.layers):
-            x = x + layer.self_attn.prompt(layer.input_layernorm(x), cos, sin, cache, i)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        for i, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
+            x = layer.prompt(x, cos, sin, cache, i)
             if i < len(deepstack) and audio_mask is not None:
                 added = torch.zeros_like(x)
                 added[audio_mask] = deepstack[i].to(x.dtype)
@@ -137,8 +153,7 @@ class Decoder(nn.Module):
         x = self.embed_tokens(ids)[:, None]
         mask = (torch.arange(n_seen, device=x.device)[None, :] <= positions[:, None])[:, None, None, :]
         cos, sin = rotary(positions[:, None], self.config.head_dim, self.config.rope_theta)
-        for i, layer in enumerate(self.layers):
-            x = x + layer.self_attn.step(layer.input_layernorm(x), cos, sin, cache, i, positions, mask)
-            x = x + layer.mlp(layer.post_attention_layernorm(x))
+        for i, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
+            x = layer.step(x, cos, sin, cache, i, positions, mask)
         out: Tensor = self.norm(x[:, 0])
         return out

@@ -92,7 +92,8 @@ class AudioEncoder(nn.Module):
             x = F.gelu(conv(x))  # [N, C, n_mels/2^i, T/2^i]
         x = self.stem_proj(x.permute(0, 3, 1, 2).flatten(2))
         # The positions are kept in float32, also when the weights are not.
-        return (x.float() + sinusoids(x.shape[1], x.shape[2]).to(x.device)).to(x.dtype)
+        placed: Tensor = x.float() + sinusoids(x.shape[1], x.shape[2]).to(x.device)
+        return placed.to(x.dtype)
 
     def forward(self, mel: Tensor, n_frames: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Encode windows that are padded to one width.

@@ -84,11 +84,13 @@ class MossAudio(nn.Module):
         clip, so that what else is in a batch can never change it.
         """
         width = min(self.config.audio.window_frames, mel.shape[1])
-        windows = mel.to(self.device, self.dtype).split(width, dim=1)
+        windows = torch.split(mel.to(self.device, self.dtype), width, dim=1)
         n_frames = torch.tensor([w.shape[1] for w in windows], device=self.device)
         padded = torch.stack([nn.functional.pad(w, (0, width - w.shape[1])) for w in windows])
         pieces, tap_pieces = [], []
-        for some, lengths in zip(padded.split(64), n_frames.split(64), strict=True):  # bounds the convolutions' memory
+        for some, lengths in zip(
+            torch.split(padded, 64), torch.split(n_frames, 64), strict=True
+        ):  # bounds the convolutions' memory
             features, taps = self.audio_encoder(some, lengths)
             keep = [n_tokens(int(n)) for n in lengths]
             pieces += [f[:n] for f, n in zip(features, keep, strict=True)]

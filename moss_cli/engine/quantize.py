@@ -5,7 +5,9 @@ The encoder, the adapter, the mergers and lm_head stay as they are: quantising t
 
 from __future__ import annotations
 
+import logging
 import re
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +25,23 @@ def is_quantised(name: str) -> bool:
     return _QUANTISED.fullmatch(name) is not None
 
 
+def _bitsandbytes() -> tuple[Any, Any]:
+    """Its linear and its parameter. Raises DeviceError."""
+    # It warns of an optional kernel package at every start on a CPU; nobody can act on that here.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        from bitsandbytes import nn as bnb
+    except (ImportError, OSError, RuntimeError) as error:
+        raise DeviceError(f"4-bit weights need bitsandbytes, which does not load here: {error}") from error
+    return bnb.Linear4bit, bnb.Params4bit
+
+
 def put_nf4(model: MossAudio, name: str, tensor: Tensor, device: torch.device, compute_dtype: torch.dtype) -> None:
     """Quantise one linear's weight on `device` and put it in place of the meta linear.
 
     The values are rounded to bf16 first, as the published weights are. Raises DeviceError.
     """
-    try:
-        from bitsandbytes.nn import Linear4bit, Params4bit
-    except (ImportError, OSError, RuntimeError) as error:
-        raise DeviceError(f"4-bit weights need bitsandbytes, which does not load here: {error}") from error
+    Linear4bit, Params4bit = _bitsandbytes()
     owner, _, _ = name.rpartition(".")
     old = model.get_submodule(owner)
     assert isinstance(old, nn.Linear)

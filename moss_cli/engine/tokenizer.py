@@ -10,6 +10,7 @@ import codecs
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
@@ -113,7 +114,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             return _from_tokenizer_json(folder)
     except ModelError:
         raise
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for what it cannot read
+    except Exception as error:
         raise ModelError(f"the tokenizer in {folder} cannot be read: {' '.join(str(error).split())}") from error
     raise ModelError(
         f"{folder} has no tokenizer", hint="a checkpoint folder holds vocab.json and merges.txt, or tokenizer.json"
@@ -125,7 +126,7 @@ def _from_tokenizer_json(folder: Path) -> Tokenizer:
     model = values.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         raise ModelError(f"{folder / 'tokenizer.json'} is not a byte-level BPE")
-    merges = [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model.get("merges", [])]
+    merges: Any = [tuple(m.split(" ", 1)) if isinstance(m, str) else tuple(m) for m in model.get("merges", [])]
     bpe = byte_level_bpe(models.BPE(vocab=model["vocab"], merges=merges))
     special = {t["content"]: int(t["id"]) for t in values.get("added_tokens", [])}
     return Tokenizer(bpe, special | _special_tokens(folder, bpe))

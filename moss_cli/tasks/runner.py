@@ -124,11 +124,11 @@ class Runner:
         )
 
     def _check_length(self, source: Source, audio: Audio) -> None:
-        limit = self.job.model.entry.max_seconds
-        if audio.duration_s > limit:
+        entry = self.job.model.entry
+        if audio.duration_s > entry.max_seconds:
             raise UsageError(
-                f"{source.shown}: {audio.duration_s:.1f} s is more than {self.job.model.entry.name} takes at once ({limit:g} s); "
-                "longer recordings are not cut into pieces yet",
+                f"{source.shown}: {audio.duration_s:.1f} s is more than {entry.name} takes at once "
+                f"({entry.max_seconds:g} s); longer recordings are not cut into pieces yet",
                 code="too_long",
                 hint="analyse a part of it with --start and --end",
             )

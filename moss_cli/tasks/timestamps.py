@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-TIME = re.compile(r"\[\s*(?:(\d{1,3}):)?(?:(\d{1,3}):)?(\d{1,6}(?:[.,]\d{1,6})?)\s*s?\s*\]")
+TIME = re.compile(r"\[\s*(?:(\d{1,3}):)?(?:(\d{1,3}):)?(\d{1,6}(?:[.,]\d{1,6})?)\s*s?\s*\]", re.ASCII)
 TOLERANCE_S = 0.05  # a repair smaller than this is rounding, not worth a word
 
 

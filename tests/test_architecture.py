@@ -1,0 +1,60 @@
+"""Dependencies point one way: cli -> tasks -> engine -> audio, and cli -> output; the rest are leaves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "moss_cli"
+LEAVES = {"errors", "schema", "settings", "registry", "__init__"}
+ALLOWED = {
+    "cli": {"cli", "tasks", "engine", "audio", "output"} | LEAVES,
+    "tasks": {"tasks", "engine", "audio"} | LEAVES,
+    "engine": {"engine", "audio", "errors"},
+    "audio": {"audio", "errors"},
+    "output": {"output", "errors", "schema"},
+    "errors": set(),
+    "schema": set(),
+    "settings": {"errors"},
+    "registry": {"errors", "settings"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
+def test_imports_follow_the_arrows(path: Path) -> None:
+    for name in imports(path):
+        if name.split(".")[0] == "moss_cli":
+            target = [*name.split("."), "__init__"][1]
+            assert target in ALLOWED[part(path)], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
+def test_only_the_command_line_knows_typer_and_rich_and_nobody_transformers(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(path)}
+    assert "transformers" not in used
+    if part(path) != "cli":
+        assert not used & {"typer", "rich"}
+
+
+def test_nothing_imports_the_training_code() -> None:
+    assert not [path for path in FILES if any(name.split(".")[0] == "training" for name in imports(path))]

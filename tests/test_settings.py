@@ -1,0 +1,117 @@
+"""Times as people write them, and the registry of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moss_cli.errors import ModelError, UsageError
+from moss_cli.registry import load_registry, resolve
+from moss_cli.settings import config_folder, parse_time
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90.0),
+        ("1:30", 90.0),
+        ("00:01:30.5", 90.5),
+        ("1m30s", 90.0),
+        ("2h", 7200.0),
+        ("1h2m3.5s", 3723.5),
+        ("0", 0.0),
+        (" 24h ", 86400.0),
+        ("90m", 5400.0),
+    ],
+)
+def test_times_are_read(text: str, seconds: float) -> None:
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-5", "1:75", "1:2:3:4", "nan", "inf", "1e5", "five", "1:30m", "٣"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_time(text)
+
+
+def test_the_released_models_and_tiny_are_known() -> None:
+    registry = load_registry()
+    assert list(registry.entries) == ["tiny", "4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking"]
+    assert registry.default == "4b-instruct"
+    assert registry.entries["8b-thinking"].revision == "3d09aad8d7803dd131c8f42d2c09364d1f9367db"
+    assert sum(e.size or 0 for e in registry.entries.values()) == 10451725200 + 10451727872 + 2 * 18111010792
+
+
+def test_tiny_is_in_the_package() -> None:
+    found = resolve("tiny")
+    assert found.entry.demo
+    assert (found.folder / "model.safetensors").is_file()
+
+
+def test_no_choice_and_no_default_says_both_ways_on() -> None:
+    with pytest.raises(ModelError) as caught:
+        resolve(None)
+    assert caught.value.exit_code == 5
+    assert caught.value.hint is not None
+    assert "moss models pull 4b-instruct` (10.5 GB)" in caught.value.hint
+    assert "--model tiny" in caught.value.hint
+
+
+def snapshot(hub_id: str, revision: str) -> Path:
+    from moss_cli.registry import hub_cache
+
+    folder = hub_cache() / ("models--" + hub_id.replace("/", "--")) / "snapshots" / revision
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["4b-instruct", "OpenMOSS-Team/MOSS-Audio-4B-Instruct"])
+def test_a_pulled_model_is_found_by_its_name_and_by_its_hub_id(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    revision = "6907a499dc0e87cc77c8ae0fe23fd0eb5476a02d"
+    folder = snapshot("OpenMOSS-Team/MOSS-Audio-4B-Instruct", revision)
+    found = resolve(name)
+    assert (found.folder, found.revision, found.entry.name) == (folder, revision, "4b-instruct")
+
+
+def test_another_revision_is_not_taken_for_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot("OpenMOSS-Team/MOSS-Audio-4B-Instruct", "0" * 40)
+    with pytest.raises(ModelError, match="is not on this machine"):
+        resolve("4b-instruct")
+
+
+def test_a_folder_is_a_model_only_with_a_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    assert resolve("./mine").folder == Path("mine")
+    with pytest.raises(ModelError, match="no model named mine"):
+        resolve("mine")
+
+
+def test_the_users_models_add_to_the_packaged_ones() -> None:
+    folder = config_folder()
+    (folder / "models.toml").write_text('default = "mine"\n[models.mine]\npath = "here"\nmax_seconds = 60\n')
+    registry = load_registry()
+    assert registry.default == "mine"
+    assert registry.entries["mine"].path == str(folder / "here")
+    assert "tiny" in registry.entries
+
+
+def test_a_models_file_in_the_working_directory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("models.toml").write_text('default = "evil"\n')
+    assert load_registry().default == "4b-instruct"
+
+
+@pytest.mark.parametrize(
+    "text", ["[models", "models = 3", "[models.x]\n", '[models.x]\npath = "a"\nhub = "b/c"\n', "[models]\nx = 1"]
+)
+def test_a_users_models_file_that_is_wrong_is_named(text: str) -> None:
+    (config_folder() / "models.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"models\.toml"):
+        load_registry()
