@@ -119,6 +119,31 @@ def _hub_snapshot(hub: str, revision: str | None) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
+# Weights, configuration and tokenizer; never code, never pickles.
+_FETCHED = ["*.json", "*.safetensors", "merges.txt", "*.jinja", "README.md", "LICENSE*"]
+
+
+def fetch(entry: ModelEntry, *, progress: bool = False) -> Resolved:
+    """Fetch an entry from its hub into the hub's own cache, going on where an earlier try broke off.
+
+    Raises ModelError where there is nothing to fetch from, or fetching fails.
+    """
+    if entry.hub is None:
+        raise ModelError(f"{entry.name} lies in {entry.path}; there is nothing to fetch")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    if not progress:
+        disable_progress_bars()
+    try:
+        folder = snapshot_download(entry.hub, revision=entry.revision, allow_patterns=_FETCHED, cache_dir=hub_cache())
+    except (OSError, ValueError, RuntimeError) as error:  # what the library and its transport raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hint = "what has arrived is kept: run the same command again"
+        raise ModelError(f"{entry.hub} could not be fetched: {reason}", hint=hint, code="fetch_failed") from error
+    return Resolved(entry, Path(folder), entry.revision)
+
+
 def resolve(name: str | None) -> Resolved:
     """The model that a user asked for; None means the default of models.toml.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from moss_cli.registry import ModelEntry, Resolved
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which models there are, and where they lie.")
 
@@ -58,7 +61,19 @@ def model_path(name: Name) -> None:
     typer.echo(resolve(name).folder)
 
 
-def _entry(name: str):  # type: ignore[no-untyped-def]
+@app.command("pull")
+def pull_model(name: Name) -> None:
+    """Fetch a model from its hub, at the pinned revision; prints its folder."""
+    import sys
+
+    from moss_cli.registry import fetch
+
+    entry = _entry(name)
+    typer.echo(f"moss: fetching {entry.hub} ({_size(entry)})", err=True)
+    typer.echo(fetch(entry, progress=sys.stderr.isatty()).folder)
+
+
+def _entry(name: str) -> ModelEntry:
     from moss_cli.errors import ModelError
     from moss_cli.registry import load_registry
 
@@ -68,11 +83,11 @@ def _entry(name: str):  # type: ignore[no-untyped-def]
     return entries[name]
 
 
-def _size(entry) -> str:  # type: ignore[no-untyped-def]
+def _size(entry: ModelEntry) -> str:
     return f"{entry.size / 1e9:.1f} GB" if entry.size else "-"
 
 
-def _facts(entry, found, *, default: bool) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[str, object]:
     return {
         "name": entry.name,
         "title": entry.title,
