@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format completions evaluate tiny clean
+.PHONY: demo test lint format bench completions evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
@@ -35,6 +35,9 @@ evaluate: $(VENV)/.dev
 
 tiny: $(VENV)/.dev
 	sh training/tiny.sh $(BIN)/python
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -131,7 +131,7 @@ def fetch(entry: ModelEntry, *, progress: bool = False) -> Resolved:
     if entry.hub is None:
         raise ModelError(f"{entry.name} lies in {entry.path}; there is nothing to fetch")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     if not progress:
         disable_progress_bars()

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,15 @@ from typing import IO, BinaryIO
 
 from moss_cli.errors import AudioError, OutputError
 
+STDIN = Path("-")
+
 _BLOCK_BYTES = 1 << 20
 
 
 def printable(path: Path) -> str:
     """The path for a message: control characters, line ends and bytes that are not UTF-8 are escaped."""
+    if path == STDIN:
+        return "standard input"
     return "".join(_escaped(c) for c in os.fspath(path))
 
 
@@ -68,12 +73,14 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """The file at `path`, open; a pipe (a FIFO, `/dev/stdin`, `<(command)`) is read to its end first.
+    """The file at `path`, open; a pipe (`-`, a FIFO, `/dev/stdin`, `<(command)`) is read to its end first.
 
     AudioError where there is no such file, it may not be read, is a folder, a device or empty.
     """
     name = printable(path)
     with ExitStack() as stack:
+        if path == STDIN:
+            path = stack.enter_context(read_stdin(sys.stdin.buffer))
         try:
             if stat.S_ISFIFO(path.stat().st_mode):
                 path = stack.enter_context(_spooled(stack.enter_context(path.open("rb")), name))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.writers import Writer, make_writer
+from moss_cli.engine.devices import pick_device
 from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import ExitCode, MossError, UsageError
-from moss_cli.output.paths import STDIN, PlannedInput, path_text
+from moss_cli.output.paths import PlannedInput, path_text
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
 from moss_cli.tasks.runner import Job, Outcome, Runner, Source, Step
@@ -27,19 +27,20 @@ def analyse(console: Console, task: Task, arguments: Sequence[str], options: Ana
     console.debug = options.debug
     inputs = collect(arguments)
     timestamps = getattr(task, "timestamps", None)
-    writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
     model = resolve(options.model)
     job = make_job(task, model, options)
+    writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
     report = _Report(console, len(inputs.found))
     runner = Runner(job, report.step)
-    for one in inputs.found:
-        report.next()
-        outcome = _run_one(runner, writer, one, report)
-        if outcome is not None:
-            writer.write(one, outcome.envelope)
-            report.show(outcome)
+    try:
+        for one in inputs.found:
+            report.next()
+            _run_one(runner, writer, one, report)
+    except MossError:
+        writer.finish()  # what stands on stdout is a whole document also then
+        raise
     writer.finish()
     console.clear()
     return report.exit_code()
@@ -47,10 +48,11 @@ def analyse(console: Console, task: Task, arguments: Sequence[str], options: Ana
 
 def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
     """Options as a job. Raises UsageError."""
-    start_s = None if options.start is None else parse_time(options.start)
-    end_s = None if options.end is None else parse_time(options.end)
+    start_s = None if options.start is None else _time("--start", options.start)
+    end_s = None if options.end is None else _time("--end", options.end)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"--end {options.end} is not after the start")
+    pick_device(options.device)  # once, and not for each input
     return Job(
         task=task,
         model=model,
@@ -62,31 +64,31 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
         time_markers=options.time_markers,
-        max_duration_s=parse_time(options.max_duration),
+        max_duration_s=_time("--max-duration", options.max_duration),
     )
 
 
-def _run_one(runner: Runner, writer: Writer, one: PlannedInput, report: _Report) -> Outcome | None:
-    """An input's outcome; None where its result could not be written, which is in the report."""
+def _time(option: str, text: str) -> float:
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+
+
+def _run_one(runner: Runner, writer: Writer, one: PlannedInput, report: _Report) -> None:
+    """Read, answer and write one input; what is wrong with it alone goes to the report."""
     try:
         writer.check(one)
     except MossError as error:
         report.failed(error)
-        return None
-    with _source(one) as source:
-        return next(runner.run([source]))
-
-
-@contextlib.contextmanager
-def _source(one: PlannedInput) -> Iterator[Source]:
-    if one.path != STDIN:
-        shown, path_bytes = path_text(one.path)
-        yield Source(one.path, shown, path_bytes)
         return
-    from moss_cli.audio.source import read_stdin
-
-    with read_stdin(sys.stdin.buffer) as spooled:
-        yield Source(spooled, "-")
+    outcome = next(runner.run([Source(one.path, *path_text(one.path))]))
+    try:
+        writer.write(one, outcome.envelope)
+    except UsageError as error:  # a file has appeared in its place meanwhile
+        report.failed(error)
+        return
+    report.show(one, outcome)
 
 
 class _Report:
@@ -103,13 +105,15 @@ class _Report:
     def step(self, step: Step) -> None:
         self.console.step(step, self.position, self.n_inputs)
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, one: PlannedInput, outcome: Outcome) -> None:
         if outcome.error is not None:
             self.failed(outcome.error)
             return
         self.n_partial += outcome.envelope.status == "partial"
+        name = printable(one.path)
         for warning in outcome.envelope.warnings:
-            self.console.warning(f"{outcome.envelope.input.path}: {warning.message}")
+            named = warning.message.startswith(name)
+            self.console.warning(warning.message if named else f"{name}: {warning.message}")
 
     def failed(self, error: MossError) -> None:
         self.errors.append(error)

@@ -8,10 +8,10 @@ import typer
 
 from moss_cli import __version__
 from moss_cli.cli import completions, inspect, models, transcribe
+from moss_cli.cli.config import default_map
 
 app = typer.Typer(
     name="moss",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -28,11 +28,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine."""
+    # Here, past --help and completion: these work whatever config.toml holds.
+    context.default_map = default_map(context.command, context.obj)
 
 
 app.command("transcribe")(transcribe.transcribe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -47,14 +46,16 @@ class Console:
 
     def _line(self, label: str, message: str, *, color: str) -> None:
         self.clear()
-        text = printable(" ".join(message.split()))
+        text = printable(" ".join(line.strip() for line in message.splitlines()))
         if self.is_terminal and not os.environ.get("NO_COLOR"):
             label = f"\x1b[{color}m{label}\x1b[0m"
         encoding = self.stream.encoding or "utf-8"
         line = f"{label}{text}\n".encode(encoding, "backslashreplace").decode(encoding)
-        with contextlib.suppress(BrokenPipeError):
+        try:
             self.stream.write(line)
             self.stream.flush()
+        except OSError:  # nobody reads it, or its disk is full: no reason not to finish
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     @property
     def is_terminal(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,18 +30,18 @@ def collect(arguments: Sequence[str]) -> Inputs:
     folders = 0
     for argument in arguments:
         path = Path(argument)
+        if argument == "":
+            raise UsageError("an input's name is empty")
         if argument == "-":
             if any(one.path == STDIN for one in found):
                 raise UsageError("standard input (-) can be read only once")
             found.append(PlannedInput(STDIN))
-        elif path.is_dir():
+        elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             folders += 1
             inside = find_audio(path)
             if not inside:
                 raise UsageError(f"no audio in the folder {printable(argument)}", code="no_audio")
             found += [PlannedInput(file, path) for file in inside]
-        elif argument == "":
-            raise UsageError("an input's name is empty")
         else:
-            found.append(PlannedInput(path))
+            found.append(PlannedInput(path.absolute() if path == STDIN else path))  # ./- is a file
     return Inputs(tuple(dict.fromkeys(found)), several=folders > 0 or len(found) > 1)

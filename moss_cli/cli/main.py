@@ -23,14 +23,16 @@ class Terminated(BaseException):
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Never raises; never prints a traceback without --debug."""
+    _replace_closed_streams()
     console = Console()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminate)
     try:
         code = _run(argv, console)
         sys.stdout.flush()
     except BrokenPipeError:
-        _forget_stdout()
+        _forget_unwritten()
         code = CLOSED_STDOUT
     except KeyboardInterrupt:
         code = _ended(console, "interrupted", ExitCode.INTERRUPTED)
@@ -40,6 +42,7 @@ def run(argv: Sequence[str]) -> int:
         code = _failed(console, error)
     except OSError as error:
         code = _failed(console, MossError(f"unexpected: {error.strerror or error}", hint="run again with --debug"))
+        _forget_unwritten()
     except Exception as error:  # noqa: BLE001 - the last boundary: people get one line, --debug gives the rest
         what = f"unexpected {type(error).__name__}: {error}"
         code = _failed(console, MossError(what, hint="this should not happen; run again with --debug for the details"))
@@ -52,18 +55,12 @@ def _run(argv: Sequence[str], console: Console) -> int:
     import typer
 
     from moss_cli.cli.app import app
-    from moss_cli.settings import user_defaults
 
-    command = typer.main.get_command(app)
     console.debug = "--debug" in argv
+    if "_MOSS_COMPLETE" in os.environ:
+        typer.completion.completion_init()
     try:
-        result = command.main(
-            list(argv),
-            prog_name="moss",
-            standalone_mode=False,
-            obj=console,
-            default_map=_default_map(command, user_defaults()),
-        )
+        result = typer.main.get_command(app).main(list(argv), prog_name="moss", standalone_mode=False, obj=console)
     except TyperException as error:
         raise _usage(error) from error
     except Exit as stop:
@@ -73,21 +70,13 @@ def _run(argv: Sequence[str], console: Console) -> int:
     return int(result or 0)
 
 
-def _default_map(command: object, defaults: dict[str, object]) -> dict[str, object]:
-    """config.toml as click wants it: what holds for all commands is given to each of them."""
-    shared = {key: value for key, value in defaults.items() if not isinstance(value, dict)}
-    tables = {key.replace("_", "-"): value for key, value in defaults.items() if isinstance(value, dict)}
-    names = getattr(command, "commands", {})
-    return {name: {**shared, **tables.get(name, {})} for name in names}
-
-
 def _usage(error: TyperException) -> MossError:
     from moss_cli.errors import UsageError
 
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "moss"
     message = error.format_message() or "a command is missing"
-    message = message[:1].lower() + message[1:].rstrip(".")
+    message = message[:1].lower() + message[1:].rstrip(".").replace(": Value error, ", ": ")
     return UsageError(message, hint=f"see `{path} --help`")
 
 
@@ -100,6 +89,8 @@ def _failed(console: Console, error: MossError) -> int:
 
 
 def _ended(console: Console, how: str, code: ExitCode) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C has nothing left to interrupt
     console.error(MossError(how))
     return code
 
@@ -108,6 +99,19 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def _forget_stdout() -> None:
-    """Keep the interpreter from flushing into the closed pipe once more on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _forget_unwritten() -> None:
+    """Keep the interpreter from flushing what stdout did not take once more on its way out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of a stdin, stdout or stderr that was closed, which the next file would get.
+
+    A null device open the wrong way round: reading and writing fail. Only messages may go nowhere.
+    """
+    for name, flags, mode in (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, flags), mode, encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from moss_cli.registry import ModelEntry, Resolved
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which models there are, and where they lie.")
+app = typer.Typer(rich_markup_mode=None, help="Which models there are, and where they lie.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `moss models list`.", show_default=False)]
 

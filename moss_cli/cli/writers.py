@@ -35,6 +35,8 @@ def make_writer(
 ) -> Writer:
     """Decide where results go. Raises UsageError for what does not fit together."""
     chosen = list(dict.fromkeys(formats or []))
+    if output == "-":
+        output = None
     to_folder = output is not None and (
         inputs.several or len(chosen) > 1 or output.endswith("/") or Path(output).is_dir()
     )
