@@ -1,0 +1,213 @@
+"""The training code: what is drawn, what is labelled, what is measured, and that a slice goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from moss_cli.engine.engine import load_engine
+from training.batches import Batches, Mix, frame_words, segments_answer
+from training.clips import Clip, Segment, empty_clip, finish, lay_out
+from training.evaluate import BEGIN, END, Figures, match, measure, table, write_card
+from training.export import export
+from training.network import N_CLASSES, SILENCE, TINY, TrainingModel
+from training.sentences import PATTERNS, RESERVED_PATTERNS, sentence, vocabulary
+from training.vocabulary import write_vocabulary
+from training.voices import RESERVED_VARIANTS, Spoken, draw_voice
+
+renderers = pytest.mark.skipif(
+    not (shutil.which("espeak-ng") and shutil.which("flite")), reason="needs espeak-ng and flite"
+)
+
+
+def beep(text: str, seconds: float = 1.0) -> Spoken:
+    samples = np.sin(np.arange(int(16_000 * seconds)) * 0.2).astype(np.float32)
+    return Spoken(text, samples, [i * seconds / len(text.split()) for i in range(len(text.split()))])
+
+
+@pytest.mark.parametrize("reserved", [False, True])
+def test_sentences_have_3_to_10_words_of_the_lexicon(reserved: bool) -> None:
+    rng, words = random.Random(3), set(vocabulary())
+    for _ in range(3000):
+        drawn = sentence(rng, reserved=reserved).split()
+        assert 3 <= len(drawn) <= 10
+        assert set(drawn) <= words
+
+
+def test_every_word_of_the_lexicon_is_drawn() -> None:
+    rng = random.Random(4)
+    assert {w for _ in range(6000) for w in sentence(rng).split()} == set(vocabulary())
+    assert len(vocabulary()) == N_CLASSES - 1 == 219
+
+
+def test_patterns_kept_for_testing_are_not_trained_on() -> None:
+    assert not set(PATTERNS) & set(RESERVED_PATTERNS)
+
+
+def test_voices_kept_for_testing_are_never_drawn_for_training() -> None:
+    rng = random.Random(5)
+    trained = {draw_voice(rng).name for _ in range(3000)}
+    kept = {draw_voice(rng, reserved=True).name for _ in range(300)}
+    assert not any(name.endswith(tuple(RESERVED_VARIANTS)) or name == "awb" for name in trained)
+    assert all(name.endswith(tuple(RESERVED_VARIANTS)) or name == "awb" for name in kept)
+    assert not trained & kept
+
+
+def test_segments_lie_where_the_sound_is() -> None:
+    samples, segments = lay_out(random.Random(1), [beep("a b", 1.0), beep("c", 0.5)], 30.0)
+    for segment in segments:
+        start, end = round(segment.start * 16_000), round(segment.end * 16_000)
+        assert np.abs(samples[start + 5 : end - 5]).reshape(-1)[:100].max() > 0.5
+        assert np.abs(samples[max(0, start - 100) : start]).max(initial=0) == 0
+        assert np.abs(samples[end : end + 100]).max(initial=0) == 0
+    assert 0.2 <= segments[1].start - segments[0].end <= 2.0
+
+
+def test_clips_keep_to_their_longest_length() -> None:
+    for seed in range(30):
+        samples, segments = lay_out(random.Random(seed), [beep("a", 3.0)] * 4, 8.0)
+        assert segments[-1].end <= 8.0
+        assert len(samples) / 16_000 <= 8.0 + 0.8
+
+
+def test_level_and_noise_are_those_of_the_settings() -> None:
+    for seed in range(40):
+        samples, segments = lay_out(random.Random(seed), [beep("a", 2.0)], 30.0)
+        clip = finish(random.Random(seed), samples, segments)
+        if clip.settings["noise"] == "none" and clip.settings["sample_rate"] in (16_000, 48_000):
+            part = clip.samples[int(segments[0].start * 16_000) + 50 : int(segments[0].end * 16_000) - 50]
+            assert 20 * np.log10(np.sqrt((part**2).mean())) == pytest.approx(clip.settings["level_db"], abs=0.3)
+        assert np.isfinite(clip.samples).all()
+        assert np.abs(clip.samples).max() <= 1.0
+
+
+def test_empty_clips_have_no_segments() -> None:
+    assert all(empty_clip(random.Random(i), 4.0).segments == [] for i in range(20))
+
+
+def test_answers_are_in_the_format_of_the_prompt() -> None:
+    clip = Clip(np.zeros(16_000, np.float32), [Segment(0.123, 0.456, "a b", []), Segment(0.5, 0.9, "c", [])])
+    assert segments_answer(clip) == "[0.12]a b[0.46][0.50]c[0.90]"
+
+
+def test_each_audio_token_is_labelled_with_the_word_spoken_then() -> None:
+    clip = Clip(np.zeros(32_000, np.float32), [Segment(0.4, 1.2, "alice bob", [0.4, 0.8])])
+    classes = frame_words(clip, 25)
+    alice, bob = (1 + vocabulary().index(w) for w in ("alice", "bob"))
+    assert classes == [SILENCE] * 5 + [alice] * 5 + [bob] * 5 + [SILENCE] * 10
+    unknown = Clip(clip.samples, [Segment(0.4, 1.2, "alice bob", [])])
+    assert frame_words(unknown, 25) == [SILENCE] * 5 + [-100] * 10 + [SILENCE] * 10
+
+
+def row(name: str, *segments: tuple[float, float, str]) -> dict[str, object]:
+    parts = [{"start": s, "end": e, "text": t} for s, e, t in segments]
+    return {"file": name, "text": " ".join(t for _, _, t in segments), "segments": parts}
+
+
+def envelope(*segments: tuple[float, float, str]) -> dict[str, object]:
+    answer = row("", *segments)
+    return {"text": answer["text"], "result": {"segments": answer["segments"]}}
+
+
+def test_figures_are_computed_over_all_words_and_found_sentences() -> None:
+    labels = [row("a", (0.0, 1.0, "one two"), (2.0, 3.0, "three four")), row("b", (0.0, 1.0, "five"))]
+    found = {"a": envelope((0.1, 1.0, "one two"), (2.0, 3.3, "three six")), "b": envelope()}
+    figures = measure(labels, found)
+    assert figures == Figures(2, pytest.approx(2 / 5), pytest.approx(0.1), pytest.approx(2 / 3), None)
+
+
+def test_a_clip_without_a_result_counts_as_an_empty_answer() -> None:
+    assert measure([row("a", (0.0, 1.0, "one"))], {}).word_error_rate == 1.0
+
+
+def test_transcripts_of_silence_are_counted() -> None:
+    assert measure([row("a"), row("b")], {"a": envelope((0.0, 1.0, "x")), "b": envelope()}).n_not_empty == 1
+
+
+def test_each_segment_is_matched_once() -> None:
+    one = {"start": 0.0, "end": 3.0}
+    pairs = match([{"start": 0.0, "end": 1.0}, {"start": 1.5, "end": 3.0}], [one])
+    assert len(pairs) == 1
+
+
+def test_the_card_keeps_its_text_around_the_table(tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    text = table({"x": Figures(3, 0.05, 0.04, 1.0, None)})
+    write_card(card, text)
+    assert card.read_text() == f"before\n{BEGIN}\n{text}\n{END}\nafter\n"
+    assert "| x | 3 | 5.0 % | 40 ms | 100.0 % |  |" in text
+
+
+def test_an_exported_model_loads_through_the_engine(tmp_path: Path) -> None:
+    write_vocabulary(tmp_path / "vocabulary")
+    model = TrainingModel()
+    export(model.moss, tmp_path / "vocabulary", tmp_path / "checkpoint")
+    engine = load_engine(tmp_path / "checkpoint", device="cpu", dtype="fp32")
+    assert engine.model.config == TINY
+    assert engine.warnings == ()
+    for name, tensor in model.moss.state_dict().items():
+        assert torch.equal(engine.model.state_dict()[name], tensor.to(torch.bfloat16).float())
+
+
+def test_the_shipped_vocabulary_is_the_one_that_is_made(tmp_path: Path) -> None:
+    write_vocabulary(tmp_path)
+    shipped = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
+    for name in ("vocab.json", "merges.txt", "added_tokens.json", "processor_config.json"):
+        assert (tmp_path / name).read_bytes() == (shipped / name).read_bytes()
+
+
+@renderers
+def test_the_same_seed_renders_the_same_bytes(tmp_path: Path) -> None:
+    from training.render import Wanted, render
+
+    sums = []
+    for folder in ("a", "b"):
+        render(tmp_path / folder, "transcribe", 1_000_000, 3, Wanted())
+        files = sorted((tmp_path / folder).iterdir())
+        sums.append([(f.name, hashlib.sha256(f.read_bytes()).hexdigest()) for f in files])
+    assert len(sums[0]) == 4
+    assert sums[0] == sums[1]
+
+
+@renderers
+def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None:
+    from training.bank import render_bank
+    from training.train import Slice
+
+    render_bank(tmp_path / "bank", seed=9, count=12)
+    write_vocabulary(tmp_path / "run" / "vocabulary")
+    first = Slice(tmp_path / "run", "short", minutes=1e-6)
+    first.train([tmp_path / "bank"])
+    assert first.step == 1
+    again = Slice(tmp_path / "run", "short", minutes=1e-6)
+    assert again.seed == first.seed + 1
+    for name, tensor in first.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], tensor)
+
+
+@renderers
+def test_seeds_kept_for_testing_are_refused_by_the_bank(tmp_path: Path) -> None:
+    from training.bank import render_bank
+
+    with pytest.raises(ValueError, match="never trained on"):
+        render_bank(tmp_path, seed=1_000_000, count=1)
+
+
+@renderers
+def test_a_batch_lines_up_targets_with_answers(tmp_path: Path) -> None:
+    from training.bank import render_bank
+
+    render_bank(tmp_path / "bank", seed=8, count=8)
+    write_vocabulary(tmp_path / "vocabulary")
+    batch = next(iter(Batches([tmp_path / "bank"], tmp_path / "vocabulary", Mix((1, 2), 6.0, 60.0), seed=1)))
+    assert batch.ids.shape == batch.targets.shape == batch.audio_mask.shape
+    assert batch.audio_mask.sum() == sum(batch.clip_tokens) == len(batch.frame_words)
+    counted = batch.targets[:, :-1] >= 0
+    assert torch.equal(batch.targets[:, :-1][counted], batch.ids[:, 1:][counted])
