@@ -33,7 +33,7 @@ def analyse(console: Console, task: Task, arguments: Sequence[str], options: Ana
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
     report = _Report(console, len(inputs.found))
-    runner = Runner(job, report.step)
+    runner = Runner(job, report.step, console.warning)
     try:
         for one in inputs.found:
             report.next()
@@ -83,6 +83,7 @@ def _run_one(runner: Runner, writer: Writer, one: PlannedInput, report: _Report)
         report.failed(error)
         return
     outcome = next(runner.run([Source(one.path, *path_text(one.path))]))
+    report.console.clear()  # stdout may be the same terminal
     try:
         writer.write(one, outcome.envelope)
     except UsageError as error:  # a file has appeared in its place meanwhile

@@ -68,9 +68,12 @@ OnStep = Callable[[Step], None]
 class Runner:
     """Runs one job. The model is loaded when the first input has been read as audio."""
 
-    def __init__(self, job: Job, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self, job: Job, on_step: OnStep | None = None, on_warning: Callable[[str], None] | None = None
+    ) -> None:
         self.job = job
         self._on_step = on_step or (lambda step: None)
+        self._on_warning = on_warning or (lambda message: None)
         self._engine: Engine | None = None
 
     def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
@@ -139,6 +142,8 @@ class Runner:
             return self._engine, 0.0
         self._on_step(Step("loading", source))
         self._engine = load_engine(self.job.model.folder, device=self.job.device, dtype=self.job.dtype)
+        for message in self._engine.warnings:
+            self._on_warning(message)
         return self._engine, self._engine.load_seconds
 
     def _answer(self, engine: Engine, source: Source, audio: Audio) -> tuple[Generation, int]:
