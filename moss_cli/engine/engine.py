@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from moss_cli.audio.mel import log_mel
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.devices import Placement, pick_placement
 from moss_cli.engine.generate import Generation, OnToken, Request, generate
+from moss_cli.engine.grammar import Grammars
 from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantize import place_nf4
@@ -36,6 +38,12 @@ class Engine:
     stop_ids: frozenset[int]
     load_seconds: float
     warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def grammars(self) -> Grammars:
+        """Compiles grammars for this vocabulary."""
+        eos_id = self.tokenizer.special.get(STOP_TOKENS[0], min(self.stop_ids))
+        return Grammars(self.tokenizer, self.model.config.language.vocab_size, eos_id)
 
     def mel(self, samples: np.ndarray) -> torch.Tensor:
         """[n] float32 samples at 16 kHz to the model's log-mel, [n_mels, T]."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from moss_cli.engine.cache import KVCache
+from moss_cli.engine.grammar import Constraint, mask_logits
+from moss_cli.engine.loops import is_loop
 from moss_cli.engine.model import MossAudio, Prompt
 from moss_cli.engine.sampling import RowSampler, Sampling
 from moss_cli.errors import UsageError
@@ -17,12 +19,17 @@ from moss_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to decode. `seed` is of this answer alone (see `draw_seed`)."""
+    """One answer to decode. `seed` is of this answer alone (see `draw_seed`); a `constraint` is used up by it."""
 
     prompt: Prompt
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
+    constraint: Constraint | None = None
+    stop_loops: bool = False
+
+
+FinishReason = Literal["stop", "length", "loop"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Generation:
     """The tokens of an answer, without the stop token, and why it ended."""
 
     ids: list[int]
-    finish_reason: Literal["stop", "length"]
+    finish_reason: FinishReason
 
 
 OnToken = Callable[[int, int], None]  # (index of the request, token)
@@ -43,7 +50,7 @@ class _Row:
         self.sampler = RowSampler(request.sampling, request.seed)
         self.position = len(request.prompt.ids)
         self.ids: list[int] = []
-        self.finish_reason: Literal["stop", "length"] | None = None
+        self.finish_reason: FinishReason | None = None
 
     def take(self, logits: Tensor, stop_ids: frozenset[int]) -> int | None:
         """Choose the next token; None when the answer is at its end."""
@@ -52,7 +59,11 @@ class _Row:
             self.finish_reason = "stop"
             return None
         self.ids.append(token)
-        if len(self.ids) >= self.request.max_new_tokens:
+        if self.request.constraint is not None:
+            self.request.constraint.consume(token)
+        if self.request.stop_loops and is_loop(self.ids):
+            self.finish_reason = "loop"
+        elif len(self.ids) >= self.request.max_new_tokens:
             self.finish_reason = "length"
         return token
 
@@ -86,6 +97,7 @@ def generate(
     logits = model.prefill([row.request.prompt for row in rows], cache)
     running = rows
     while running:
+        logits = mask_logits(logits, [row.request.constraint for row in running])
         for row, row_logits in zip(running, logits, strict=True):
             token = row.take(row_logits, stop_ids)
             if token is not None and on_token is not None:

@@ -26,6 +26,8 @@ MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 DTYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 HINT = "fetch it again with `moss models pull`, or check it with `moss models verify`"
 
+HINT_FOLDER = "is this a checkpoint folder?"
+
 Place = Callable[[MossAudio, str, Tensor], None]  # puts one tensor of a name into the model
 
 
@@ -44,7 +46,9 @@ def weight_files(folder: Path) -> list[Path]:
     single = folder / "model.safetensors"
     if not index.exists():
         if not single.exists():
-            raise ModelError(f"{folder} has no model.safetensors", hint="is this a checkpoint folder?")
+            pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth"))
+            hint = "pickled weights are not read: convert them to safetensors" if pickled else HINT_FOLDER
+            raise ModelError(f"{folder} has no model.safetensors", hint=hint)
         return [single]
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
@@ -108,8 +112,11 @@ def empty_model(config: MossConfig, found: dict[str, TensorInfo]) -> MossAudio:
     n_layers = config.audio.encoder_layers + config.language.num_hidden_layers
     if n_layers > len(found):  # before a module is built for each
         raise ModelError(f"config.json asks for {n_layers} layers, and the checkpoint has only {len(found)} tensors")
-    with torch.device("meta"):
-        model = MossAudio(config)
+    try:
+        with torch.device("meta"):
+            model = MossAudio(config)
+    except RuntimeError as error:  # the product of two sizes is beyond 64 bits
+        raise ModelError("config.json asks for tensors larger than any memory") from error
     for name, parameter in model.named_parameters():
         if name == "lm_head.weight" and config.language.tie_word_embeddings:
             continue

@@ -10,13 +10,17 @@ from pathlib import Path
 from moss_cli import __version__
 from moss_cli.audio.decode import Audio, load
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Generation, Request
+from moss_cli.engine.generate import FinishReason, Generation, Request
+from moss_cli.engine.loops import without_loop
 from moss_cli.engine.sampling import Sampling, draw_seed
 from moss_cli.errors import MossError, UsageError
 from moss_cli.registry import Resolved
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
 from moss_cli.tasks.task import Reading, Span, Task
 from moss_cli.tasks.thinking import split_thinking
+
+MOST_ATTEMPTS = 3
+AGAIN = Sampling(temperature=1.0, top_k=50)  # what gets the model out of a loop
 
 
 @dataclass(frozen=True)
@@ -101,22 +105,26 @@ class Runner:
         engine, load_seconds = self._loaded(source)
         self._on_step(Step("listening", source))
         span = Span(audio.offset_s, audio.offset_s + audio.duration_s)
-        generation, n_prompt = self._answer(engine, source, audio)
+        generation, n_prompt, attempts = self._answer(engine, source, audio)
         thinking, answer = split_thinking(engine.text(generation.ids))
         reading = job.task.read(answer, span)
-        cut = generation.finish_reason == "length"
+        whole = generation.finish_reason == "stop"
         return Envelope(
             moss=__version__,
             task="transcribe",
-            status="partial" if cut or not audio.complete else "ok",
+            status="ok" if whole and audio.complete else "partial",
             input=_input_info(source, audio),
             model=self._model_info(),
             params=self._params(),
             result=reading.result,
             text=reading.text,
             thinking=thinking,
-            chunks=(ChunkInfo(start=span.start_s, end=span.end_s, finish_reason=generation.finish_reason),),
-            warnings=_warnings(audio, reading, span, cut=cut),
+            chunks=(
+                ChunkInfo(
+                    start=span.start_s, end=span.end_s, finish_reason=generation.finish_reason, attempts=attempts
+                ),
+            ),
+            warnings=_warnings(audio, reading, span, generation.finish_reason, attempts),
             usage=Usage(
                 audio_seconds=audio.duration_s,
                 prompt_tokens=n_prompt,
@@ -146,16 +154,33 @@ class Runner:
             self._on_warning(message)
         return self._engine, self._engine.load_seconds
 
-    def _answer(self, engine: Engine, source: Source, audio: Audio) -> tuple[Generation, int]:
+    def _answer(self, engine: Engine, source: Source, audio: Audio) -> tuple[Generation, int, int]:
+        """The answer, the tokens of its prompt, and how many attempts it took.
+
+        An answer that goes round in circles is decoded again with draws (a repetition penalty is
+        known not to help); if every attempt does, the first stands, with one round of its loop.
+        """
         job = self.job
-        features = engine.hear(audio.samples)
-        prompt = engine.ask(job.task.prompt, features, time_markers=job.time_markers)
-        request = Request(
-            prompt,
-            job.max_new_tokens or job.task.max_new_tokens(audio.duration_s),
-            job.sampling,
-            draw_seed(job.seed, audio.info.sha256, chunk=0, attempt=1),
-        )
+        prompt = engine.ask(job.task.prompt, engine.hear(audio.samples), time_markers=job.time_markers)
+        first: Generation | None = None
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            grammar = job.task.grammar
+            request = Request(
+                prompt,
+                job.max_new_tokens or job.task.max_new_tokens(audio.duration_s),
+                job.sampling if attempt == 1 else AGAIN,
+                draw_seed(job.seed, audio.info.sha256, chunk=0, attempt=attempt),
+                None if grammar is None else engine.grammars.constrain(grammar),
+                stop_loops=True,
+            )
+            answer = self._generate(engine, request, source)
+            if answer.finish_reason != "loop":
+                return answer, len(prompt.ids), attempt
+            first = first or answer
+        assert first is not None
+        return Generation(without_loop(first.ids), "loop"), len(prompt.ids), MOST_ATTEMPTS
+
+    def _generate(self, engine: Engine, request: Request, source: Source) -> Generation:
         n_tokens = 0
 
         def count(index: int, token: int) -> None:
@@ -164,7 +189,7 @@ class Runner:
             if n_tokens % 16 == 0:
                 self._on_step(Step("listening", source, n_tokens))
 
-        return engine.generate([request], count)[0], len(prompt.ids)
+        return engine.generate([request], count)[0]
 
     def _model_info(self) -> ModelInfo:
         entry, engine = self.job.model.entry, self._engine
@@ -219,10 +244,21 @@ def _input_info(source: Source, audio: Audio) -> InputInfo:
     )
 
 
-def _warnings(audio: Audio, reading: Reading, span: Span, *, cut: bool) -> tuple[Notice, ...]:
+def _warnings(
+    audio: Audio, reading: Reading, span: Span, finish_reason: FinishReason, attempts: int
+) -> tuple[Notice, ...]:
     notices = [Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in audio.warnings]
     notices += reading.notices
-    if cut:
-        message = "the answer reached its longest length and was cut; what follows it is missing"
-        notices.append(Notice(code="cut", message=message, start=span.start_s, end=span.end_s))
+    for code, message in _endings(finish_reason, attempts):
+        notices.append(Notice(code=code, message=message, start=span.start_s, end=span.end_s))
     return tuple(notices)
+
+
+def _endings(finish_reason: FinishReason, attempts: int) -> Iterator[tuple[str, str]]:
+    """What is to be said of how the answer ended: code and message."""
+    if finish_reason == "length":
+        yield "cut", "the answer reached its longest length and was cut; what follows it is missing"
+    elif finish_reason == "loop":
+        yield "loop", f"the answer went round in circles in all of {attempts} attempts and was cut there"
+    elif attempts > 1:
+        yield "retried", f"the answer went round in circles and was decoded again; attempt {attempts} stands"

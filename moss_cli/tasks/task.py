@@ -40,6 +40,11 @@ class Task(Protocol):
         """The instruction, as it is sent."""
         ...
 
+    @property
+    def grammar(self) -> str | None:
+        """The form that the prompt asks for, as a grammar (see engine.grammar); None for free text."""
+        ...
+
     def max_new_tokens(self, duration_s: float) -> int:
         """How long an answer about a clip may become, where the user does not say."""
         ...

@@ -21,6 +21,11 @@ PROMPT_SEGMENTS = (
     "content such as explanations, headings, or annotations."
 )
 
+# `[x.xx]text[y.yy]`, any number of times. In the text, brackets that hold no number may stand.
+_TIME = r"\[[0-9]{1,5}\.[0-9]{2}\]"
+_TEXT = r"([^\[\]]|\[[^\]\[0-9][^\]\[]*\])+"
+SEGMENTS_GRAMMAR = f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_TEXT}{_TIME})+/"
+
 # Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more.
 TOKENS_PER_SECOND = 20
 FEWEST_TOKENS = 64
@@ -42,6 +47,11 @@ class Transcribe:
         if self.custom_prompt is not None:
             return self.custom_prompt
         return PROMPT_PLAIN if self.timestamps == "none" else PROMPT_SEGMENTS
+
+    @property
+    def grammar(self) -> str | None:
+        asked_for_times = self.timestamps == "segment" and self.custom_prompt is None
+        return SEGMENTS_GRAMMAR if asked_for_times else None
 
     def max_new_tokens(self, duration_s: float) -> int:
         return FEWEST_TOKENS + math.ceil(duration_s * TOKENS_PER_SECOND)

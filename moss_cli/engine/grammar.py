@@ -1,0 +1,118 @@
+"""Constrained decoding: only tokens that keep an answer in its grammar can be chosen.
+
+The grammars are llguidance's (Lark with %json and regular expressions). Each row of a batch has
+its own; inside <think>…</think> nothing is constrained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from moss_cli.engine.tokenizer import Tokenizer
+
+THINK, END_THINK = "<think>", "</think>"
+BITS = 32
+
+
+class Grammars:
+    """Compiles grammars for one vocabulary. The vocabulary is prepared at the first use: for the
+    released models that takes a second."""
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
+        self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
+
+    @cached_property
+    def _vocabulary(self) -> Any:
+        from llguidance import LLTokenizer, TokenizerWrapper
+
+        return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self.vocab_size, self._eos_id)), slices=[])
+
+    def constrain(self, grammar: str, *, thinking: bool = True) -> Constraint:
+        """A fresh constraint for one answer. Raises ValueError for a grammar that cannot be compiled."""
+        from llguidance import LLMatcher
+
+        matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
+        if matcher.is_error():
+            raise ValueError(matcher.get_error())
+        special = self._tokenizer.special
+        return Constraint(matcher, special.get(THINK) if thinking else None, special.get(END_THINK))
+
+
+def json_grammar(schema: dict[str, Any]) -> str:
+    """A grammar of one JSON value of a schema, with fixed white space: left free, a sampled answer
+    can wander in blanks to the token limit."""
+    fixed = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
+    return f"start: %json {json.dumps(schema | fixed)}"
+
+
+class _Vocabulary:
+    """A tokenizer under the names that llguidance reads."""
+
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
+        self._tokenizer = tokenizer
+        self.eos_token_id, self.bos_token_id = eos_id, None
+        special = set(tokenizer.special.values())
+        texts = [b"" if i in special else tokenizer.token_bytes(i) for i in range(vocab_size)]
+        # Special tokens, and ids that stand for nothing, are no text that a grammar could ask for.
+        self.special_token_ids = [i for i, text in enumerate(texts) if not text]
+        self.tokens = [text or f"<[{i}]>".encode() for i, text in enumerate(texts)]
+
+    def __call__(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text)
+
+
+class Constraint:
+    """The grammar of one answer and how far the answer has come in it."""
+
+    def __init__(self, matcher: Any, think_id: int | None, end_think_id: int | None) -> None:
+        self._matcher, self._think_id, self._end_think_id = matcher, think_id, end_think_id
+        self._started = self._thinking = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the next token is bound: not inside a thought."""
+        return not self._thinking
+
+    def fill(self, row: Tensor) -> None:
+        """Write the allowed tokens as bits into `row`, int32 [ceil(vocab / 32)] on the CPU."""
+        self._matcher.unsafe_compute_mask_ptr(row.data_ptr(), row.numel() * row.element_size())
+        if not self._started and self._think_id is not None:
+            bit = np.uint32(1 << (self._think_id % BITS)).astype(np.int32)
+            row[self._think_id // BITS] |= int(bit)
+
+    def consume(self, token: int) -> None:
+        """Take note of the token that was chosen."""
+        if not self._started and token == self._think_id:
+            self._thinking = True
+        elif self._thinking:
+            self._thinking = token != self._end_think_id
+        else:
+            self._matcher.consume_token(token)
+        self._started = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer may end here."""
+        return not self._thinking and bool(self._matcher.is_accepting())
+
+
+def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Tensor:
+    """Logits [B, vocab] with -inf where a row's grammar forbids the token; rows with None stay free."""
+    bound = [(i, c) for i, c in enumerate(constraints) if c is not None and c.active]
+    if not bound:
+        return logits
+    n_words = -(-logits.shape[1] // BITS)
+    bits = torch.zeros((len(bound), n_words), dtype=torch.int32)
+    for place, (_, constraint) in enumerate(bound):
+        constraint.fill(bits[place])
+    allowed = np.unpackbits(bits.numpy().view(np.uint8), axis=1, bitorder="little", count=logits.shape[1])
+    rows = torch.tensor([i for i, _ in bound], device=logits.device)
+    masked = logits[rows].masked_fill(torch.from_numpy(allowed == 0).to(logits.device), float("-inf"))
+    return logits.index_copy(0, rows, masked)

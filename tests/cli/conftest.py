@@ -1,0 +1,92 @@
+"""Runs the command line inside the test process, with an engine that always gives the same answer."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from cli_run import DEMO, Run
+
+
+class CannedEngine:
+    """Answers every clip with one sentence."""
+
+    load_seconds = 0.0
+    warnings = ()
+    processor = SimpleNamespace(enable_time_marker=True)
+    placement = SimpleNamespace(dtype="fp32", device="cpu")
+
+    def hear(self, samples: np.ndarray) -> None:
+        assert np.isfinite(samples).all()
+
+    def ask(self, *question: object, **settings: object) -> SimpleNamespace:
+        return SimpleNamespace(ids=[0])
+
+    def generate(self, requests: Sequence[object], *settings: object, **more: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(ids=[0], finish_reason="stop") for _ in requests]
+
+    def text(self, ids: Sequence[int]) -> str:
+        return "[0.00]hello there[0.05]"
+
+
+@pytest.fixture
+def canned_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda folder, device, dtype: CannedEngine())
+
+
+@pytest.fixture
+def handlers_restored() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def moss(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    canned_engine: None,
+    handlers_restored: None,
+) -> Callable[..., Run]:
+    """Runs `moss` with the arguments in an empty folder; `stdin` is what it finds there."""
+    from moss_cli.cli.main import run
+
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(*argv: str, stdin: bytes = b"") -> Run:
+        piped = tmp_path.with_name(tmp_path.name + ".stdin")
+        piped.write_bytes(stdin)
+        capfd.readouterr()
+        with piped.open(encoding="utf-8") as stream, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", stream)
+            code = run(argv)
+        captured = capfd.readouterr()
+        return Run(code, captured.out, [line for line in captured.err.splitlines() if line != DEMO])
+
+    return run_here
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a short recording into the folder in which `moss` runs."""
+
+    def write(name: str, samples: np.ndarray | int = 1600, rate: int = 16_000, channels: int = 1, **kind: str) -> Path:
+        if isinstance(samples, int):
+            samples = np.random.default_rng(0).uniform(-0.1, 0.1, (samples, channels)).astype(np.float32)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = tmp_path.with_name(tmp_path.name + ".wav")  # soundfile has no names that are not UTF-8
+        soundfile.write(plain, samples, rate, format=kind.pop("format", "WAV"), **kind)
+        plain.rename(path)
+        return path
+
+    return write
