@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 SCHEMA_VERSION: Final = "1"
 
@@ -47,6 +55,115 @@ class Transcription(_Model):
 
     language: str | None = None
     segments: tuple[Segment, ...] = ()
+
+
+class SpeakerDescription(_Model):
+    """Result of `describe-speaker`, in the model's words."""
+
+    gender: str | None = None
+    age: str | None = None
+    accent: str | None = None
+    pitch: str | None = None
+    volume: str | None = None
+    speed: str | None = None
+    texture: str | None = None
+    clarity: str | None = None
+    fluency: str | None = None
+    emotion: str | None = None
+    tone: str | None = None
+    personality: str | None = None
+    summary: str | None = None
+
+
+class EmotionSegment(_Model):
+    """A stretch with one emotion, and what shows it."""
+
+    start: Seconds
+    end: Seconds
+    emotion: str
+    cue: str | None = None
+
+
+class Emotion(_Model):
+    """Result of `emotion`."""
+
+    overall: str | None = None
+    evidence: str | None = None
+    segments: tuple[EmotionSegment, ...] = ()
+
+
+class Labelled(_Model):
+    """Something that lasts from `start` to `end`: a sound event, a section of music."""
+
+    start: Seconds
+    end: Seconds
+    label: str
+
+
+class Scene(_Model):
+    """Result of `scene`."""
+
+    setting: str | None = None
+    atmosphere: str | None = None
+    summary: str | None = None
+    events: tuple[Labelled, ...] = ()
+
+
+class Music(_Model):
+    """Result of `music`."""
+
+    style: str | None = None
+    tempo_bpm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    key: str | None = None
+    instruments: tuple[str, ...] = ()
+    mood: str | None = None
+    summary: str | None = None
+    sections: tuple[Labelled, ...] = ()
+
+
+class Evidence(_Model):
+    """Where in the file an answer comes from."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+
+
+class Answer(_Model):
+    """Result of `ask`."""
+
+    answer: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Chapter(_Model):
+    """A part of a recording."""
+
+    start: Seconds
+    end: Seconds
+    title: str
+    summary: str | None = None
+
+
+class Summary(_Model):
+    """Result of `summarize`."""
+
+    summary: str | None = None
+    key_points: tuple[str, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+
+
+Result = Transcription | SpeakerDescription | Emotion | Scene | Music | Answer | Summary
+TaskName = Literal["transcribe", "describe-speaker", "emotion", "scene", "music", "ask", "summarize"]
+RESULT_TYPES: dict[str, type[BaseModel]] = {
+    "transcribe": Transcription,
+    "describe-speaker": SpeakerDescription,
+    "emotion": Emotion,
+    "scene": Scene,
+    "music": Music,
+    "ask": Answer,
+    "summarize": Summary,
+}
 
 
 class InputInfo(_Model):
@@ -91,6 +208,9 @@ class Params(_Model):
     end: Seconds | None = None
     time_markers: bool = True
     timestamps: Literal["segment", "word", "none"] | None = None
+    question: str | None = None
+    choices: tuple[str, ...] | None = None
+    style: Literal["brief", "bullets", "meeting", "chapters"] | None = None
 
 
 class ChunkInfo(_Model):
@@ -129,16 +249,16 @@ class Usage(_Model):
 
 
 class Envelope(_Model):
-    """One per input, the same for every task."""
+    """One per input, the same for every task. `input` is null for a question without audio."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
     moss: str
-    task: Literal["transcribe"]
+    task: TaskName
     status: Literal["ok", "partial", "error"]
-    input: InputInfo
+    input: InputInfo | None
     model: ModelInfo
     params: Params
-    result: Transcription | None = None
+    result: Result | None = None
     text: str | None = None
     thinking: str | None = None
     chunks: tuple[ChunkInfo, ...] = ()
@@ -146,7 +266,51 @@ class Envelope(_Model):
     usage: Usage | None = None
     error: ErrorInfo | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _result_of_the_task(cls, values: Any) -> Any:
+        """Read a result as its task's type: by their keys alone, empty results are alike."""
+        if isinstance(values, dict) and isinstance(values.get("result"), dict) and values.get("task") in RESULT_TYPES:
+            return values | {"result": RESULT_TYPES[values["task"]].model_validate(values["result"])}
+        return values
+
     @model_serializer(mode="wrap")
     def _no_error_no_key(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         left_out = "result" if self.status == "error" else "error"
         return {key: value for key, value in handler(self).items() if key != left_out}
+
+
+def json_schema(task: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a task's envelope, as `moss schema TASK` prints it."""
+    schema = Envelope.model_json_schema()
+    properties = schema["properties"]
+    properties["task"] = {"const": task}
+    properties["result"] = {"$ref": f"#/$defs/{RESULT_TYPES[task].__name__}"}
+    always = [name for name in properties if name not in ("result", "error")]
+    failed = {"required": ["error"], "properties": {"result": False}}
+    answered = {"required": ["result"], "properties": {"error": False}}
+    schema |= {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"moss {task}",
+        "required": always,
+        "if": {"properties": {"status": {"const": "error"}}},
+        "then": failed,
+        "else": answered,
+    }
+    used = _definitions(properties, schema["$defs"])
+    schema["$defs"] = {name: value for name, value in schema["$defs"].items() if name in used}
+    return schema
+
+
+def _definitions(part: Any, definitions: dict[str, Any], seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Names of the definitions that a part of a schema needs, directly or through others."""
+    if isinstance(part, dict):
+        name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+        if name in definitions and name not in seen:
+            seen = _definitions(definitions[name], definitions, seen | {name})
+        for value in part.values():
+            seen = _definitions(value, definitions, seen)
+    elif isinstance(part, list):
+        for value in part:
+            seen = _definitions(value, definitions, seen)
+    return seen

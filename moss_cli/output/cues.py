@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moss_cli.output.times import to_ms
-from moss_cli.schema import Envelope, Segment, Transcription
+from moss_cli.schema import Answer, Emotion, Envelope, Music, Scene, Segment, SpeakerDescription, Summary, Transcription
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,20 @@ def cues(envelope: Envelope) -> list[Cue]:
     match envelope.result:
         case Transcription(segments=segments):
             return [_of_segment(segment) for segment in segments]
-        case None:
+        case Emotion(segments=segments):
+            return [_cue(s.start, s.end, s.emotion, s.cue) for s in segments]
+        case Scene(events=parts) | Music(sections=parts):
+            return [_cue(part.start, part.end, part.label) for part in parts]
+        case Answer(evidence=parts):
+            return [_cue(part.start, part.end, part.text) for part in parts]
+        case Summary(chapters=chapters):
+            return [_cue(c.start, c.end, c.title, c.summary) for c in chapters]
+        case SpeakerDescription() | None:
             return []
+
+
+def _cue(start: float, end: float, text: str, more: str | None = None) -> Cue:
+    return Cue(to_ms(start), to_ms(end), f"{text}: {more}" if more else text)
 
 
 def _of_segment(segment: Segment) -> Cue:

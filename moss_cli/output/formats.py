@@ -8,7 +8,7 @@ FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv")
 TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
 TASKS = ("transcribe", "describe-speaker", "emotion", "scene", "music", "ask", "summarize")
 
-_TASKS_WITH_TIMES = {"transcribe"}
+_TASKS_WITH_TIMES = {"transcribe", "emotion", "scene", "music", "ask", "summarize"}
 
 
 def format_of(path: Path) -> str | None:

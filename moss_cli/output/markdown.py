@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from moss_cli.output.cues import Cue, cues
+from moss_cli.output.facts import Fact, facts, heading, main_text, timeline_heading
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, to_ms
-from moss_cli.schema import Envelope, Notice
+from moss_cli.schema import Envelope, Notice, Transcription
 
 COLUMNS = 80
 
@@ -20,14 +21,19 @@ _BLOCK_START = re.compile(r"(?=[#+\-=:>])|\d+(?=[.)])")
 
 def to_markdown(envelope: Envelope) -> str:
     """Heading, what to beware of, facts, then the items with their times, or the text where there are none."""
-    name = "stdin" if envelope.input.path == "-" else PurePosixPath(envelope.input.path).name
-    parts = [f"# {_escape(name).replace('#', chr(92) + '#')}"]
+    parts = [f"# {_escape(_name(envelope)).replace('#', chr(92) + '#')}"]
     if notes := list(_notes(envelope)):
         parts.append("\n".join(_wrap(note, first="> - ", rest=">   ") for note in notes))
     parts.append("\n".join(_wrap(fact, first="- ", rest="  ") for fact in _facts(envelope)))
     if envelope.status != "error":
-        parts += ["## Transcript", *_body(envelope)]
+        parts += [f"## {heading(envelope.task)}", *_body(envelope)]
     return "\n\n".join(parts) + "\n"
+
+
+def _name(envelope: Envelope) -> str:
+    if envelope.input is None:
+        return "Question"
+    return "stdin" if envelope.input.path == "-" else PurePosixPath(envelope.input.path).name
 
 
 def _notes(envelope: Envelope) -> Iterator[str]:
@@ -44,22 +50,42 @@ def _note(warning: Notice) -> str:
 
 
 def _facts(envelope: Envelope) -> Iterator[str]:
-    if envelope.input.duration is not None:
+    if envelope.input is not None and envelope.input.duration is not None:
         yield f"**Duration:** {human(to_ms(envelope.input.duration))}"
     if envelope.params.start is not None or envelope.params.end is not None:
         yield f"**Part:** {_range(envelope.params.start or 0.0, envelope.params.end)}"
-    if envelope.result and envelope.result.language:
+    if isinstance(envelope.result, Transcription) and envelope.result.language:
         yield f"**Language:** {_escape(envelope.result.language)}"
+    if envelope.params.question:
+        yield f"**Question:** {_escape(envelope.params.question)}"
     model = envelope.model
     demo = " (demonstration model)" if model.demo else ""
     yield f"**Model:** {_escape(model.name)}{demo}, {_escape(model.dtype)} on {_escape(model.device)}"
 
 
 def _body(envelope: Envelope) -> list[str]:
+    if isinstance(envelope.result, Transcription):
+        paragraphs = [] if cues(envelope) else lines(envelope.text or "")
+    else:
+        paragraphs = [text] if (text := main_text(envelope)) else []
+    parts = [_wrap(_escape(line), first="", rest="") for line in paragraphs]
+    if rows := [row for fact in facts(envelope) for row in _fact(fact)]:
+        parts.append("\n".join(rows))
     items = [cue for cue in cues(envelope) if lines(cue.text)]
+    if items and (title := timeline_heading(envelope.task)):
+        parts.append(f"### {title}")
     if items:
-        return ["\n".join(_wrap(_item(cue), first="- ", rest="  ") for cue in items)]
-    return [_wrap(_escape(line), first="", rest="") for line in lines(envelope.text or "")] or ["*(nothing)*"]
+        parts.append("\n".join(_wrap(_item(cue), first="- ", rest="  ") for cue in items))
+    return parts or ["*(nothing)*"]
+
+
+def _fact(fact: Fact) -> Iterator[str]:
+    name = f"**{fact.name.capitalize()}:**"
+    if not fact.is_list:
+        yield _wrap(f"{name} {_escape(fact.values[0])}", first="- ", rest="  ")
+        return
+    yield f"- {name}"
+    yield from (_wrap(_escape(value), first="  - ", rest="    ") for value in fact.values)
 
 
 def _item(cue: Cue) -> str:

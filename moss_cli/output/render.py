@@ -9,12 +9,14 @@ from typing import Any
 
 from moss_cli.errors import UsageError
 from moss_cli.output.cues import Cue, cues
+from moss_cli.output.facts import Fact, facts, main_text
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.markdown import to_markdown
 from moss_cli.output.subtitles import to_srt, to_vtt
 from moss_cli.output.text import lines, one_line
+from moss_cli.output.times import human
 from moss_cli.output.tsv import to_tsv
-from moss_cli.schema import Envelope
+from moss_cli.schema import Envelope, Transcription
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 # What json.dumps leaves as it is although it drives terminals or ends a line for some readers.
@@ -52,8 +54,26 @@ def _dumps(value: Any, *, indent: int | None) -> str:
 
 
 def _txt(envelope: Envelope) -> str:
-    said = [_line(cue) for cue in cues(envelope) if lines(cue.text)] or lines(envelope.text or "")
-    return "".join(line + "\n" for line in said)
+    timed = [cue for cue in cues(envelope) if lines(cue.text)]
+    if envelope.result is None or isinstance(envelope.result, Transcription):
+        said = [_line(cue) for cue in timed] or lines(envelope.text or "")
+        return "".join(line + "\n" for line in said)
+    main = main_text(envelope)
+    timeline = [f"{human(cue.start_ms)} – {human(cue.end_ms)}  {one_line(cue.text)}" for cue in timed]
+    blocks = [[main] if main else [], _columns(facts(envelope)), timeline]
+    return "\n".join("".join(line + "\n" for line in block) for block in blocks if block)
+
+
+def _columns(found: list[Fact]) -> list[str]:
+    """Named values in two columns; lists below their names."""
+    width = max((len(fact.name) for fact in found), default=0)
+    rows = []
+    for fact in found:
+        if fact.is_list:
+            rows += [fact.name, *(f"  - {value}" for value in fact.values)]
+        else:
+            rows.append(f"{fact.name:<{width}}  {fact.values[0]}")
+    return rows
 
 
 def _line(cue: Cue) -> str:

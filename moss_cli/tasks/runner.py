@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from moss_cli import __version__
 from moss_cli.audio.decode import Audio, load
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.generate import FinishReason, Generation, Request
 from moss_cli.engine.loops import without_loop
+from moss_cli.engine.model import Prompt
 from moss_cli.engine.sampling import Sampling, draw_seed
 from moss_cli.errors import MossError, UsageError
 from moss_cli.registry import Resolved
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
-from moss_cli.tasks.task import Reading, Span, Task
+from moss_cli.tasks.task import Question, Reading, Span, Task
 from moss_cli.tasks.thinking import split_thinking
 
 MOST_ATTEMPTS = 3
@@ -61,9 +64,20 @@ class Outcome:
 class Step:
     """What the runner is at; `n_tokens` counts up while an answer is decoded."""
 
-    what: str  # "reading", "loading" or "listening"
+    what: str  # "reading", "loading", "listening" or "answering"
     source: Source
     n_tokens: int = 0
+
+
+@dataclass
+class _Answers:
+    """The answers to a task's questions about one clip."""
+
+    texts: list[str] = field(default_factory=list)
+    finish_reason: FinishReason = "stop"
+    attempts: int = 1
+    n_prompt: int = 0
+    n_generated: int = 0
 
 
 OnStep = Callable[[Step], None]
@@ -105,32 +119,67 @@ class Runner:
         engine, load_seconds = self._loaded(source)
         self._on_step(Step("listening", source))
         span = Span(audio.offset_s, audio.offset_s + audio.duration_s)
-        generation, n_prompt, attempts = self._answer(engine, source, audio)
-        thinking, answer = split_thinking(engine.text(generation.ids))
-        reading = job.task.read(answer, span)
-        whole = generation.finish_reason == "stop"
+        answers = self._answers(engine, source, audio.samples, audio.info.sha256, span)
+        return self._envelope(
+            source,
+            answers,
+            span,
+            input_info=_input_info(source, audio),
+            notices=tuple(Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in audio.warnings),
+            whole=audio.complete,
+            load_seconds=load_seconds,
+            seconds=time.monotonic() - started - load_seconds,
+        )
+
+    def ask_text(self) -> Outcome:
+        """The answer to a question without audio. Raises MossError."""
+        source = Source(Path(), "")
+        started = time.monotonic()
+        engine, load_seconds = self._loaded(source)
+        self._on_step(Step("answering", source))
+        span = Span(0.0, 0.0)
+        answers = self._answers(engine, source, None, "", span)
+        seconds = time.monotonic() - started - load_seconds
+        return Outcome(
+            self._envelope(source, answers, span, input_info=None, load_seconds=load_seconds, seconds=seconds)
+        )
+
+    def _envelope(
+        self,
+        source: Source,
+        answers: _Answers,
+        span: Span,
+        *,
+        input_info: InputInfo | None,
+        load_seconds: float,
+        seconds: float,
+        notices: tuple[Notice, ...] = (),
+        whole: bool = True,
+    ) -> Envelope:
+        thoughts, texts = zip(*map(split_thinking, answers.texts), strict=True)
+        reading = self.job.task.read(texts, span)
+        chunk = ChunkInfo(
+            start=span.start_s, end=span.end_s, finish_reason=answers.finish_reason, attempts=answers.attempts
+        )
+        complete = whole and reading.complete and answers.finish_reason == "stop"
         return Envelope(
             moss=__version__,
-            task="transcribe",
-            status="ok" if whole and audio.complete else "partial",
-            input=_input_info(source, audio),
+            task=self.job.task.name,
+            status="ok" if complete else "partial",
+            input=input_info,
             model=self._model_info(),
             params=self._params(),
             result=reading.result,
             text=reading.text,
-            thinking=thinking,
-            chunks=(
-                ChunkInfo(
-                    start=span.start_s, end=span.end_s, finish_reason=generation.finish_reason, attempts=attempts
-                ),
-            ),
-            warnings=_warnings(audio, reading, span, generation.finish_reason, attempts),
+            thinking="\n\n".join(thought for thought in thoughts if thought) or None,
+            chunks=(chunk,),
+            warnings=(*notices, *reading.notices, *_endings(answers, reading, span)),
             usage=Usage(
-                audio_seconds=audio.duration_s,
-                prompt_tokens=n_prompt,
-                generated_tokens=len(generation.ids),
+                audio_seconds=span.duration_s,
+                prompt_tokens=answers.n_prompt,
+                generated_tokens=answers.n_generated,
                 load_seconds=load_seconds,
-                seconds=time.monotonic() - started - load_seconds,
+                seconds=seconds,
             ),
         )
 
@@ -154,31 +203,57 @@ class Runner:
             self._on_warning(message)
         return self._engine, self._engine.load_seconds
 
-    def _answer(self, engine: Engine, source: Source, audio: Audio) -> tuple[Generation, int, int]:
-        """The answer, the tokens of its prompt, and how many attempts it took.
+    def _answers(
+        self, engine: Engine, source: Source, samples: np.ndarray | None, input_id: str, span: Span
+    ) -> _Answers:
+        """Ask every question of the task about a clip, or without one."""
+        job = self.job
+        features = None if samples is None else engine.hear(samples)
+        found = _Answers()
+        for place, question in enumerate(job.task.questions):
+            prompt = engine.ask(question.prompt, features, time_markers=job.time_markers)
+            found.n_prompt += len(prompt.ids)
+            answer, attempts = self._answer(engine, source, prompt, question, input_id, span, place)
+            found.n_generated += len(answer.ids)
+            found.texts.append(engine.text(answer.ids))
+            found.attempts = max(found.attempts, attempts)
+            if answer.finish_reason != "stop":
+                found.finish_reason = answer.finish_reason
+        return found
 
-        An answer that goes round in circles is decoded again with draws (a repetition penalty is
-        known not to help); if every attempt does, the first stands, with one round of its loop.
+    def _answer(
+        self,
+        engine: Engine,
+        source: Source,
+        prompt: Prompt,
+        question: Question,
+        input_id: str,
+        span: Span,
+        place: int,
+    ) -> tuple[Generation, int]:
+        """An answer, and how many attempts it took.
+
+        One that goes round in circles is decoded again with draws (a repetition penalty is known
+        not to help); if every attempt does, the first stands, with one round of its loop.
         """
         job = self.job
-        prompt = engine.ask(job.task.prompt, engine.hear(audio.samples), time_markers=job.time_markers)
         first: Generation | None = None
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            grammar = job.task.grammar
             request = Request(
                 prompt,
-                job.max_new_tokens or job.task.max_new_tokens(audio.duration_s),
+                job.max_new_tokens or job.task.max_new_tokens(span.duration_s),
                 job.sampling if attempt == 1 else AGAIN,
-                draw_seed(job.seed, audio.info.sha256, chunk=0, attempt=attempt),
-                None if grammar is None else engine.grammars.constrain(grammar),
+                # A task's second question has draws of its own.
+                draw_seed(job.seed, f"{input_id}/{place}" if place else input_id, chunk=0, attempt=attempt),
+                None if question.grammar is None else engine.grammars.constrain(question.grammar),
                 stop_loops=True,
             )
             answer = self._generate(engine, request, source)
             if answer.finish_reason != "loop":
-                return answer, len(prompt.ids), attempt
+                return answer, attempt
             first = first or answer
         assert first is not None
-        return Generation(without_loop(first.ids), "loop"), len(prompt.ids), MOST_ATTEMPTS
+        return Generation(without_loop(first.ids), "loop"), MOST_ATTEMPTS
 
     def _generate(self, engine: Engine, request: Request, source: Source) -> Generation:
         n_tokens = 0
@@ -207,7 +282,7 @@ class Runner:
         if markers is None:
             markers = self._engine.processor.enable_time_marker if self._engine else True
         return Params(
-            prompt=job.task.prompt,
+            prompt=job.task.questions[0].prompt,
             temperature=job.sampling.temperature,
             top_p=job.sampling.top_p,
             top_k=job.sampling.top_k,
@@ -217,13 +292,13 @@ class Runner:
             start=job.start_s,
             end=job.end_s,
             time_markers=markers,
-            timestamps=getattr(job.task, "timestamps", None),
+            **job.task.params,
         )
 
     def _failed(self, source: Source, error: MossError) -> Envelope:
         return Envelope(
             moss=__version__,
-            task="transcribe",
+            task=self.job.task.name,
             status="error",
             input=InputInfo(path=source.shown, path_bytes=source.path_bytes),
             model=self._model_info(),
@@ -244,21 +319,22 @@ def _input_info(source: Source, audio: Audio) -> InputInfo:
     )
 
 
-def _warnings(
-    audio: Audio, reading: Reading, span: Span, finish_reason: FinishReason, attempts: int
-) -> tuple[Notice, ...]:
-    notices = [Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in audio.warnings]
-    notices += reading.notices
-    for code, message in _endings(finish_reason, attempts):
-        notices.append(Notice(code=code, message=message, start=span.start_s, end=span.end_s))
-    return tuple(notices)
-
-
-def _endings(finish_reason: FinishReason, attempts: int) -> Iterator[tuple[str, str]]:
-    """What is to be said of how the answer ended: code and message."""
-    if finish_reason == "length":
-        yield "cut", "the answer reached its longest length and was cut; what follows it is missing"
-    elif finish_reason == "loop":
-        yield "loop", f"the answer went round in circles in all of {attempts} attempts and was cut there"
-    elif attempts > 1:
-        yield "retried", f"the answer went round in circles and was decoded again; attempt {attempts} stands"
+def _endings(answers: _Answers, reading: Reading, span: Span) -> Iterator[Notice]:
+    """What is to be said of how the answers ended."""
+    if answers.finish_reason == "length":
+        code, message = "cut", "the answer reached its longest length and was cut; what follows it is missing"
+    elif answers.finish_reason == "loop":
+        code, message = (
+            "loop",
+            f"the answer went round in circles in all of {answers.attempts} attempts and was cut there",
+        )
+    elif not reading.complete:
+        code, message = "unreadable", "the answer, or a part of it, was not in the form that was asked for"
+    elif answers.attempts > 1:
+        code, message = (
+            "retried",
+            f"the answer went round in circles and was decoded again; attempt {answers.attempts} stands",
+        )
+    else:
+        return
+    yield Notice(code=code, message=message, start=span.start_s, end=span.end_s)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from moss_cli.schema import Notice, Transcription
+from moss_cli.schema import Notice, Result, TaskName
 
 
 @dataclass(frozen=True)
@@ -21,34 +22,45 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """An answer as a result, in the file's times, and its plain text."""
+class Question:
+    """One instruction to the model. `grammar` is the form that it asks for (see engine.grammar);
+    None for free text."""
 
-    result: Transcription
+    prompt: str
+    grammar: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Answers as a result, in the file's times, and as plain text. `complete` is False where an
+    answer broke off."""
+
+    result: Result
     text: str
     notices: tuple[Notice, ...] = ()
+    complete: bool = True
 
 
 class Task(Protocol):
     """One of the commands: what to ask, and how to read what comes back."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> TaskName: ...
 
     @property
-    def prompt(self) -> str:
-        """The instruction, as it is sent."""
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked about a clip, one after the other; the first is the task's instruction."""
         ...
 
     @property
-    def grammar(self) -> str | None:
-        """The form that the prompt asks for, as a grammar (see engine.grammar); None for free text."""
+    def params(self) -> dict[str, Any]:
+        """The task's own options, as they stand in the envelope's `params`."""
         ...
 
     def max_new_tokens(self, duration_s: float) -> int:
         """How long an answer about a clip may become, where the user does not say."""
         ...
 
-    def read(self, answer: str, span: Span) -> Reading:
-        """Read an answer about a clip. Never raises: whatever the model said becomes a result."""
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
         ...

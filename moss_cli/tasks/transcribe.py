@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from moss_cli.schema import Notice, Segment, Transcription
-from moss_cli.tasks.task import Reading, Span
+from moss_cli.schema import Notice, Segment, TaskName, Transcription
+from moss_cli.tasks.task import Question, Reading, Span
 from moss_cli.tasks.timestamps import read_timestamps
 
 # The maintainers' own words; the models are known to work with them as they stand.
@@ -40,23 +40,23 @@ class Transcribe:
 
     timestamps: Timestamps = "segment"
     custom_prompt: str | None = None
-    name: str = "transcribe"
+    name: TaskName = "transcribe"
 
     @property
-    def prompt(self) -> str:
+    def questions(self) -> tuple[Question, ...]:
         if self.custom_prompt is not None:
-            return self.custom_prompt
-        return PROMPT_PLAIN if self.timestamps == "none" else PROMPT_SEGMENTS
+            return (Question(self.custom_prompt),)
+        return (Question(PROMPT_PLAIN) if self.timestamps == "none" else Question(PROMPT_SEGMENTS, SEGMENTS_GRAMMAR),)
 
     @property
-    def grammar(self) -> str | None:
-        asked_for_times = self.timestamps == "segment" and self.custom_prompt is None
-        return SEGMENTS_GRAMMAR if asked_for_times else None
+    def params(self) -> dict[str, Any]:
+        return {"timestamps": self.timestamps}
 
     def max_new_tokens(self, duration_s: float) -> int:
         return FEWEST_TOKENS + math.ceil(duration_s * TOKENS_PER_SECOND)
 
-    def read(self, answer: str, span: Span) -> Reading:
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        answer = answers[0]
         if self.timestamps == "none":
             return Reading(Transcription(), " ".join(answer.split()))
         reading = read_timestamps(answer, span.duration_s)

@@ -13,34 +13,36 @@ from moss_cli.tasks.transcribe import Transcribe, join_texts
 
 
 def test_the_prompts_are_the_maintainers_own() -> None:
-    assert Transcribe("none").prompt == "Transcribe the audio."
-    assert Transcribe("segment").prompt.startswith(
-        "Transcribe the audio into sentence-level timestamps using the format "
+    assert Transcribe("none").questions[0].prompt == "Transcribe the audio."
+    assert (
+        Transcribe("segment")
+        .questions[0]
+        .prompt.startswith("Transcribe the audio into sentence-level timestamps using the format ")
     )
-    assert Transcribe(custom_prompt="Write it down.").prompt == "Write it down."
+    assert Transcribe(custom_prompt="Write it down.").questions[0].prompt == "Write it down."
 
 
 def test_times_are_those_of_the_file() -> None:
-    reading = Transcribe().read("[0.50]hello[1.25]", Span(60.0, 70.0))
+    reading = Transcribe().read(["[0.50]hello[1.25]"], Span(60.0, 70.0))
     assert reading.result.segments == (Segment(start=60.5, end=61.25, text="hello"),)
     assert reading.text == "hello"
     assert reading.notices == ()
 
 
 def test_plain_text_has_no_segments() -> None:
-    reading = Transcribe("none").read(" two  words\n", Span(0.0, 5.0))
+    reading = Transcribe("none").read([" two  words\n"], Span(0.0, 5.0))
     assert (reading.text, reading.result.segments) == ("two words", ())
 
 
 def test_missing_times_are_said() -> None:
-    notices = Transcribe().read("hello", Span(2.0, 5.0)).notices
+    notices = Transcribe().read(["hello"], Span(2.0, 5.0)).notices
     assert [(n.code, n.start, n.end) for n in notices] == [("times_missing", 2.0, 5.0)]
 
 
 @given(answer=st.text(), start=st.floats(0, 1e5), length=st.floats(0.001, 1e4))
 def test_times_never_pass_the_end_of_the_span(answer: str, start: float, length: float) -> None:
     span = Span(start, start + length)
-    for segment in Transcribe().read(f"[0.1]{answer}[{length:.2f}]x", span).result.segments:
+    for segment in Transcribe().read([f"[0.1]{answer}[{length:.2f}]x"], span).result.segments:
         assert round(start, 3) <= segment.start <= segment.end <= span.end_s
 
 

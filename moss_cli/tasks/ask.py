@@ -1,0 +1,81 @@
+"""Questions: free ones, ones with choices, and ones without any audio."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moss_cli.schema import Answer, Evidence, TaskName
+from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
+from moss_cli.tasks.task import Question, Reading, Span
+
+# The maintainers' own words; they name four options.
+PROMPT_CHOICE = (
+    "Choose the most suitable answer from options {letters} for the question on the next line. You should output only "
+    "{either}. Do not provide any additional explanations or content.\nQuestion:{question}\n{options}"
+)
+FIELDS = (
+    Field("answer", TEXT, "the answer to the question"),
+    Field("evidence", items(text=SAID), "a list of start, end and text: where in the audio the answer comes from"),
+)
+TEXT_FIELDS = FIELDS[:1]
+MOST_CHOICES = len(string.ascii_uppercase)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """`question` is the instruction. With `choices`, the answer is one of them; `has_audio` False
+    asks without any recording."""
+
+    question: str
+    choices: tuple[str, ...] = ()
+    has_audio: bool = True
+    name: TaskName = "ask"
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        if self.choices:
+            letters = string.ascii_uppercase[: len(self.choices)]
+            alternatives = " | ".join(f'"{letter}"' for letter in letters)
+            return (Question(self._choice_prompt(letters), f"start: {alternatives}"),)
+        fields = FIELDS if self.has_audio else TEXT_FIELDS
+        return (Question(in_json(self.question, fields), grammar(fields)),)
+
+    def _choice_prompt(self, letters: str) -> str:
+        options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, self.choices, strict=True))
+        return PROMPT_CHOICE.format(
+            letters=_listed(letters, "and"), either=_listed(letters, "or"), question=self.question, options=options
+        )
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"question": self.question, "choices": self.choices or None}
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        return 1024
+
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        if self.choices:
+            return self._read_choice(answers[0])
+        found = read_json(answers[0])
+        evidence = tuple(
+            Evidence(start=start, end=end, text=part.text("text") or "")
+            for start, end, part in found.timed("evidence", span, "text")
+        )
+        result = Answer(answer=found.text("answer"), evidence=evidence)
+        return Reading(result, result.answer or "", complete=found.complete)
+
+    def _read_choice(self, answer: str) -> Reading:
+        letter = answer.strip()[:1].upper()
+        place = string.ascii_uppercase.find(letter) if letter else -1
+        chosen = self.choices[place] if 0 <= place < len(self.choices) else None
+        return Reading(Answer(answer=chosen), chosen or "", complete=chosen is not None)
+
+
+def _listed(letters: str, word: str) -> str:
+    """`A, B, C, and D`, as the maintainers write it; `A or B`."""
+    if len(letters) < 3:
+        return f" {word} ".join(letters)
+    return f"{', '.join(letters[:-1])}, {word} {letters[-1]}"

@@ -1,0 +1,46 @@
+"""Emotion: what the voice conveys, and when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moss_cli.schema import Emotion, EmotionSegment, TaskName
+from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
+from moss_cli.tasks.task import Question, Reading, Span
+
+PROMPT = "What emotion does the speaker convey?"  # the maintainers' own words
+FIELDS = (
+    Field("overall", TEXT, "the main emotion, in a word or two"),
+    Field("evidence", TEXT, "what in the voice or the words shows it"),
+    Field("segments", items(emotion=SAID, cue=TEXT), "a list of start, end, emotion and cue, one for each change"),
+)
+
+
+@dataclass(frozen=True)
+class DescribeEmotion:
+    """`custom_prompt` replaces the instruction and keeps the form of the answer."""
+
+    custom_prompt: str | None = None
+    name: TaskName = "emotion"
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {}
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        return 1024
+
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        found = read_json(answers[0])
+        segments = tuple(
+            EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
+            for start, end, part in found.timed("segments", span, "emotion")
+        )
+        result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
+        return Reading(result, result.overall or "", complete=found.complete)

@@ -1,0 +1,62 @@
+"""Music: style, tempo, key, instruments, form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moss_cli.schema import Labelled, Music, TaskName
+from moss_cli.tasks.structured import NAMES, NUMBER, SAID, TEXT, Field, grammar, in_json, items, read_json
+from moss_cli.tasks.task import Question, Reading, Span
+
+# The maintainers' own words.
+PROMPT = (
+    "Please describe this piece of music in terms of style and tempo, tonality and harmony, instrumentation, "
+    "structural arrangement, and overall mood."
+)
+FIELDS = (
+    Field("style", TEXT),
+    Field("tempo_bpm", NUMBER, "beats a minute, as a number"),
+    Field("key", TEXT, "such as C major"),
+    Field("instruments", NAMES, "a list"),
+    Field("mood", TEXT),
+    Field("summary", TEXT, "the description in a few sentences"),
+    Field("sections", items(label=SAID), "a list of start, end and label, in order"),
+)
+
+
+@dataclass(frozen=True)
+class DescribeMusic:
+    """`custom_prompt` replaces the instruction and keeps the form of the answer."""
+
+    custom_prompt: str | None = None
+    name: TaskName = "music"
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {}
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        return 1024
+
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        found = read_json(answers[0])
+        tempo = found.number("tempo_bpm")
+        result = Music(
+            style=found.text("style"),
+            tempo_bpm=tempo if tempo and tempo > 0 else None,
+            key=found.text("key"),
+            instruments=tuple(dict.fromkeys(found.names("instruments"))),
+            mood=found.text("mood"),
+            summary=found.text("summary"),
+            sections=tuple(
+                Labelled(start=start, end=end, label=part.text("label") or "")
+                for start, end, part in found.timed("sections", span, "label")
+            ),
+        )
+        return Reading(result, result.summary or "", complete=found.complete)

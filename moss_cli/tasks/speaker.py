@@ -1,0 +1,50 @@
+"""Describing a speaker: thirteen fields of the voice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moss_cli.schema import SpeakerDescription, TaskName
+from moss_cli.tasks.structured import TEXT, Field, grammar, in_json, read_json
+from moss_cli.tasks.task import Question, Reading, Span
+
+# The maintainers' own words; they ask for JSON themselves.
+PROMPT = (
+    "Describe the vocal characteristics in the audio in JSON format. Include the following fields: gender, age, pitch, "
+    "speed, volume, clarity, fluency, accent, texture, emotion, tone, personality, and summary. Fill each field with "
+    "the corresponding description."
+)
+FIELDS = tuple(
+    Field(name, TEXT)
+    for name in (
+        *("gender", "age", "pitch", "speed", "volume", "clarity", "fluency", "accent", "texture"),
+        *("emotion", "tone", "personality", "summary"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class DescribeSpeaker:
+    """`custom_prompt` replaces the instruction and keeps the form of the answer."""
+
+    custom_prompt: str | None = None
+    name: TaskName = "describe-speaker"
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        prompt = PROMPT if self.custom_prompt is None else in_json(self.custom_prompt, FIELDS)
+        return (Question(prompt, grammar(FIELDS)),)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {}
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        return 1024
+
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        found = read_json(answers[0])
+        result = SpeakerDescription(**{field.name: found.text(field.name) for field in FIELDS})
+        return Reading(result, result.summary or "", complete=found.complete)
