@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,19 @@ from moss_cli.errors import ModelError, UsageError
 from moss_cli.settings import config_folder, read_toml
 
 EMBEDDED = "tiny"
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "title": (str,),
+    "hub": (str,),
+    "revision": (str,),
+    "path": (str,),
+    "bytes": (int,),
+    "memory": (dict,),
+    "languages": (list,),
+    "thinking": (bool,),
+    "demo": (bool,),
+    "max_seconds": (int, float),
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ def load_registry() -> Registry:
     for path, base in ((packaged, packaged.parent), (user, user.parent)):
         values = read_toml(path)
         default = values.get("default", default)
+        if not isinstance(default, str):
+            raise UsageError(f"{path}: default is not a name")
         models = values.get("models", {})
         if not isinstance(models, dict):
             raise UsageError(f"{path}: models is not a table")
@@ -71,33 +87,47 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         raise UsageError(f"{file}: models.{name} is not a table")
     if ("path" in table) == ("hub" in table):
         raise UsageError(f"{file}: models.{name} should have either a path or a hub id")
+    for key, kinds in _KINDS.items():
+        if key in table and not _is_right(table[key], kinds):
+            raise UsageError(f"{file}: models.{name}.{key} cannot be {table[key]!r}")
     where = table.get("path")
-    try:
-        return ModelEntry(
-            name=name,
-            title=str(table.get("title", "")),
-            hub=table.get("hub"),
-            revision=table.get("revision"),
-            path=None if where is None else str(base / Path(where).expanduser()),
-            size=table.get("bytes"),
-            memory=dict(table.get("memory", {})),
-            languages=tuple(table.get("languages", ())),
-            thinking=bool(table.get("thinking", False)),
-            demo=bool(table.get("demo", False)),
-            max_seconds=float(table.get("max_seconds", 600)),
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{file}: models.{name}: {error}") from error
+    return ModelEntry(
+        name=name,
+        title=table.get("title", ""),
+        hub=table.get("hub"),
+        revision=table.get("revision"),
+        path=None if where is None else str(base / os.path.expanduser(where)),  # noqa: PTH111 - see _resolve_path
+        size=table.get("bytes"),
+        memory=table.get("memory", {}),
+        languages=tuple(table.get("languages", ())),
+        thinking=table.get("thinking", False),
+        demo=table.get("demo", False),
+        max_seconds=float(table.get("max_seconds", 600)),
+    )
+
+
+def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, dict):
+        return dict in kinds and all(_is_right(bytes_, (int,)) for bytes_ in value.values())
+    if isinstance(value, list):
+        return list in kinds and all(isinstance(item, str) for item in value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return isinstance(value, kinds) and value > 0
+    return type(value) in kinds
 
 
 def locate(entry: ModelEntry) -> Resolved | None:
     """Where an entry's checkpoint lies on this machine, if it does. Never uses the network."""
     if entry.path is not None:
         folder = Path(entry.path)
-        return Resolved(entry, folder, entry.revision) if (folder / "config.json").is_file() else None
+        return Resolved(entry, folder, entry.revision) if _is_checkpoint(folder) else None
     assert entry.hub is not None
     snapshot = _hub_snapshot(entry.hub, entry.revision)
     return Resolved(entry, snapshot, snapshot.name) if snapshot else None
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    return os.path.isfile(folder / "config.json")  # noqa: PTH113 - Path.is_file raises where it may not look
 
 
 def hub_cache() -> Path:
@@ -116,7 +146,7 @@ def _hub_snapshot(hub: str, revision: str | None) -> Path | None:
         except (OSError, UnicodeDecodeError):
             return None
     folder = root / "snapshots" / revision
-    return folder if (folder / "config.json").is_file() else None
+    return folder if _is_checkpoint(folder) else None
 
 
 # Weights, configuration and tokenizer; never code, never pickles.
@@ -150,6 +180,8 @@ def resolve(name: str | None) -> Resolved:
     A name of models.toml; else, with a `/` in it, an existing folder, else a hub id that is
     already on this machine. An explicit choice is never replaced by another. Raises ModelError.
     """
+    if name == "":
+        raise UsageError("the name of the model is empty")
     registry = load_registry()
     chosen = name or registry.default
     entry = registry.entries.get(chosen)
@@ -165,8 +197,8 @@ def _resolve_path(name: str, registry: Registry) -> Resolved:
     if "/" not in name:
         names = ", ".join(registry.entries)
         raise ModelError(f"no model named {name}", hint=f"known are {names}; a folder is written with a /, as ./{name}")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
+    if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)
     parts = name.split("/")
     if len(parts) == 2 and all(parts) and not name.startswith((".", "~")):

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from moss_cli.errors import MossError
-from moss_cli.output.terminal import printable
+from moss_cli.output.terminal import one_line, printable
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -63,7 +63,7 @@ class Console:
 
     def step(self, step: Step, position: int, count: int) -> None:
         """Show what is being done: a live line on a terminal, plain lines with --verbose elsewhere."""
-        doing = f"{_DOING[step.what]} {printable(step.source.shown)}"
+        doing = f"{_DOING[step.what]} {one_line(step.source.shown)}"
         if count > 1:
             doing += f" ({position} of {count})"
         live = self.is_terminal if self.progress is None else self.progress

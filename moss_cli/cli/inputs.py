@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moss_cli.audio.find import find_audio
 from moss_cli.errors import UsageError
-from moss_cli.output.paths import STDIN, PlannedInput
+from moss_cli.output.paths import STDIN, PlannedInput, identity
 from moss_cli.output.terminal import printable
 
 
@@ -44,4 +44,7 @@ def collect(arguments: Sequence[str]) -> Inputs:
             found += [PlannedInput(file, path) for file in inside]
         else:
             found.append(PlannedInput(path.absolute() if path == STDIN else path))  # ./- is a file
-    return Inputs(tuple(dict.fromkeys(found)), several=folders > 0 or len(found) > 1)
+    return Inputs(
+        tuple({identity(one.path): one for one in reversed(found)}.values())[::-1],
+        several=folders > 0 or len(found) > 1,
+    )

@@ -1,64 +1,85 @@
-"""The boundary: runs the command line, shows an error once, and turns it into an exit code."""
+"""The boundary: runs the command line, shows an error once, and turns it into an exit code.
+
+Little is imported here, so that a Ctrl-C finds its handler in place from the first moments on.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType
-
-from typer.exceptions import Abort, Exit, TyperException
+from typing import TYPE_CHECKING
 
 from moss_cli.cli.console import Console
-from moss_cli.errors import ExitCode, MossError
+from moss_cli.errors import ExitCode, MossError, OutputError
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 CLOSED_STDOUT = 141  # what a shell reports of a program that died of SIGPIPE
 
+_STREAM_ERRORS = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived: unwinds like Ctrl-C, so that temporary files are removed."""
+
+class Signalled(BaseException):
+    """SIGINT, SIGTERM or SIGHUP arrived: unwinds, so that temporary files are removed."""
+
+
+class Signals:
+    """Raises `Signalled`, and remembers what came: numpy and torch, interrupted while they load, raise anything."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) != signal.SIG_IGN  # as under nohup
+        ]
+        for number in self._numbers:
+            signal.signal(number, self._raise)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        raise Signalled
+
+    def ignore(self) -> None:
+        """For the last steps, in which an impatient second Ctrl-C has nothing left to interrupt."""
+        for number in self._numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command and return its exit code. Never raises; never prints a traceback without --debug."""
+    signals = Signals()
     _replace_closed_streams()
     console = Console()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _terminate)
     try:
         code = _run(argv, console)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_unwritten()
-        code = CLOSED_STDOUT
-    except KeyboardInterrupt:
-        code = _ended(console, "interrupted", ExitCode.INTERRUPTED)
-    except Terminated:
-        code = _ended(console, "terminated", ExitCode.TERMINATED)
-    except MossError as error:
-        code = _failed(console, error)
-    except OSError as error:
-        code = _failed(console, MossError(f"unexpected: {error.strerror or error}", hint="run again with --debug"))
-        _forget_unwritten()
-    except Exception as error:  # noqa: BLE001 - the last boundary: people get one line, --debug gives the rest
-        what = f"unexpected {type(error).__name__}: {error}"
-        code = _failed(console, MossError(what, hint="this should not happen; run again with --debug for the details"))
-    finally:
-        console.clear()
+    except (Exception, Signalled) as error:  # noqa: BLE001 - the last boundary
+        code = 0 if signals.received else _failed(console, error)
+    if signals.received:
+        signals.ignore()
+        code = _ended(console, signals.received)
+    console.clear()
     return int(code)
 
 
 def _run(argv: Sequence[str], console: Console) -> int:
     import typer
+    from typer.exceptions import Abort, Exit, TyperException
 
     from moss_cli.cli.app import app
 
     console.debug = "--debug" in argv
     if "_MOSS_COMPLETE" in os.environ:
-        typer.completion.completion_init()
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
         result = typer.main.get_command(app).main(list(argv), prog_name="moss", standalone_mode=False, obj=console)
     except TyperException as error:
@@ -66,7 +87,11 @@ def _run(argv: Sequence[str], console: Console) -> int:
     except Exit as stop:
         return stop.exit_code
     except Abort:
-        raise KeyboardInterrupt from None
+        return ExitCode.INTERRUPTED
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        return int(stop.code or 0)
     return int(result or 0)
 
 
@@ -77,26 +102,44 @@ def _usage(error: TyperException) -> MossError:
     path = context.command_path if context is not None else "moss"
     message = error.format_message() or "a command is missing"
     message = message[:1].lower() + message[1:].rstrip(".").replace(": Value error, ", ": ")
-    return UsageError(message, hint=f"see `{path} --help`")
+    return UsageError(message + _origin(error), hint=f"see `{path} --help`")
 
 
-def _failed(console: Console, error: MossError) -> int:
+def _origin(error: TyperException) -> str:
+    """Where the value that is wrong was set, if not on the command line."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context is None or parameter is None:
+        return ""
+    source = context.get_parameter_source(parameter.name)
+    names = {"ENVIRONMENT": f" (set by {parameter.envvar})", "DEFAULT_MAP": " (set in config.toml)"}
+    return names.get(source.name, "") if source is not None else ""
+
+
+def _failed(console: Console, error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError):
+        _forget_unwritten()
+        return CLOSED_STDOUT
     if console.debug:
         console.clear()
         traceback.print_exception(error.__cause__ or error.__context__ or error, file=console.stream)
-    console.error(error)
-    return error.exit_code
+    shown = error if isinstance(error, MossError) else _unexpected(error)
+    console.error(shown)
+    _forget_unwritten()
+    return shown.exit_code
 
 
-def _ended(console: Console, how: str, code: ExitCode) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C has nothing left to interrupt
-    console.error(MossError(how))
-    return code
+def _unexpected(error: BaseException) -> MossError:
+    """People get one line; --debug gives the rest."""
+    if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and error.filename is None:
+        return OutputError(f"standard output cannot be written: {error.strerror}")
+    what = f"unexpected {type(error).__name__}: {error}"
+    return MossError(what, hint="this should not happen; run again with --debug for the details")
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def _ended(console: Console, number: int) -> int:
+    interrupted = number == signal.SIGINT
+    console.error(MossError("interrupted" if interrupted else "terminated"))
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED
 
 
 def _forget_unwritten() -> None:

@@ -38,7 +38,7 @@ def make_writer(
     if output == "-":
         output = None
     to_folder = output is not None and (
-        inputs.several or len(chosen) > 1 or output.endswith("/") or Path(output).is_dir()
+        inputs.several or len(chosen) > 1 or output.endswith("/") or os.path.isdir(output)  # noqa: PTH112 - see collect
     )
     if output is not None and not chosen and not to_folder:
         chosen = [format_of(Path(output)) or "txt"]
@@ -130,7 +130,8 @@ class FileWriter:
             return
         write_atomic(self.path, render(envelope, self.fmt).encode(), overwrite=self._overwrite)
         if self.path.is_file() and not self.path.is_symlink():
-            self._manifest.wrote(self.path, self.path.name, identity(one.path))
+            with contextlib.suppress(OutputError):  # whole and in place; the next run will ask for --force
+                self._manifest.wrote(self.path)
 
     def finish(self) -> None:
         pass
@@ -162,7 +163,7 @@ class FolderWriter:
         for fmt, path in output.paths.items():
             overwrite = self.force or self._manifest.is_ours(path)
             write_atomic(path, render(envelope, fmt).encode(), overwrite=overwrite, within=self.folder)
-            self._manifest.wrote(path, output.stem, identity(one.path))
+            self._manifest.wrote(path, name=(output.stem, identity(one.path)))
 
     def finish(self) -> None:
         pass

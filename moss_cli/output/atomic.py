@@ -189,6 +189,8 @@ def _reported(path: Path) -> Iterator[None]:
     except FileExistsError as error:
         raise UsageError(f"{_shown(path)} exists", hint="--force overwrites it", code="exists") from error
     except FileNotFoundError as error:
+        if path.parent.is_dir():
+            raise OutputError(f"cannot write {_shown(path)}: no file can be made there") from error
         hint = f"mkdir -p {one_line(shlex.quote(str(path.parent)))}"
         raise OutputError(f"folder {_shown(path.parent)} does not exist", hint=hint) from error
     except OSError as error:

@@ -1,18 +1,23 @@
 """What moss wrote into a folder, so that it overwrites its own files and no others.
 
 Kept in `DIR/.moss/outputs.json`: the input that each name was given to, and size and time of each
-file as it was written.
+file as it was written. Runs that write into one folder at once add to the record one after another.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from moss_cli.errors import MossError, OutputError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.output.paths import STATE_FOLDER
+from moss_cli.output.terminal import one_line
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Manifest:
             values = json.loads(manifest._file.read_text(encoding="utf-8", errors="surrogateescape"))
             names = {str(k): str(v) for k, v in values["names"].items()}
             files = {str(k): [int(v[0]), int(v[1])] for k, v in values["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             return manifest
         manifest.names, manifest.files = names, files
         return manifest
@@ -48,22 +53,40 @@ class Manifest:
             return False
         return self.files.get(self._key(path)) == [status.st_size, status.st_mtime_ns]
 
-    def wrote(self, path: Path, stem: str, identity: str) -> None:
-        """Take down a file just written, and save. Raises OutputError."""
+    def wrote(self, path: Path, *, name: tuple[str, str] | None = None) -> None:
+        """Take down a file just written, with the stem that was given to an input's identity. Raises OutputError."""
         status = path.stat()
         self.files[self._key(path)] = [status.st_size, status.st_mtime_ns]
-        self.names[stem] = identity
-        self._save()
+        if name is not None:
+            self.names[name[0]] = name[1]
+        with self._locked():
+            # What runs beside this one have written is kept in the record, and does not become this one's own.
+            record = Manifest.load(self.folder)
+            record.files[self._key(path)] = self.files[self._key(path)]
+            record.names |= dict([name] if name is not None else [])
+            record._save()
 
     def _key(self, path: Path) -> str:
         return str(path.relative_to(self.folder))
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the folder of the record, made if there is none, against other runs."""
+        folder = self._file.parent
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise OutputError(f"{one_line(str(folder))} cannot be made: {error.strerror}") from error
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _save(self) -> None:
         values = json.dumps({"names": self.names, "files": self.files}, indent=0)
-        try:
-            self._file.parent.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self._file.parent} cannot be made: {error.strerror}") from error
         try:
             write_atomic(self._file, values.encode(), overwrite=True)
         except MossError as error:

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from cli_run import DEMO, Run
 
+import moss_cli
+from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import Generation, Request
 
-class CannedEngine:
-    """Answers every clip with one sentence."""
 
-    load_seconds = 0.0
-    warnings = ()
-    processor = SimpleNamespace(enable_time_marker=True)
-    placement = SimpleNamespace(dtype="fp32", device="cpu")
-
-    def hear(self, samples: np.ndarray) -> None:
-        assert np.isfinite(samples).all()
-
-    def ask(self, *question: object, **settings: object) -> SimpleNamespace:
-        return SimpleNamespace(ids=[0])
-
-    def generate(self, requests: Sequence[object], *settings: object, **more: object) -> list[SimpleNamespace]:
-        return [SimpleNamespace(ids=[0], finish_reason="stop") for _ in requests]
-
-    def text(self, ids: Sequence[int]) -> str:
-        return "[0.00]hello there[0.05]"
+@pytest.fixture(scope="session")
+def tiny_engine() -> Engine:
+    """The embedded model, loaded once."""
+    engine = load_engine(Path(moss_cli.__file__).parent / "weights" / "tiny", device="cpu", dtype="fp32")
+    return dataclasses.replace(engine, load_seconds=0.0)
 
 
 @pytest.fixture
-def canned_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda folder, device, dtype: CannedEngine())
+def canned_engine(tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything as in a real run, but that every clip is answered with one sentence."""
+    answer = tiny_engine.tokenizer.encode("[0.00]hello there[0.05]")
+
+    def generate(self: Engine, requests: Sequence[Request], *_: object, **__: object) -> list[Generation]:
+        return [Generation(answer, "stop") for _ in requests]
+
+    monkeypatch.setattr(Engine, "generate", generate)
+    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda *_, **__: tiny_engine)
 
 
 @pytest.fixture

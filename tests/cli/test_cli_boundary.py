@@ -1,0 +1,162 @@
+"""The boundary: whatever is raised becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.cli import main
+from moss_cli.errors import DeviceError, MossError
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(argv: object, console: object) -> int:
+        raise error
+
+    monkeypatch.setattr(main, "_run", fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (DeviceError("no room", hint="buy memory"), 6, ["moss: error: no room", "hint: buy memory"]),
+        (
+            RuntimeError("two\nlines  of\x1b[31m it"),
+            1,
+            [
+                "moss: error: unexpected RuntimeError: two lines  of␛[31m it",
+                "hint: this should not happen; run again with --debug for the details",
+            ],
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            ["moss: error: standard output cannot be written: No space left on device"],
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, []),
+    ],
+)
+def test_whatever_is_raised_is_one_line_and_a_code(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, lines: list[str]
+) -> None:
+    raising(monkeypatch, error)
+    assert moss("x") == Run(code, "", lines)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (signal.SIGINT, Run(130, "", ["moss: error: interrupted"])),
+        (signal.SIGTERM, Run(143, "", ["moss: error: terminated"])),
+        (signal.SIGHUP, Run(143, "", ["moss: error: terminated"])),
+    ],
+)
+@pytest.mark.parametrize("becomes", [None, AttributeError("numpy has no attribute x"), "swallowed"])
+def test_a_signal_is_the_reason_also_where_a_library_makes_another_error_of_it(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, expected: Run, becomes: object
+) -> None:
+    def interrupted(argv: object, console: object) -> int:
+        try:
+            signal.raise_signal(number)
+        except main.Signalled:
+            if becomes is None:
+                raise
+            if isinstance(becomes, Exception):
+                raise becomes from None
+        return 0
+
+    monkeypatch.setattr(main, "_run", interrupted)
+    assert moss("x") == expected
+
+
+def test_a_second_signal_on_the_way_out_changes_nothing(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = []
+    shown = main.Console.error
+
+    def impatient(self: main.Console, error: Exception) -> None:
+        signal.raise_signal(signal.SIGINT)
+        raised.append(error)
+        shown(self, error)  # type: ignore[arg-type]
+
+    def interrupted(argv: object, console: object) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(main, "_run", interrupted)
+    monkeypatch.setattr(main.Console, "error", impatient)
+    assert moss("x") == Run(143, "", ["moss: error: terminated"])
+    assert len(raised) == 1
+
+
+def test_a_signal_that_is_ignored_stays_ignored(moss: Moss) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a job in the background of a script
+    assert moss("--version").code == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+
+
+def test_messages_on_stderr_are_in_its_encoding() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    main.Console(stream).error(MossError("é\u202e 日"))
+    assert stream.buffer.getvalue() == b"moss: error: \\xe9\\u202e \\u65e5\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "b\n[bold].wav"])
+def test_verbose_says_what_is_done_in_plain_lines(moss: Moss, wav: Wav, name: str) -> None:
+    wav(name)
+    shown = name.replace("\n", "␊")
+    run = moss(*TINY, name, "--verbose")
+    doing = ("reading", "loading the model for", "listening to")
+    assert run == Run(0, "hello there\n", [f"moss: {what} {shown}" for what in doing])
+    assert moss(*TINY, name, "--no-progress") == Run(0, "hello there\n", [])
+
+
+@pytest.mark.parametrize(("shell", "file"), [("bash", "moss.bash"), ("zsh", "_moss"), ("fish", "moss.fish")])
+def test_the_packaged_completions_are_those_that_moss_prints(moss: Moss, shell: str, file: str) -> None:
+    run = moss("completions", shell)
+    assert (run.code, run.err) == (0, [])
+    assert run.out.strip() == (ROOT / "completions" / file).read_text(encoding="utf-8").strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["tr"], ["transcribe"]),
+        (["models", "s"], ["show"]),
+        (["transcribe", "--for"], ["--format", "--force"]),
+        (["transcribe", "-f", "js"], ["json", "jsonl"]),
+        (["transcribe", "--dtype", "f"], ["fp16", "fp32"]),
+        (["transcribe", "rec"], []),
+    ],
+)
+def test_completion_knows_commands_options_and_values_whatever_the_config_holds(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]
+) -> None:
+    (Path(os.environ["MOSS_CONFIG_DIR"]) / "config.toml").write_text("broken = [")
+    monkeypatch.setenv("_MOSS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["moss", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    run = moss()
+    assert (run.code, run.out.split(), run.err) == (0, expected, [])
+
+
+@pytest.mark.parametrize("columns", ["1", "40", "x", ""])
+def test_help_is_whole_at_any_width(moss: Moss, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for argv in (["--help"], ["transcribe", "--help"], ["models", "list", "-h"]):
+        run = moss(*argv)
+        assert (run.code, run.err) == (0, [])
+        assert "--help" in run.out

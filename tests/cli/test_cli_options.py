@@ -1,0 +1,225 @@
+"""Options, variables and config.toml: which wins, and what is said of values that cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.settings import config_folder
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+
+SEE = "hint: see `moss transcribe --help`"
+TIMES = "hint: write 90, 1:30, 00:01:30.5 or 1m30s"
+FORMATS = "'txt', 'json', 'jsonl', 'srt', 'vtt', 'md', 'tsv'"
+
+
+def config(text: str) -> None:
+    (config_folder() / "config.toml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def a(wav: Wav) -> Path:
+    return wav("a.wav")
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        (["--nope"], ["moss: error: no such option: --nope (Possible options: --no-progress, --top-k, --top-p)", SEE]),
+        (["-f", "xml"], [f"moss: error: invalid value for '--format' / '-f': 'xml' is not one of {FORMATS}", SEE]),
+        (["-o"], ["moss: error: option '-o' requires an argument", "hint: see `moss --help`"]),
+        (
+            ["--temperature", "nan"],
+            ["moss: error: invalid value for '--temperature': Input should be less than or equal to 10", SEE],
+        ),
+        (
+            ["--temperature", "-1"],
+            ["moss: error: invalid value for '--temperature': Input should be greater than or equal to 0", SEE],
+        ),
+        (["--top-p", "2"], ["moss: error: invalid value for '--top-p': Input should be less than or equal to 1", SEE]),
+        (
+            ["--max-new-tokens", "0"],
+            ["moss: error: invalid value for '--max-new-tokens': Input should be greater than or equal to 1", SEE],
+        ),
+        (
+            ["--dtype", "int8"],
+            [
+                "moss: error: invalid value for '--dtype': 'int8' is not one of 'auto', 'bf16', 'fp16', 'fp32', '4bit'",
+                SEE,
+            ],
+        ),
+        (["--device", "tpu"], ["moss: error: no such device: tpu", "hint: auto, cuda, cuda:N, mps or cpu"]),
+        (["--start", "abc"], ["moss: error: --start: 'abc' is not a time", TIMES]),
+        (["--start", "-5"], ["moss: error: --start: '-5' is not a time", TIMES]),
+        (["--end", "1:90"], ["moss: error: --end: '1:90' is not a time", TIMES]),
+        (["--end", "9" * 400], [f"moss: error: --end: '{'9' * 400}' is not a time", TIMES]),
+        (["--start", "9" * 5000 + ":00:00"], [f"moss: error: --start: '{'9' * 5000}:00:00' is not a time", TIMES]),
+        (["--max-duration", ""], ["moss: error: --max-duration: '' is not a time", TIMES]),
+        (["--end", "0"], ["moss: error: --end 0 is not after the start"]),
+        (["--start", "2", "--end", "1"], ["moss: error: --end 1 is not after the start"]),
+    ],
+    ids=lambda value: " ".join(value)[:24] if value[0].startswith("-") else None,
+)
+def test_an_option_that_cannot_be_is_code_2_once_for_all_inputs(
+    moss: Moss, options: list[str], lines: list[str]
+) -> None:
+    assert moss(*TINY, "a.wav", "b.wav", *options) == Run(2, "", lines)
+
+
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        ([], ["moss: error: missing command", "hint: see `moss --help`"]),
+        (["models"], ["moss: error: missing command", "hint: see `moss models --help`"]),
+        (["nope"], ["moss: error: no such command 'nope'", "hint: see `moss --help`"]),
+        (["transcribe"], ["moss: error: missing argument 'INPUT...'", SEE]),
+        (
+            ["completions", "tcsh"],
+            [
+                "moss: error: invalid value for 'shell': 'tcsh' is not one of 'bash', 'zsh', 'fish'",
+                "hint: see `moss completions --help`",
+            ],
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_is_one_line_and_a_hint(moss: Moss, argv: list[str], lines: list[str]) -> None:
+    assert moss(*argv) == Run(2, "", lines)
+
+
+def test_a_start_past_the_end_is_code_2_and_an_end_past_it_a_warning(moss: Moss) -> None:
+    run = moss(*TINY, "a.wav", "--start", "9")
+    assert run == Run(2, "", ["moss: error: a.wav is 0.1 s long: nothing starts at 9 s"])
+    run = moss(*TINY, "a.wav", "--end", "99")
+    assert run == Run(0, "hello there\n", ["moss: warning: a.wav is 0.1 s long: the range to 99 s ends there"])
+    assert moss(*TINY, "a.wav", "--end", "99", "--quiet") == Run(0, "hello there\n", [])
+
+
+def test_quiet_still_says_that_tiny_is_a_demonstration(moss: Moss, capfd: pytest.CaptureFixture[str]) -> None:
+    from moss_cli.cli.main import run
+
+    assert run([*TINY, "a.wav", "--quiet"]) == 0
+    note = "moss: tiny is a demonstration model, trained on synthetic speech: not for real recordings\n"
+    assert capfd.readouterr().err == note
+
+
+def test_a_traceback_is_shown_only_with_debug(moss: Moss) -> None:
+    assert "Traceback (most recent call last):" not in moss(*TINY, "a.wav", "--start", "x").err
+    run = moss(*TINY, "a.wav", "--start", "x", "--debug")
+    assert run.err[0] == "Traceback (most recent call last):"
+    assert run.err[-2:] == ["moss: error: --start: 'x' is not a time", TIMES]
+
+
+def test_flag_beats_variable_beats_config_beats_default(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
+    def seed(*argv: str) -> int:
+        return int(json.loads(moss(*TINY, "a.wav", "-f", "json", *argv).out)["params"]["seed"])
+
+    assert seed() == 0
+    config("seed = 1")
+    assert seed() == 1
+    config("seed = 1\n[transcribe]\nseed = 2")
+    assert seed() == 2
+    monkeypatch.setenv("MOSS_SEED", "3")
+    assert seed() == 3
+    assert seed("--seed", "4") == 4
+
+
+def test_config_keys_are_the_long_names_with_either_dash(moss: Moss) -> None:
+    for key in ("max-new-tokens", "max_new_tokens"):
+        config(f'{key} = 5\nformat = "json"')
+        assert json.loads(moss(*TINY, "a.wav").out)["params"]["max_new_tokens"] == 5
+
+
+def test_a_model_can_come_from_a_variable_or_config(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
+    config('model = "tiny"')
+    assert moss("transcribe", "a.wav") == Run(0, "hello there\n", [])
+    monkeypatch.setenv("MOSS_MODEL", "nope")
+    assert moss("transcribe", "a.wav").code == 5
+    monkeypatch.setenv("MOSS_MODEL", "")
+    assert moss("transcribe", "a.wav") == Run(0, "hello there\n", [])
+
+
+def test_several_formats_can_come_from_config(moss: Moss, tmp_path: Path) -> None:
+    config('format = ["srt", "txt"]')
+    assert moss(*TINY, "a.wav", "-o", "out") == Run(0, "", [])
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".moss", "a.srt", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('temperature = "hot"', "'--temperature': Input should be a valid number, unable to parse string as a number"),
+        ('format = ["srt", "x"]', f"'--format' / '-f': 'x' is not one of {FORMATS}"),
+        ('quiet = "perhaps"', "'--quiet' / '-q': Input should be a valid boolean, unable to interpret input"),
+    ],
+)
+def test_a_wrong_value_in_config_is_said_to_stand_there(moss: Moss, text: str, message: str) -> None:
+    config(text)
+    line = f"moss: error: invalid value for {message} (set in config.toml)"
+    assert moss(*TINY, "a.wav") == Run(2, "", [line, SEE])
+
+
+def test_a_wrong_value_in_a_variable_is_said_to_stand_there(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOSS_TOP_K", "many")
+    run = moss(*TINY, "a.wav")
+    message = "Input should be a valid integer, unable to parse string as an integer (set by MOSS_TOP_K)"
+    assert run == Run(2, "", [f"moss: error: invalid value for '--top-k': {message}", SEE])
+
+
+def test_a_key_that_no_option_has_is_a_warning(moss: Moss) -> None:
+    config('modle = "tiny"\ninputs = ["a.wav"]\n[transcribe]\nmodle = "tiny"\n[trancribe]\nseed = 1')
+    run = moss(*TINY, "a.wav")
+    keys = ("modle", "inputs", "trancribe", "transcribe.modle")
+    assert run == Run(0, "hello there\n", [f"moss: warning: config.toml: there is no option {key}" for key in keys])
+
+
+@pytest.mark.parametrize("text", ["model = [", "model", "\0"])
+def test_a_broken_config_is_named_and_help_works_all_the_same(moss: Moss, text: str) -> None:
+    config(text)
+    run = moss(*TINY, "a.wav")
+    assert (run.code, run.out, len(run.err)) == (2, "", 1)
+    assert run.err[0].startswith(f"moss: error: {config_folder() / 'config.toml'} is not valid TOML: ")
+    assert moss("--help").code == 0
+    assert moss("--version").code == 0
+
+
+def test_a_config_that_is_no_file_is_named(moss: Moss) -> None:
+    path = config_folder() / "config.toml"
+    path.mkdir()
+    assert moss(*TINY, "a.wav") == Run(2, "", [f"moss: error: {path} cannot be read: Is a directory"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('path = "x"\nhub = "a/b"', "models.m should have either a path or a hub id"),
+        ("hub = 5", "models.m.hub cannot be 5"),
+        ("path = 5", "models.m.path cannot be 5"),
+        ('hub = "a/b"\nrevision = 5', "models.m.revision cannot be 5"),
+        ('hub = "a/b"\nbytes = "x"', "models.m.bytes cannot be 'x'"),
+        ('hub = "a/b"\nbytes = true', "models.m.bytes cannot be True"),
+        ('hub = "a/b"\nmemory = 3', "models.m.memory cannot be 3"),
+        ('hub = "a/b"\nmemory = { bf16 = "x" }', "models.m.memory cannot be {'bf16': 'x'}"),
+        ('path = "x"\nlanguages = "en"', "models.m.languages cannot be 'en'"),
+        ('path = "x"\nmax_seconds = nan', "models.m.max_seconds cannot be nan"),
+        ('path = "x"\nmax_seconds = -1', "models.m.max_seconds cannot be -1"),
+        ('path = "x"\ndemo = "no"', "models.m.demo cannot be 'no'"),
+    ],
+)
+def test_a_wrong_entry_in_the_user_s_models_is_named(moss: Moss, line: str, message: str) -> None:
+    path = config_folder() / "models.toml"
+    path.write_text(f"[models.m]\n{line}\n")
+    expected = Run(2, "", [f"moss: error: {path}: {message}"])
+    assert moss("transcribe", "-m", "m", "a.wav") == expected
+    assert moss("models", "list") == expected
+
+
+def test_a_default_that_is_no_name_is_named(moss: Moss) -> None:
+    path = config_folder() / "models.toml"
+    path.write_text("default = 5")
+    assert moss("transcribe", "a.wav") == Run(2, "", [f"moss: error: {path}: default is not a name"])

@@ -1,0 +1,275 @@
+"""Where results go, and what is never overwritten or half written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.engine.engine import Engine
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+
+
+def tree(folder: Path) -> list[str]:
+    """Every file below `folder`, but for moss's own record."""
+    files = (p.relative_to(folder) for p in folder.rglob("*") if not p.is_dir())
+    return sorted(str(p) for p in files if ".moss" not in p.parts)
+
+
+@pytest.fixture
+def a(wav: Wav) -> Path:
+    return wav("a.wav")
+
+
+@pytest.mark.usefixtures("a")
+def test_the_suffix_of_the_output_chooses_the_format_and_f_overrules_it(moss: Moss, tmp_path: Path) -> None:
+    assert moss(*TINY, "a.wav", "-o", "x.srt") == Run(0, "", [])
+    assert (tmp_path / "x.srt").read_text() == "1\n00:00:00,000 --> 00:00:00,050\nhello there\n\n"
+    moss(*TINY, "a.wav", "-o", "x.unknown")
+    assert (tmp_path / "x.unknown").read_text() == "hello there\n"
+    moss(*TINY, "a.wav", "-o", "y.srt", "-f", "txt")
+    assert (tmp_path / "y.srt").read_text() == "hello there\n"
+
+
+@pytest.mark.usefixtures("a")
+def test_dash_as_output_is_stdout(moss: Moss, tmp_path: Path) -> None:
+    assert moss(*TINY, "a.wav", "-o", "-") == Run(0, "hello there\n", [])
+    assert tree(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.usefixtures("a")
+def test_a_folder_is_one_that_is_or_ends_in_a_slash(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / "is").mkdir()
+    assert moss(*TINY, "a.wav", "-o", "is").code == 0
+    assert moss(*TINY, "a.wav", "-o", "new/deep/").code == 0
+    assert tree(tmp_path) == ["a.wav", "is/a.txt", "new/deep/a.txt"]
+
+
+def test_several_inputs_and_formats_go_into_a_folder_that_mirrors_the_inputs(
+    moss: Moss, wav: Wav, tmp_path: Path
+) -> None:
+    wav("in/a.wav")
+    wav("in/deep/a.wav")
+    wav("in/deep/a.flac", format="FLAC")
+    assert moss(*TINY, "in", "-o", "out", "-f", "srt", "-f", "json").code == 0
+    stems = ["a", "deep/a", "deep/a.wav"]
+    assert tree(tmp_path / "out") == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("json", "srt"))
+    first = json.loads((tmp_path / "out/deep/a.json").read_text())
+    assert first["input"]["path"] == "in/deep/a.flac"
+
+
+@pytest.mark.usefixtures("a")
+@pytest.mark.parametrize("formats", [["txt", "json", "jsonl", "srt", "vtt", "md", "tsv"]])
+def test_every_format_is_written(moss: Moss, tmp_path: Path, formats: list[str]) -> None:
+    options = [option for fmt in formats for option in ("-f", fmt)]
+    assert moss(*TINY, "a.wav", "-o", "out", *options) == Run(0, "", [])
+    assert tree(tmp_path / "out") == sorted(f"a.{fmt}" for fmt in formats)
+    assert all((tmp_path / "out" / name).stat().st_size for name in tree(tmp_path / "out"))
+
+
+@pytest.mark.usefixtures("a")
+def test_files_have_the_permissions_of_the_umask(moss: Moss, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        moss(*TINY, "a.wav", "-o", "x.txt")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.txt").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / ".moss").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.usefixtures("a")
+def test_what_moss_did_not_write_is_overwritten_only_with_force(moss: Moss, tmp_path: Path) -> None:
+    mine = tmp_path / "x.txt"
+    mine.write_text("mine")
+    assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(
+        2, "", ["moss: error: x.txt exists", "hint: --force overwrites it"]
+    )
+    assert mine.read_text() == "mine"
+    assert moss(*TINY, "a.wav", "-o", "x.txt", "--force") == Run(0, "", [])
+    assert mine.read_text() == "hello there\n"
+
+
+@pytest.mark.usefixtures("a")
+def test_what_moss_wrote_is_overwritten_until_somebody_changes_it(moss: Moss, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
+    with (tmp_path / "x.txt").open("a") as file:
+        file.write("my correction\n")
+    assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2
+    assert (tmp_path / "x.txt").read_text() == "hello there\nmy correction\n"
+
+
+def test_in_a_folder_the_existing_file_fails_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    wav("b.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.txt").write_text("mine")
+    run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
+    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert (tmp_path / "out/a.txt").read_text() == "mine"
+    assert (tmp_path / "out/b.txt").read_text() == "hello there\n"
+
+
+@pytest.mark.usefixtures("a")
+def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate = Engine.generate
+
+    def appear(self: Engine, *arguments: object, **more: object) -> object:
+        if not (tmp_path / "out/a.txt").exists():
+            (tmp_path / "out/a.txt").write_text("of another program")
+        return generate(self, *arguments, **more)
+
+    monkeypatch.setattr(Engine, "generate", appear)
+    wav("b.wav")
+    run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
+    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert (tmp_path / "out/a.txt").read_text() == "of another program"
+    assert tree(tmp_path / "out") == ["a.txt", "b.txt"]
+
+
+@pytest.mark.usefixtures("a")
+def test_a_single_output_does_not_decide_the_input_s_name_in_its_folder(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    moss(*TINY, "a.wav", "-o", "out/other.txt")
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert tree(tmp_path / "out") == ["a.txt", "other.txt"]
+
+
+def test_runs_beside_each_other_keep_each_other_s_record(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    from moss_cli.output.manifest import Manifest
+
+    wav("a.wav")
+    wav("b.wav")
+    (tmp_path / "out").mkdir()
+    slow = Manifest.load(tmp_path / "out")  # a run that began before the others and ends after them
+    moss(*TINY, "a.wav", "-o", "out/")
+    (tmp_path / "out/c.txt").write_text("from the slow run")
+    slow.wrote(tmp_path / "out/c.txt", name=("c", "/c.wav"))
+    moss(*TINY, "b.wav", "-o", "out/")
+    record = Manifest.load(tmp_path / "out")
+    assert sorted(record.files) == ["a.txt", "b.txt", "c.txt"]
+    assert record.names == {"a": str(tmp_path / "a.wav"), "b": str(tmp_path / "b.wav"), "c": "/c.wav"}
+    assert not slow.is_ours(tmp_path / "out/a.txt")
+
+
+@pytest.mark.usefixtures("a")
+@pytest.mark.parametrize("content", ["", "[]", '{"names": 3}', '{"names": {}, "files": {"x.txt": [1]}}', "[" * 99_999])
+def test_a_damaged_record_means_that_nothing_is_moss_s_own(moss: Moss, tmp_path: Path, content: str) -> None:
+    moss(*TINY, "a.wav", "-o", "x.txt")
+    (tmp_path / ".moss/outputs.json").write_text(content)
+    assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2
+    assert moss(*TINY, "a.wav", "-o", "x.txt", "--force") == Run(0, "", [])
+    assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
+
+
+@pytest.mark.usefixtures("a")
+def test_where_no_record_can_be_kept_a_result_is_written_all_the_same(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / ".moss").write_text("in the way, as another user's folder in /tmp is")
+    assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
+    assert (tmp_path / "x.txt").read_text() == "hello there\n"
+    assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2
+
+
+@pytest.mark.usefixtures("a")
+@pytest.mark.parametrize(
+    ("output", "code", "lines"),
+    [
+        ("no/such/x.txt", 1, ["moss: error: folder no/such does not exist", "hint: mkdir -p no/such"]),
+        ("a.wav/x.txt", 1, ["moss: error: cannot write a.wav/x.txt: not a directory"]),
+        ("a.wav/", 2, ["moss: error: a.wav is a file, and a folder is needed to write to"]),
+        ("/dev/full", 1, ["moss: error: cannot write /dev/full: no space left on device"]),
+        ("/proc/x.txt", 1, ["moss: error: cannot write /proc/x.txt: no file can be made there"]),
+        ("/proc/x/", 1, ["moss: error: the folder /proc/x cannot be made: No such file or directory"]),
+        ("z" * 256, 1, [f"moss: error: cannot write {'z' * 256}: file name too long"]),
+        ("", 2, ["moss: error: the name of the output is empty"]),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else None,
+)
+def test_what_cannot_be_written_is_said_before_the_work(
+    moss: Moss, tmp_path: Path, output: str, code: int, lines: list[str]
+) -> None:
+    if output.startswith("/") and not Path(output).parent.exists():
+        pytest.skip("this system has no such folder")
+    assert moss(*TINY, "a.wav", "-o", output) == Run(code, "", lines)
+    assert tree(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.usefixtures("a")
+def test_a_read_only_folder_is_code_1(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o500)
+    if os.access(tmp_path / "out", os.W_OK):
+        pytest.skip("root may write everywhere")
+    assert moss(*TINY, "a.wav", "-o", "out/x.txt") == Run(
+        1, "", ["moss: error: cannot write out/x.txt: permission denied"]
+    )
+
+
+@pytest.mark.usefixtures("a")
+def test_a_link_out_of_the_folder_is_not_followed(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious.txt").write_text("precious")
+    (tmp_path / "out/x.txt").symlink_to(tmp_path / "precious.txt")
+    run = moss(*TINY, "a.wav", "-o", "out/x.txt", "--force")
+    target = tmp_path / "precious.txt"
+    assert run == Run(
+        1,
+        "",
+        [
+            f"moss: error: cannot write out/x.txt: a symbolic link leads out of the folder, to {target}",
+            "hint: name the place itself as the output",
+        ],
+    )
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.usefixtures("a")
+def test_devices_are_written_directly(moss: Moss, tmp_path: Path) -> None:
+    assert moss(*TINY, "a.wav", "-o", "/dev/null") == Run(0, "", [])
+    assert moss(*TINY, "a.wav", "-o", "/dev/stdout") == Run(0, "hello there\n", [])
+    assert tree(tmp_path) == ["a.wav"]
+
+
+def test_a_failed_input_writes_no_file(moss: Moss, tmp_path: Path) -> None:
+    run = moss(*TINY, "gone.wav", "-o", "x.json")
+    assert run == Run(4, "", ["moss: error: no such file: gone.wav"])
+    assert tree(tmp_path) == []
+
+
+@pytest.mark.usefixtures("a")
+def test_a_usage_error_makes_no_folder(moss: Moss, tmp_path: Path) -> None:
+    assert moss(*TINY, "a.wav", "-o", "out/", "--start", "x").code == 2
+    assert moss("transcribe", "a.wav", "-o", "out/").code == 5
+    assert tree(tmp_path) == ["a.wav"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("a")
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (
+            ["a.wav", "-f", "srt", "-f", "txt"],
+            ["moss: error: several formats need a folder to write to", "hint: add -o FOLDER/"],
+        ),
+        (
+            ["a.wav", "b.wav", "-f", "srt"],
+            ["moss: error: several inputs as srt need a folder to write to", "hint: add -o FOLDER/"],
+        ),
+        (
+            ["a.wav", "-f", "vtt", "--timestamps", "none"],
+            ["moss: error: vtt needs times, and there are none", "hint: drop --timestamps none, or choose txt"],
+        ),
+        (["a.wav", "b.wav", "-o", "a.wav"], ["moss: error: a.wav is a file, and a folder is needed to write to"]),
+    ],
+)
+def test_outputs_that_do_not_fit_are_code_2(moss: Moss, arguments: list[str], lines: list[str]) -> None:
+    assert moss(*TINY, *arguments) == Run(2, "", lines)

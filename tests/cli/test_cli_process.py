@@ -1,0 +1,248 @@
+"""What only a process of its own can show: signals, closed streams, what is imported, a bare environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_run import DEMO, TINY
+
+MOSS = [sys.executable, "-m", "moss_cli"]
+ROOT = Path(__file__).parents[2]
+Wav = Callable[..., Path]
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As in a cron job: little is set."""
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "MOSS_CONFIG_DIR", "HF_HUB_CACHE", "LD_LIBRARY_PATH")}
+    return kept | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path_factory.mktemp("tmp")), "OMP_NUM_THREADS": "1"}
+
+
+def finished(argv: Sequence[str], environment: dict[str, str], **settings: Any) -> subprocess.CompletedProcess[str]:
+    settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
+    return subprocess.run([*MOSS, *argv], env=environment, text=True, timeout=120, check=False, **settings)
+
+
+def spooled(environment: dict[str, str]) -> list[Path]:
+    return list(Path(environment["TMPDIR"]).glob("moss-*"))
+
+
+def test_a_bare_environment_is_enough_and_stderr_holds_only_what_moss_says(
+    environment: dict[str, str], wav: Wav, tmp_path: Path
+) -> None:
+    """No HOME, the C locale, a working folder to which nothing may be written, the real model, all kinds of input."""
+    names = [str(wav(name, 400)) for name in ("é.wav", "b.wav")]
+    names += [str(wav("c.flac", 400, format="FLAC")), str(wav("d.ogg", 4000, 8000, channels=2, format="OGG"))]
+    here = tmp_path / "here"
+    here.mkdir(mode=0o555)
+    with Path(names[0]).open("rb") as stdin:
+        argv = [*TINY, *names, "-", str(tmp_path / "gone.wav"), "-f", "json", "--max-new-tokens", "4"]
+        run = finished(argv, environment | {"LC_ALL": "C"}, stdin=stdin, cwd=here)
+    assert run.returncode == 3
+    documents = json.loads(run.stdout)
+    assert [d["input"]["path"] for d in documents] == [*names, "-", str(tmp_path / "gone.wav")]
+    assert [d["status"] == "error" for d in documents] == [False] * 5 + [True]
+    assert all(d["model"]["demo"] and d["usage"]["generated_tokens"] <= 4 for d in documents[:5])
+    assert documents[0]["input"]["sha256"] == documents[4]["input"]["sha256"]
+    first, *between, last = run.stderr.splitlines()
+    assert first == DEMO
+    assert last == f"moss: error: no such file: {tmp_path / 'gone.wav'}"
+    shown = [*names, "standard input"]
+    assert all(line.startswith(tuple(f"moss: warning: {name}" for name in shown)) for line in between)
+    assert list(here.iterdir()) == []
+    assert spooled(environment) == []
+
+
+def test_two_runs_into_one_folder_leave_whole_files_and_one_record(
+    environment: dict[str, str], wav: Wav, tmp_path: Path
+) -> None:
+    names = [wav(f"{letter}.wav", 400).name for letter in "abcd"]
+    (tmp_path / "out").mkdir()
+    argv = [*MOSS, *TINY, *names, "-f", "jsonl", "--max-new-tokens", "4", "--quiet", "-o", "out"]
+    runs = [subprocess.Popen(argv, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [run.communicate(timeout=120)[1].splitlines()[1:] for run in runs]
+    assert all(run.returncode in (0, 2, 3) for run in runs)
+    taken = [f"moss: error: out/{letter}.jsonl exists" for letter in "abcd"]
+    assert all(line in [*taken, "hint: --force overwrites it"] for lines in errors for line in lines)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".moss", *(f"{x}.jsonl" for x in "abcd")]
+    for letter in "abcd":
+        assert json.loads((tmp_path / f"out/{letter}.jsonl").read_text())["input"]["path"] == f"{letter}.wav"
+    record = json.loads((tmp_path / "out/.moss/outputs.json").read_text())
+    assert sorted(record["files"]) == [f"{x}.jsonl" for x in "abcd"]
+    assert sorted(record["names"]) == list("abcd")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGINT, 130, "moss: error: interrupted"),
+        (signal.SIGTERM, 143, "moss: error: terminated"),
+    ],
+)
+@pytest.mark.parametrize("moment", ["loading the model for", "listening to", "reading -"])
+def test_a_signal_ends_with_its_code_one_line_and_nothing_half_written(
+    environment: dict[str, str], wav: Wav, tmp_path: Path, number: signal.Signals, code: int, line: str, moment: str
+) -> None:
+    names = ["-"] if moment == "reading -" else [wav(f"{k}.wav", 400_000).name for k in range(4)]
+    argv = [*MOSS, *TINY, *names, "-f", "json", "-o", "out/", "--verbose"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=environment, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as run:
+        assert run.stdin is not None and run.stdout is not None and run.stderr is not None
+        run.stdin.write("RIFF")
+        run.stdin.flush()
+        for message in run.stderr:
+            if message.startswith(f"moss: {moment}"):
+                break
+        if moment == "reading -":
+            deadline = time.monotonic() + 60
+            while not spooled(environment) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert spooled(environment)
+        run.send_signal(number)
+        rest = run.stderr.read().splitlines()
+        run.wait(timeout=60)
+        assert run.stdout.read() == ""
+    assert run.returncode == code
+    assert rest[-1] == line
+    assert all(message.startswith("moss: ") for message in rest)
+    assert spooled(environment) == []
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.suffix != ".json" and p.name != ".moss"] == []
+
+
+def test_a_closed_pipe_on_stdout_ends_quietly(environment: dict[str, str]) -> None:
+    for argv, said in ((["--help"], []), ([*TINY, "gone.wav", "gone.mp3", "-f", "jsonl"], [DEMO])):
+        reading, writing = os.pipe()
+        os.close(reading)
+        run = finished(argv, environment, stdout=writing)
+        os.close(writing)
+        assert (run.returncode, run.stderr.splitlines()) == (141, said)
+
+
+def test_a_stdout_that_is_closed_or_full_is_code_1(environment: dict[str, str]) -> None:
+    for argv, said in ((["--version"], []), ([*TINY, "gone.wav", "-f", "json"], [DEMO])):
+        run = finished(argv, environment, stdout=None, preexec_fn=lambda: os.close(1))
+        message = "moss: error: standard output cannot be written: Bad file descriptor"
+        assert (run.returncode, run.stderr.splitlines()) == (1, [*said, message])
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            run = finished(["--version"], environment, stdout=full)
+        message = "moss: error: standard output cannot be written: No space left on device"
+        assert (run.returncode, run.stderr.splitlines()) == (1, [message])
+
+
+def test_a_stderr_that_is_closed_or_full_changes_nothing_else(environment: dict[str, str]) -> None:
+    run = finished(["nope"], environment, stderr=None, preexec_fn=lambda: os.close(2))
+    assert (run.returncode, run.stdout) == (2, "")
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert finished(["nope"], environment, stderr=writing).returncode == 2
+    os.close(writing)
+    if Path("/dev/full").exists():
+        with Path("/dev/full").open("w") as full:
+            assert finished(["nope"], environment, stderr=full).returncode == 2
+
+
+def test_closed_streams_never_end_up_in_a_file_and_a_closed_stdin_is_said(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    run = finished([*TINY, "-", "-o", "x.txt"], environment, stdin=None, cwd=tmp_path, preexec_fn=lambda: os.close(0))
+    message = "moss: error: standard input cannot be read: Bad file descriptor"
+    assert (run.returncode, run.stderr.splitlines()) == (4, [DEMO, message])
+    assert list(tmp_path.iterdir()) == []
+
+
+def on_terminal(argv: Sequence[str], environment: dict[str, str]) -> str:
+    """What a terminal gets on stderr."""
+    ours, theirs = pty.openpty()
+    assert finished(argv, environment, stderr=theirs).returncode == 2
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            block = os.read(ours, 4096)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not block:
+            break
+        shown += block
+    os.close(ours)
+    return shown.decode()
+
+
+def test_errors_are_coloured_on_a_terminal_but_not_with_no_color_and_drive_it_never(
+    environment: dict[str, str],
+) -> None:
+    plain = "moss: error: no such command '\\x1b[31m[bold]'\r\nhint: see `moss --help`\r\n"
+    argv = ["\x1b[31m[bold]"]
+    assert on_terminal(argv, environment | {"NO_COLOR": "1", "TERM": "xterm"}) == plain
+    coloured = on_terminal(argv, environment | {"TERM": "xterm"})
+    assert coloured == plain.replace("moss: error: ", "\x1b[31mmoss: error: \x1b[0m").replace(
+        "hint: ", "\x1b[36mhint: \x1b[0m"
+    )
+
+
+WITHOUT_TORCH = """
+import os, sys
+from moss_cli.cli.main import run
+lines = [["--help"], ["--version"], ["transcribe", "--help"], ["models", "--help"], ["models", "list", "--help"]]
+lines += [["inspect", "--help"], ["completions", "--help"], ["completions", "zsh"], ["nope"]]
+for argv in lines:
+    run(argv)
+os.environ.update(_MOSS_COMPLETE="complete_bash", COMP_WORDS="moss transcribe --for", COMP_CWORD="2")
+assert run([]) == 0
+heavy = {"torch", "numpy", "soundfile", "av", "tokenizers", "safetensors", "huggingface_hub"}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_and_completion_import_nothing_heavy(environment: dict[str, str]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stderr.splitlines()[-1] == "[]"
+    assert run.stdout.splitlines()[-2:] == ["--format", "--force"]
+
+
+def test_bash_completes_commands_options_and_files(environment: dict[str, str], tmp_path: Path) -> None:
+    """With the packaged script, through a console script as pip writes it."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash")
+    script = tmp_path / "bin/moss"
+    script.parent.mkdir()
+    entry = "import sys\nfrom moss_cli.__main__ import main\nsys.exit(main())\n"
+    script.write_text(f"#!{sys.executable}\n{entry}")
+    script.chmod(0o755)
+    lines = """
+    source "$1"
+    complete -p moss
+    try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _moss_completion moss; echo "${COMPREPLY[*]}"; }
+    try moss tr
+    try moss transcribe --out
+    try moss transcribe --timestamps ""
+    try moss transcribe reco
+    """
+    environment = environment | {"PATH": f"{script.parent}:{environment['PATH']}"}
+    run = subprocess.run(
+        [bash, "--norc", "-c", lines, "bash", str(ROOT / "completions/moss.bash")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stderr == ""
+    # Nothing of ours for a file's name: `-o default` then completes it.
+    expected = ["complete -o default -F _moss_completion moss", "transcribe", "--output", "segment none", ""]
+    assert run.stdout.splitlines() == expected
