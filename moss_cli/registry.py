@@ -31,7 +31,8 @@ class ModelEntry:
     """One entry of models.toml.
 
     `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype;
-    `max_seconds` the longest clip the model is given at once.
+    `thinking` whether it thinks before it answers, None where that is not known; `max_seconds` the
+    longest clip the model is given at once.
     """
 
     name: str
@@ -42,7 +43,7 @@ class ModelEntry:
     size: int | None = None
     memory: dict[str, int] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
-    thinking: bool = False
+    thinking: bool | None = None
     demo: bool = False
     max_seconds: float = 600.0
 

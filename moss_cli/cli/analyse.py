@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
-from moss_cli.cli.inputs import collect
+from moss_cli.cli.inputs import Inputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.writers import Writer, make_writer
 from moss_cli.engine.devices import pick_device
@@ -23,17 +24,8 @@ DEMO_NOTE = "{name} is a demonstration model, trained on synthetic speech: not f
 
 def analyse(console: Console, task: Task, arguments: Sequence[str], options: AnalysisOptions) -> int:
     """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
-    console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
-    console.debug = options.debug
     inputs = collect(arguments)
-    timestamps = getattr(task, "timestamps", None)
-    model = resolve(options.model)
-    job = make_job(task, model, options)
-    writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
-    if model.entry.demo:
-        console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
-    report = _Report(console, len(inputs.found))
-    runner = Runner(job, report.step, console.warning)
+    runner, writer, report = _prepare(console, task, inputs, options)
     try:
         for one in inputs.found:
             report.next()
@@ -44,6 +36,32 @@ def analyse(console: Console, task: Task, arguments: Sequence[str], options: Ana
     writer.finish()
     console.clear()
     return report.exit_code()
+
+
+def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
+    """Answer a question without audio and return the exit code. Raises MossError."""
+    one = PlannedInput(Path("question"))  # what a file of an output folder is called
+    runner, writer, report = _prepare(console, task, Inputs((one,), several=False), options)
+    writer.check(one)
+    outcome = runner.ask_text()
+    console.clear()
+    writer.write(one, outcome.envelope)
+    writer.finish()
+    report.show(one, outcome)
+    return report.exit_code()
+
+
+def _prepare(console: Console, task: Task, inputs: Inputs, options: AnalysisOptions) -> tuple[Runner, Writer, _Report]:
+    console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
+    console.debug = options.debug
+    timestamps = task.params.get("timestamps")
+    model = resolve(options.model)
+    job = make_job(task, model, options)
+    writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
+    if model.entry.demo:
+        console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
+    report = _Report(console, len(inputs.found))
+    return Runner(job, report.step, console.warning), writer, report
 
 
 def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:

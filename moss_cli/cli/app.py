@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from moss_cli import __version__
-from moss_cli.cli import completions, inspect, models, transcribe
+from moss_cli.cli import (
+    ask,
+    completions,
+    describe_speaker,
+    emotion,
+    inspect,
+    models,
+    music,
+    scene,
+    schema,
+    summarize,
+    transcribe,
+)
 from moss_cli.cli.config import default_map
 
 app = typer.Typer(
@@ -39,6 +51,13 @@ def main(
 
 
 app.command("transcribe")(transcribe.transcribe)
+app.command("describe-speaker")(describe_speaker.describe_speaker)
+app.command("emotion")(emotion.emotion)
+app.command("scene")(scene.scene)
+app.command("music")(music.music)
+app.command("ask")(ask.ask)
+app.command("summarize")(summarize.summarize)
 app.add_typer(models.app, name="models")
+app.command("schema")(schema.schema)
 app.command("inspect")(inspect.inspect)
 app.command("completions")(completions.completions)

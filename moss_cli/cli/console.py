@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from moss_cli.tasks.runner import Step
 
-_DOING = {"reading": "reading", "loading": "loading the model for", "listening": "listening to"}
+_DOING = {
+    "reading": "reading",
+    "loading": "loading the model for",
+    "listening": "listening to",
+    "answering": "thinking about",
+}
 
 
 class Console:

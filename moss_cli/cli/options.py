@@ -11,10 +11,16 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from moss_cli.output.formats import FORMATS
+from moss_cli.output.formats import FORMATS, TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
 DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
+
+TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for stdin.", show_default=False)
+]
 
 MODEL, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Output", "Audio", "Decoding", "Messages"
 

@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from moss_cli.cli.options import AnalysisOptions, with_analysis_options
+from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
 
 
 @with_analysis_options
 def transcribe(
     context: typer.Context,
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for stdin.", show_default=False)
-    ],
+    inputs: Inputs,
     timestamps: Annotated[
         Literal["segment", "none"],
         typer.Option(

@@ -45,7 +45,10 @@ def make_writer(
     chosen = chosen or ["txt"]
     for fmt in chosen:
         if fmt in TIMED and not has_times(task, timestamps):
-            raise UsageError(f"{fmt} needs times, and there are none", hint="drop --timestamps none, or choose txt")
+            raise UsageError(
+                f"{fmt} needs times, and {task} has none here",
+                hint="drop --timestamps none, or choose txt" if timestamps == "none" else None,
+            )
     if output == "":
         raise UsageError("the name of the output is empty")
     if output is not None and to_folder:
@@ -78,7 +81,11 @@ class StdoutWriter:
         if self.fmt == "json" and self.several:
             text = (",\n" if self._n_written else "[\n") + text.rstrip("\n")
         elif self.fmt == "txt" and self.several:
-            text = ("\n" if self._n_written else "") + f"==> {printable(envelope.input.path)} <==\n" + text
+            text = (
+                ("\n" if self._n_written else "")
+                + f"==> {printable(envelope.input.path if envelope.input else '')} <==\n"
+                + text
+            )
         elif self.fmt == "md" and self._n_written:
             text = "\n" + text
         self._n_written += 1

@@ -55,6 +55,8 @@ class _Row:
     def take(self, logits: Tensor, stop_ids: frozenset[int]) -> int | None:
         """Choose the next token; None when the answer is at its end."""
         token = self.sampler.choose(logits)
+        if token in stop_ids and self.request.constraint is not None:
+            token = self.request.constraint.end_thought() or token
         if token in stop_ids:
             self.finish_reason = "stop"
             return None

@@ -115,7 +115,7 @@ def _joined(first: Block, second: Block) -> Block:
 
 
 def _write(envelope: Envelope, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
-    duration = envelope.input.duration
+    duration = _duration(envelope)
     blocks = lay_out(cues(envelope), None if duration is None else to_ms(duration))
     if not blocks:
         return ""
@@ -148,3 +148,7 @@ def _not_structure(text: str, timestamp: re.Pattern[str]) -> str:
         _FRACTION.sub(WORD_JOINER, line) if len(timestamp.findall(line)) == 2 else line for line in text.split("\n")
     )
     return _NUMBER_LINE.sub(rf"\1{WORD_JOINER}", "\n".join(safe))
+
+
+def _duration(envelope: Envelope) -> float | None:
+    return envelope.input.duration if envelope.input is not None else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from moss_cli.schema import Answer, Evidence, TaskName
+from moss_cli.tasks.question_times import find_time
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Focus, Question, Reading, Span, Task
 
 # The maintainers' own words; they name four options.
 PROMPT_CHOICE = (
@@ -21,17 +22,20 @@ FIELDS = (
     Field("evidence", items(text=SAID), "a list of start, end and text: where in the audio the answer comes from"),
 )
 TEXT_FIELDS = FIELDS[:1]
+AROUND_POINT_S = 15.0  # what is heard before and after a moment that a question names
+AROUND_RANGE_S = 5.0
 MOST_CHOICES = len(string.ascii_uppercase)
 
 
 @dataclass(frozen=True)
-class Ask:
+class Ask(Task):
     """`question` is the instruction. With `choices`, the answer is one of them; `has_audio` False
-    asks without any recording."""
+    asks without any recording. A question that names a time is asked about that part of the file."""
 
     question: str
     choices: tuple[str, ...] = ()
     has_audio: bool = True
+    place: str = ""  # where in the recording the audio lies, told to the model with the question
     name: TaskName = "ask"
 
     @property
@@ -41,20 +45,36 @@ class Ask:
             alternatives = " | ".join(f'"{letter}"' for letter in letters)
             return (Question(self._choice_prompt(letters), f"start: {alternatives}"),)
         fields = FIELDS if self.has_audio else TEXT_FIELDS
-        return (Question(in_json(self.question, fields), grammar(fields)),)
+        return (Question(in_json(self._instruction, fields), grammar(fields)),)
 
     def _choice_prompt(self, letters: str) -> str:
         options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, self.choices, strict=True))
         return PROMPT_CHOICE.format(
-            letters=_listed(letters, "and"), either=_listed(letters, "or"), question=self.question, options=options
+            letters=_listed(letters, "and"), either=_listed(letters, "or"), question=self._instruction, options=options
         )
+
+    @property
+    def _instruction(self) -> str:
+        return f"{self.question.rstrip()} {self.place}".rstrip()
+
+    def focus(self, duration_s: float) -> Focus | None:
+        asked = find_time(self.question, duration_s) if self.has_audio and not self.place else None
+        if asked is None:
+            return None
+        around = AROUND_POINT_S if asked.start_s == asked.end_s else AROUND_RANGE_S
+        start, end = max(0.0, asked.start_s - around), min(duration_s, asked.end_s + around)
+        if start == 0 and end >= duration_s:
+            return None  # all of it, as it is
+        # The model's time markers count from the start of what it hears.
+        place = (
+            f"(You hear the part of the recording from {start:.0f} to {end:.0f} seconds; what is asked about lies "
+            f"from {asked.start_s - start:.0f} to {asked.end_s - start:.0f} seconds into it.)"
+        )
+        return Focus(replace(self, place=place), start, end)
 
     @property
     def params(self) -> dict[str, Any]:
         return {"question": self.question, "choices": self.choices or None}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 1024
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         if self.choices:

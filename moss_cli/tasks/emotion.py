@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from moss_cli.schema import Emotion, EmotionSegment, TaskName
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 
 PROMPT = "What emotion does the speaker convey?"  # the maintainers' own words
 FIELDS = (
@@ -19,7 +18,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class DescribeEmotion:
+class DescribeEmotion(Task):
     """`custom_prompt` replaces the instruction and keeps the form of the answer."""
 
     custom_prompt: str | None = None
@@ -28,13 +27,6 @@ class DescribeEmotion:
     @property
     def questions(self) -> tuple[Question, ...]:
         return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 1024
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from moss_cli.schema import Labelled, Music, TaskName
 from moss_cli.tasks.structured import NAMES, NUMBER, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 
 # The maintainers' own words.
 PROMPT = (
@@ -27,7 +26,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class DescribeMusic:
+class DescribeMusic(Task):
     """`custom_prompt` replaces the instruction and keeps the form of the answer."""
 
     custom_prompt: str | None = None
@@ -36,13 +35,6 @@ class DescribeMusic:
     @property
     def questions(self) -> tuple[Question, ...]:
         return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 1024
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])

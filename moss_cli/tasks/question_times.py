@@ -133,8 +133,12 @@ LENGTH_BEFORE = (
     r"\b(?:for|every|each|per|than|last(?:s|ed|ing)|another|extra|additional|tak(?:es?|ing)|took|spen[dt]s?|next"
     r"|following|within|an?|of|how|waits?|waited|pauses?|paused|by|is|was|are|were|be)"
 )
-LENGTH_NOUN = r"(?:long|pauses?|silences?|gaps?|breaks?|delays?|intervals?|walk|drive|ride|ads?|ago|apart|each|more|less|old)"
-ZH_LENGTH_BEFORE = r"(?:持续|长达|超过|不到|每隔?|共|有|用|花|等|停顿?|暂停|沉默|静音|间隔|隔|再|长|过)了?(?:大?约|大概)?"
+LENGTH_NOUN = (
+    r"(?:long|pauses?|silences?|gaps?|breaks?|delays?|intervals?|walk|drive|ride|ads?|ago|apart|each|more|less|old)"
+)
+ZH_LENGTH_BEFORE = (
+    r"(?:持续|长达|超过|不到|每隔?|共|有|用|花|等|停顿?|暂停|沉默|静音|间隔|隔|再|长|过)了?(?:大?约|大概)?"
+)
 
 FIRST = r"(?:\b(?:first|1st|initial|opening) |(?<![之以束尾⟧])前|最初的?|开头的?|头)"
 LAST = r"(?:\b(?:last|final|closing|ending) |最后的?|结尾的?|末尾的?|倒数|(?:结束|结尾)之?前|(?<![之以然始⟧])后)"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from moss_cli import __version__
-from moss_cli.audio.decode import Audio, load
+from moss_cli.audio.decode import Audio, load, stream
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.generate import FinishReason, Generation, Request
 from moss_cli.engine.loops import without_loop
@@ -112,16 +112,16 @@ class Runner:
             return Outcome(self._failed(source, error), error)
 
     def _analyse(self, source: Source) -> Envelope:
-        job, started = self.job, time.monotonic()
+        started = time.monotonic()
         self._on_step(Step("reading", source))
-        audio = load(source.path, start_s=job.start_s, end_s=job.end_s, max_duration_s=job.max_duration_s)
+        task, audio = self._read(source)
         self._check_length(source, audio)
         engine, load_seconds = self._loaded(source)
         self._on_step(Step("listening", source))
         span = Span(audio.offset_s, audio.offset_s + audio.duration_s)
-        answers = self._answers(engine, source, audio.samples, audio.info.sha256, span)
+        answers = self._answers(engine, source, task, audio.samples, audio.info.sha256, span)
         return self._envelope(
-            source,
+            task,
             answers,
             span,
             input_info=_input_info(source, audio),
@@ -131,22 +131,35 @@ class Runner:
             seconds=time.monotonic() - started - load_seconds,
         )
 
+    def _read(self, source: Source) -> tuple[Task, Audio]:
+        """The samples, and the task as it is asked about them: of a question that names a time, that part."""
+        job = self.job
+        if job.start_s is None and job.end_s is None:
+            with stream(source.path) as whole:
+                duration_s = whole.duration_s
+            focus = None if duration_s is None else job.task.focus(duration_s)
+            if focus is not None:
+                part = load(source.path, start_s=focus.start_s, end_s=focus.end_s, max_duration_s=job.max_duration_s)
+                return focus.task, part
+        audio = load(source.path, start_s=job.start_s, end_s=job.end_s, max_duration_s=job.max_duration_s)
+        return job.task, audio
+
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
-        source = Source(Path(), "")
+        source = Source(Path(), "the question")
         started = time.monotonic()
         engine, load_seconds = self._loaded(source)
         self._on_step(Step("answering", source))
         span = Span(0.0, 0.0)
-        answers = self._answers(engine, source, None, "", span)
+        answers = self._answers(engine, source, self.job.task, None, "", span)
         seconds = time.monotonic() - started - load_seconds
         return Outcome(
-            self._envelope(source, answers, span, input_info=None, load_seconds=load_seconds, seconds=seconds)
+            self._envelope(self.job.task, answers, span, input_info=None, load_seconds=load_seconds, seconds=seconds)
         )
 
     def _envelope(
         self,
-        source: Source,
+        task: Task,
         answers: _Answers,
         span: Span,
         *,
@@ -157,18 +170,18 @@ class Runner:
         whole: bool = True,
     ) -> Envelope:
         thoughts, texts = zip(*map(split_thinking, answers.texts), strict=True)
-        reading = self.job.task.read(texts, span)
+        reading = task.read(texts, span)
         chunk = ChunkInfo(
             start=span.start_s, end=span.end_s, finish_reason=answers.finish_reason, attempts=answers.attempts
         )
         complete = whole and reading.complete and answers.finish_reason == "stop"
         return Envelope(
             moss=__version__,
-            task=self.job.task.name,
+            task=task.name,
             status="ok" if complete else "partial",
             input=input_info,
             model=self._model_info(),
-            params=self._params(),
+            params=self._params(task),
             result=reading.result,
             text=reading.text,
             thinking="\n\n".join(thought for thought in thoughts if thought) or None,
@@ -204,13 +217,19 @@ class Runner:
         return self._engine, self._engine.load_seconds
 
     def _answers(
-        self, engine: Engine, source: Source, samples: np.ndarray | None, input_id: str, span: Span
+        self,
+        engine: Engine,
+        source: Source,
+        task: Task,
+        samples: np.ndarray | None,
+        input_id: str,
+        span: Span,
     ) -> _Answers:
         """Ask every question of the task about a clip, or without one."""
         job = self.job
         features = None if samples is None else engine.hear(samples)
         found = _Answers()
-        for place, question in enumerate(job.task.questions):
+        for place, question in enumerate(task.questions):
             prompt = engine.ask(question.prompt, features, time_markers=job.time_markers)
             found.n_prompt += len(prompt.ids)
             answer, attempts = self._answer(engine, source, prompt, question, input_id, span, place)
@@ -245,7 +264,9 @@ class Runner:
                 job.sampling if attempt == 1 else AGAIN,
                 # A task's second question has draws of its own.
                 draw_seed(job.seed, f"{input_id}/{place}" if place else input_id, chunk=0, attempt=attempt),
-                None if question.grammar is None else engine.grammars.constrain(question.grammar),
+                None
+                if question.grammar is None
+                else engine.grammars.constrain(question.grammar, thinking=job.model.entry.thinking is not False),
                 stop_loops=True,
             )
             answer = self._generate(engine, request, source)
@@ -276,13 +297,13 @@ class Runner:
             demo=entry.demo,
         )
 
-    def _params(self) -> Params:
+    def _params(self, task: Task) -> Params:
         job = self.job
         markers = job.time_markers
         if markers is None:
             markers = self._engine.processor.enable_time_marker if self._engine else True
         return Params(
-            prompt=job.task.questions[0].prompt,
+            prompt=task.questions[0].prompt,
             temperature=job.sampling.temperature,
             top_p=job.sampling.top_p,
             top_k=job.sampling.top_k,
@@ -292,7 +313,7 @@ class Runner:
             start=job.start_s,
             end=job.end_s,
             time_markers=markers,
-            **job.task.params,
+            **task.params,
         )
 
     def _failed(self, source: Source, error: MossError) -> Envelope:
@@ -302,7 +323,7 @@ class Runner:
             status="error",
             input=InputInfo(path=source.shown, path_bytes=source.path_bytes),
             model=self._model_info(),
-            params=self._params(),
+            params=self._params(self.job.task),
             error=ErrorInfo(code=error.code, message=error.message),
         )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from moss_cli.schema import Labelled, Scene, TaskName
 from moss_cli.tasks.structured import SAID, TEXT, Field, Json, grammar, in_json, items, read_json, within
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 
 # The maintainers' own words, both.
 PROMPT_EVENTS = (
@@ -36,7 +35,7 @@ _LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class DescribeScene:
+class DescribeScene(Task):
     """Asks twice: for the events line by line, and for the whole. With `custom_prompt`, once."""
 
     custom_prompt: str | None = None
@@ -48,13 +47,6 @@ class DescribeScene:
             return (Question(in_json(self.custom_prompt, FIELDS), grammar(FIELDS)),)
         whole = Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), grammar(WHOLE_FIELDS))
         return (Question(PROMPT_EVENTS, EVENTS_GRAMMAR), whole)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 1024
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         whole = read_json(answers[-1])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from moss_cli.schema import SpeakerDescription, TaskName
 from moss_cli.tasks.structured import TEXT, Field, grammar, in_json, read_json
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 
 # The maintainers' own words; they ask for JSON themselves.
 PROMPT = (
@@ -26,7 +25,7 @@ FIELDS = tuple(
 
 
 @dataclass(frozen=True)
-class DescribeSpeaker:
+class DescribeSpeaker(Task):
     """`custom_prompt` replaces the instruction and keeps the form of the answer."""
 
     custom_prompt: str | None = None
@@ -36,13 +35,6 @@ class DescribeSpeaker:
     def questions(self) -> tuple[Question, ...]:
         prompt = PROMPT if self.custom_prompt is None else in_json(self.custom_prompt, FIELDS)
         return (Question(prompt, grammar(FIELDS)),)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 1024
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])

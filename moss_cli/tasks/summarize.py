@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from moss_cli.schema import Chapter, Summary, TaskName
 from moss_cli.tasks.structured import LONGEST_TEXT, NAMES, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 
 Style = Literal["brief", "bullets", "meeting", "chapters"]
 
@@ -27,7 +27,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Summarize:
+class Summarize(Task):
     """`style` decides what is asked for; every style fills the same form."""
 
     style: Style = "brief"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from moss_cli.schema import Notice, Result, TaskName
 
@@ -41,26 +42,38 @@ class Reading:
     complete: bool = True
 
 
-class Task(Protocol):
+@dataclass(frozen=True)
+class Focus:
+    """The part of a file that a task is about, and the task as it is to be asked about that part."""
+
+    task: Task
+    start_s: float
+    end_s: float
+
+
+class Task(ABC):
     """One of the commands: what to ask, and how to read what comes back."""
 
-    @property
-    def name(self) -> TaskName: ...
+    name: TaskName
 
     @property
+    @abstractmethod
     def questions(self) -> tuple[Question, ...]:
         """What is asked about a clip, one after the other; the first is the task's instruction."""
-        ...
+
+    @abstractmethod
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
 
     @property
     def params(self) -> dict[str, Any]:
         """The task's own options, as they stand in the envelope's `params`."""
-        ...
+        return {}
 
     def max_new_tokens(self, duration_s: float) -> int:
         """How long an answer about a clip may become, where the user does not say."""
-        ...
+        return 1024
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
-        """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
-        ...
+    def focus(self, duration_s: float) -> Focus | None:
+        """The part that a question names, of a file that lasts `duration_s`. Raises UsageError."""
+        return None

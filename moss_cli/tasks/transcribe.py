@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from moss_cli.schema import Notice, Segment, TaskName, Transcription
-from moss_cli.tasks.task import Question, Reading, Span
+from moss_cli.tasks.task import Question, Reading, Span, Task
 from moss_cli.tasks.timestamps import read_timestamps
 
 # The maintainers' own words; the models are known to work with them as they stand.
@@ -34,7 +34,7 @@ Timestamps = Literal["segment", "none"]
 
 
 @dataclass(frozen=True)
-class Transcribe:
+class Transcribe(Task):
     """`timestamps` "segment" asks for a start and an end of each sentence, "none" for plain text.
     `custom_prompt` replaces the instruction and keeps the form in which the answer is read."""
 

@@ -266,7 +266,10 @@ def test_a_usage_error_makes_no_folder(moss: Moss, tmp_path: Path) -> None:
         ),
         (
             ["a.wav", "-f", "vtt", "--timestamps", "none"],
-            ["moss: error: vtt needs times, and there are none", "hint: drop --timestamps none, or choose txt"],
+            [
+                "moss: error: vtt needs times, and transcribe has none here",
+                "hint: drop --timestamps none, or choose txt",
+            ],
         ),
         (["a.wav", "b.wav", "-o", "a.wav"], ["moss: error: a.wav is a file, and a folder is needed to write to"]),
     ],

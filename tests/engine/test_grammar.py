@@ -161,3 +161,13 @@ def test_a_looping_answer_stops_early(engine: Engine) -> None:
     answer = generate(engine.model, [looping], engine.stop_ids)[0]
     assert answer.finish_reason == "loop"
     assert len(answer.ids) < 200
+
+
+def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(engine: Engine) -> None:
+    special = engine.tokenizer.special
+    constraint = engine.grammars.constrain('start: "yes"')
+    assert constraint.end_thought() is None
+    constraint.consume(special["<think>"])
+    assert constraint.end_thought() == special["</think>"]
+    constraint.consume(special["</think>"])
+    assert constraint.end_thought() is None

@@ -1,0 +1,24 @@
+"""`moss schema`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moss_cli.cli.options import TaskChoice
+
+
+def schema(
+    task: Annotated[TaskChoice, typer.Argument(metavar="TASK", help="A task, such as transcribe.", show_default=False)],
+) -> None:
+    """Print the JSON Schema of a task's output.
+
+    \b
+    moss schema transcribe > transcribe.schema.json
+    """
+    import json
+
+    from moss_cli.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(task.value), indent=2))

@@ -1,0 +1,34 @@
+"""`moss summarize`"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from moss_cli.cli.options import DECODING, AnalysisOptions, Inputs, with_analysis_options
+
+
+@with_analysis_options
+def summarize(
+    context: typer.Context,
+    inputs: Inputs,
+    style: Annotated[
+        Literal["brief", "bullets", "meeting", "chapters"],
+        typer.Option(
+            "--style", envvar="MOSS_STYLE", show_envvar=False, help="What is asked for.", rich_help_panel=DECODING
+        ),
+    ] = "brief",
+    *,
+    options: AnalysisOptions,
+) -> int:
+    """Summarize what is said: a summary, key points, chapters with times.
+
+    \b
+    moss summarize meeting.m4a --style meeting -o minutes.md
+    moss summarize lecture.mp3 -f json | jq -r '.result.key_points[]'
+    """
+    from moss_cli.cli.analyse import analyse
+    from moss_cli.tasks.summarize import Summarize
+
+    return analyse(context.obj, Summarize(style, options.prompt), inputs, options)

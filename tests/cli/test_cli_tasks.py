@@ -1,0 +1,107 @@
+"""The seven commands through one way: every format, every schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pysubs2
+import pytest
+
+from moss_cli.cli.main import run
+
+SAMPLE = str(Path(__file__).parents[2] / "samples" / "weather.wav")
+COMMANDS = {
+    "transcribe": ["transcribe"],
+    "describe-speaker": ["describe-speaker"],
+    "emotion": ["emotion"],
+    "scene": ["scene"],
+    "music": ["music"],
+    "ask": ["ask", "What is said?"],
+    "summarize": ["summarize", "--style", "meeting"],
+}
+
+
+@pytest.mark.parametrize("task", COMMANDS)
+def test_every_command_prints_an_envelope_that_its_schema_accepts(task: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*COMMANDS[task], SAMPLE, "--model", "tiny", "-f", "json", "--max-new-tokens", "200"]) in (0, 3)
+    envelope = json.loads(capfd.readouterr().out)
+    assert run(["schema", task]) == 0
+    schema = json.loads(capfd.readouterr().out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(envelope, schema)
+    assert envelope["task"] == task
+
+
+@pytest.mark.parametrize("task", COMMANDS)
+def test_every_command_fails_alike_on_a_file_that_is_not_there(task: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([*COMMANDS[task], "no.wav", "--model", "tiny", "-f", "json"]) == 4
+    captured = capfd.readouterr()
+    envelope = json.loads(captured.out)
+    assert (envelope["status"], envelope["error"]["code"], "result" in envelope) == ("error", "not_found", False)
+    assert captured.err.splitlines()[-1] == "moss: error: no such file: no.wav"
+    assert run(["schema", task]) == 0
+    jsonschema.validate(envelope, json.loads(capfd.readouterr().out))
+
+
+@pytest.mark.parametrize("task", COMMANDS)
+def test_every_command_writes_all_formats_that_it_can_have(
+    task: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    timed = [] if task == "describe-speaker" else ["-f", "srt", "-f", "vtt"]
+    formats = [*timed, "-f", "txt", "-f", "md", "-f", "tsv", "-f", "jsonl"]
+    out = f"{tmp_path}/out/"
+    assert run([*COMMANDS[task], SAMPLE, "--model", "tiny", *formats, "-o", out, "--max-new-tokens", "200"]) in (0, 3)
+    prefix = "weather" if task == "transcribe" else f"weather.{task}"
+    written = sorted(p.name for p in Path(out).iterdir() if p.name != ".moss")
+    assert written == sorted(f"{prefix}.{fmt}" for fmt in formats[1::2])
+    for fmt in timed[1::2]:
+        path = Path(out) / f"{prefix}.{fmt}"
+        if path.stat().st_size:
+            pysubs2.load(str(path))
+
+
+def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        "moss: error: srt needs times, and describe-speaker has none here"
+    )
+
+
+def test_a_question_needs_no_audio(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "Are you there?", "--model", "tiny", "-f", "json", "--max-new-tokens", "60"]) in (0, 3)
+    envelope = json.loads(capfd.readouterr().out)
+    assert envelope["input"] is None
+    assert run(["schema", "ask"]) == 0
+    jsonschema.validate(envelope, json.loads(capfd.readouterr().out))
+
+
+def test_a_choice_is_answered_with_one_of_them(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["ask", "What is it?", SAMPLE, "--choice", "rain", "--choice", "wind", "--model", "tiny", "-f", "json"]
+    assert run(arguments) == 0
+    envelope = json.loads(capfd.readouterr().out)
+    assert envelope["result"]["answer"] in ("rain", "wind")
+    assert envelope["params"]["choices"] == ["rain", "wind"]
+
+
+def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "What is it?", SAMPLE, "--choice", "rain", "--model", "tiny"]) == 2
+    assert "--choice is given 1 times" in capfd.readouterr().err
+
+
+def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+    import soundfile
+
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.random.default_rng(0).standard_normal(16_000 * 100) * 0.01, 16_000)
+    arguments = ["ask", "What is heard at 1:10?", str(long), "--model", "tiny", "-f", "json", "--max-new-tokens", "90"]
+    # 100 s are more than tiny takes at once; the 30 s around the moment are not.
+    assert run(arguments) in (0, 3)
+    envelope = json.loads(capfd.readouterr().out)
+    assert (envelope["chunks"][0]["start"], envelope["chunks"][0]["end"]) == (55.0, 85.0)
+    assert "from 55 to 85 seconds" in envelope["params"]["prompt"]
+    assert envelope["input"]["duration"] == 100.0
+    assert run(["ask", "What is heard at 5:00?", str(long), "--model", "tiny"]) == 2
+    assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
