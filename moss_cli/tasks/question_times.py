@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from math import inf
 
 from moss_cli.errors import UsageError
-from moss_cli.tasks.spoken_numbers import AMOUNT, DECIMAL, amount_s, with_digits
+from moss_cli.tasks.spoken_numbers import AMOUNT, amount_s, with_digits
 
 EDGE_S, EDGE_SHARE = 30.0, 0.2  # how much of a file its beginning and end are, at most
 TOLERANCE_S = 0.5  # "at 1:00" is inside a file of 59.9 s
@@ -112,90 +112,220 @@ class Rule:
 # ── the words ─────────────────────────────────────────────────────────────────────────────────────
 
 _NO_MARKS = str.maketrans("⟦⟧", "  ")
-A, CLOCK, C_A, PLACE, ANY = (rf"⟦[{kinds}]\d+⟧" for kinds in ("A", "C", "CA", "CAP", "CAPE"))
+_A, _C, _AC, _CP, _T, _ANY = (rf"⟦[{kinds}]\d+⟧" for kinds in ("A", "C", "AC", "CP", "ACP", "ACEP"))
+_UNIT_S = {"h": 3600, "小": 3600, "m": 60, "分": 60, "s": 1, "秒": 1}  # by their first letter
+_PARTS = {"half": 2, "third": 3, "quarter": 4}
 
-UNIT_S = {"h": 3600, "小": 3600, "个": 3600, "钟": 3600, "m": 60, "分": 60, "s": 1, "秒": 1}  # by their first letter
-DAYTIME = r"\d{1,2}(?:[:.]\d\d){0,2} ?(?:[ap]m\b|[ap]\.m|o'?clock|in the (?:morning|afternoon|evening)|at night|hrs\b)"
-DECADE = r"\b(?:the|early|late|mid|in)[ -](?:\d\d)?\d0'?s\b(?! (?:mark|point))"
+_CLOCK = r"(?<![\d:.$€£])(?:(?P<h>\d{1,2}):(?=[0-5]\d:))?(?P<m>\d{1,4}):(?P<s>[0-5]\d(?:\.\d{1,6})?)(?!:?\d)"
+_HOUR = r"(?<!\d)\d{1,2}(?:[:.]\d\d){0,2}"
+_AM = r" ?(?:[ap]m\b|[ap]\.m|o'?clock|in the (?:morning|afternoon|evening)|at night)"
+_ZH_AM = r"(?:上午|下午|早上|晚上|中午|凌晨)"
+_DECADE = r"\b(?:the|early|late|mid|in)[ -](?:\d\d)?\d0'?s\b(?! (?:mark|point))"
 
-HEDGE = r"(?:(?:about|around|roughly|approximately|exactly|just|right|only|nearly|almost) )?"
-LEAD = rf"{HEDGE}(?:the )?"
-TO = r"(?: ?[-~到至] ?| (?:up )?(?:to|until|till|through|thru) (?:about |the )?)"
-RECORDING = (
-    r"(?:it|this|that|recording|audio|file|clip|track|song|piece|music|talk|call|conversation|meeting|interview|podcast"
-    r"|episode|lecture|speech|video|show|program|programme|discussion|presentation|session|broadcast|tape|sample)\b"
+_THE = r"(?:(?:about|around|roughly|approximately|exactly|just|right|only|nearly|almost) )?(?:the )?"
+_TO = rf"(?: ?[-~到至] ?|,? (?:up to|to|until|till|through|(?:and |but )?before) {_THE})"
+_RECORDING = (
+    r"(?: of (?:(?:the|this|that|our|my) )?(?:whole |entire )?(?:it|this|that|recording|audio|file|clip|track|song"
+    r"|piece|music|talk|call|conversation|meeting|interview|podcast|episode|lecture|speech|video|show|program|programme"
+    r"|discussion|presentation|session|broadcast|tape|sample)\b)"
 )
-OF_RECORDING = rf" of (?:(?:the|this|that|our|my) )?(?:whole |entire )?{RECORDING}"
-NOT_OF_OTHERS = rf"(?:{OF_RECORDING}|(?! of\b))"  # "the end of the sentence" is no place
-ZH_RECORDING = r"(?:录音|音频|文件|视频|节目|歌曲?|对话|谈话|会议|采访|片段|演讲|讲座|音乐|通话|播客|课)的?"
+_OURS = rf"(?:{_RECORDING}|(?! of\b|[ -](?:user|result|product|goal|point|button|time|date|line)))"  # not "of the word"
+_ZH_RECORDING = r"(?:录音|音频|文件|视频|节目|歌曲?|对话|谈话|会议|采访|片段|演讲|讲座|音乐|通话|播客|课)的?"
+_ZH_OURS = rf"(?:{_ZH_RECORDING}|(?<![的句词字段章每个第]))"
 
-LENGTH_BEFORE = (
-    r"\b(?:for|every|each|per|than|last(?:s|ed|ing)|another|extra|additional|tak(?:es?|ing)|took|spen[dt]s?|next"
-    r"|following|within|an?|of|how|waits?|waited|pauses?|paused|by|is|was|are|were|be)"
+_LASTS = r"\b(?:for|than|last(?:s|ed|ing)|tak(?:es?|ing)|took)"
+_LENGTH_AFTER = (
+    rf"(?:{_LASTS}|\b(?:every|each|per|another|extra|additional|spen[dt]s?|next|following|within|an?|of|how"
+    r"|wait(?:s|ed)?|pause[ds]?|by|is|was|are|were|be)) (?:between |from )?"
 )
-LENGTH_NOUN = (
-    r"(?:long|pauses?|silences?|gaps?|breaks?|delays?|intervals?|walk|drive|ride|ads?|ago|apart|each|more|less|old)"
-)
-ZH_LENGTH_BEFORE = (
-    r"(?:持续|长达|超过|不到|每隔?|共|有|用|花|等|停顿?|暂停|沉默|静音|间隔|隔|再|长|过)了?(?:大?约|大概)?"
-)
+_LENGTH_NOUN = r"(?:long|pauses?|silences?|gaps?|breaks?|delays?|intervals?|ads?|ago|apart|each|more|less|old)\b"
+_ZH_LENGTH_AFTER = r"(?:持续|长达|超过|不到|每隔?|共|有|用|花|等|停顿?|沉默|静音|间隔|隔|再|长)了?(?:大?约|大概)?"
 
-FIRST = r"(?:\b(?:first|1st|initial|opening) |(?<![之以束尾⟧])前|最初的?|开头的?|头)"
-LAST = r"(?:\b(?:last|final|closing|ending) |最后的?|结尾的?|末尾的?|倒数|(?:结束|结尾)之?前|(?<![之以然始⟧])后)"
-BEGINNING, END = r"(?:beginning|start|opening|outset)", r"(?:end|ending|close)"
-NEAR = r"(?:\b(?:at|near|towards?|around|before|by|during) (?:the )?(?:very )?"
-ZH_NOT_OURS = r"(?<![的句词字段章每个第])"  # 句子的开头
+_FIRST = r"(?:\b(?:first|1st|initial|opening) |(?<![之以束尾⟧])前|最初的?|开头的?|头)"
+_LAST = r"(?:\b(?:last|final|closing|ending) |最后的?|[结末]尾的?|倒数|(?:结束|结尾)之?前|(?<![之以然始⟧])后)"
+_SPEAKS = r"(?:$|[ ]?[,.?!;:…]| (?:to|and|or|when|what|where|who|how|why|is|are|was|were|do|does|did|can|there)\b)"
+_ZH_SPEAKS = r"(?=说|讲|有|是|发生|出现|谁|什么|播|他|她|它)"
 
 
-# ── what the rules make of what they match ────────────────────────────────────────────────────────
+# ── what the rules make of them ───────────────────────────────────────────────────────────────────
 
 
 def _point(seconds: float) -> TimeRange:
     return TimeRange(seconds, seconds)
 
 
-def _at_clock(found: Found) -> TimeRange:
+def _clock_time(found: Found) -> TimeRange:
     hours, minutes, seconds = (float(found.match[group] or 0) for group in ("h", "m", "s"))
     return _point(hours * 3600 + minutes * 60 + seconds)
 
 
 def _nth(found: Found) -> TimeRange:
     """The third minute is 120-180 s; the second to last one is counted from the end."""
-    n, unit_s = float(found.match["n"]), UNIT_S[found.match["unit"][0]]
+    n, unit_s = float(found.match["n"]), _UNIT_S[found.match["unit"][0]]
     if found.match["last"]:
         return TimeRange(max(found.duration_s - n * unit_s, 0), max(found.duration_s - (n - 1) * unit_s, 0))
     return TimeRange(max(n - 1, 0) * unit_s, n * unit_s)
 
 
-def _first(found: Found) -> TimeRange:
-    return TimeRange(0, found.marks[0].start_s)
-
-
-def _last(found: Found) -> TimeRange:
-    return TimeRange(max(found.duration_s - found.marks[0].start_s, 0), found.duration_s)
-
-
 def _share(found: Found) -> TimeRange:
-    """A half, third or quarter, counted from the start ("2nd", "前") or the end ("last", "后")."""
-    word, which = found.match["part"], found.match["which"].strip()
-    part = {"h": 2, "t": 3, "q": 4}.get(word[0]) or (int(word[0]) if word[0].isdigit() else 2)
-    n = int(which[0]) if which[0].isdigit() else part if which in LAST_WORDS else 1
-    count = int(word[-1]) if word[-1].isdigit() else 1  # 后三分之二
-    first = part - count if which in LAST_WORDS else n - 1
-    return TimeRange(min(first / part, 1) * found.duration_s, min((first + count) / part, 1) * found.duration_s)
+    parts, which = _PARTS[found.match["part"]], found.match["which"]
+    n = int(which[0]) if which[0].isdigit() else parts
+    return _part(found, (n - 1) / parts, n / parts)
+
+
+def _zh_share(found: Found) -> TimeRange:
+    share = float(found.match["n"] or 1) / float(found.match["of"] or 2)
+    return _part(found, 0, share) if found.match["first"] else _part(found, 1 - share, 1)
+
+
+def _part(found: Found, start: float, end: float) -> TimeRange:
+    return TimeRange(max(start, 0) * found.duration_s, min(end, 1) * found.duration_s)
+
+
+def _way(found: Found) -> TimeRange:
+    n, of = found.match["n"] or found.match["zh_n"], found.match["of"] or found.match["zh"]
+    share = (1 if n == "a" else int(n)) / (_PARTS.get(of) or int(of))
+    return _point(min(share, 1) * found.duration_s)
+
+
+def _hull_of(found: Found) -> TimeRange:
+    return _hull(found.marks)
+
+
+def _first(found: Found, seconds: float) -> TimeRange:
+    return TimeRange(0, min(seconds, found.duration_s))
+
+
+def _last(found: Found, seconds: float) -> TimeRange:
+    return TimeRange(max(found.duration_s - seconds, 0), found.duration_s)
+
+
+def _edge_s(found: Found) -> float:
+    return min(EDGE_S, EDGE_SHARE * found.duration_s)
+
+
+def _beside(found: Found, base_s: float, sign: int) -> TimeRange:
+    """ "30 s before the end" is a point, "the 30 s before the end" all of them."""
+    other_s = max(base_s + sign * found.marks[0].start_s, 0)
+    return TimeRange(min(base_s, other_s), max(base_s, other_s)) if found.match["the"] else _point(other_s)
+
+
+def _between(found: Found) -> TimeRange:
+    one, other = found.marks
+    return TimeRange(one.start_s, other.end_s) if one.start_s <= other.end_s else TimeRange(other.start_s, one.end_s)
 
 
 # ── the rules, in order: what an earlier one writes, a later one reads ────────────────────────────
 
 
-def _at_clock(found: Found) -> TimeRange:
-    seconds = found.number("h") * 3600 + found.number("m") * 60 + found.number("s")
-    return TimeRange(seconds, seconds)
+def _rule(kind: str, pattern: str, read: Callable[[Found], TimeRange | str]) -> Rule:
+    return Rule(re.compile(pattern, re.ASCII), kind, read)
 
 
-def _nth(found: Found) -> TimeRange:
-    """The third minute is 120-180 s; the second to last one is counted from the end."""
-    unit_s, n = UNIT_S[found.match["unit"].strip(" -")[0]], found.number("n")
-    if found.match["last"]:
-        return TimeRange(max(found.duration_s - n * unit_s, 0), max(found.duration_s - (n - 1) * unit_s, 0))
-    return TimeRange((n - 1) * unit_s, n * unit_s)
+def _words(pattern: str, words: str) -> Rule:
+    return _rule("", pattern, lambda found: found.match.expand(words))
+
+
+def _no_time(pattern: str) -> Rule:
+    return _words(pattern, "…")
+
+
+RULES = (
+    # times of day, decades
+    _no_time(rf"(?:{_HOUR}(?: ?- ?| (?:to|and|until) ))?{_HOUR}{_AM}|(?:{_ZH_AM}|[日号]|\d\d-\d\d[t ]){_HOUR}"),
+    _no_time(rf"{_DECADE}|\bfrom (?:the )?(?:start|beginning) to (?:the )?(?:end|finish)\b"),
+    # numbered minutes; "last minute" is the last 1 minute, "last minutes" the last 3
+    _rule(
+        "P",
+        r"(?P<n>\d{1,9})(?:st|nd|rd|th)"
+        r"(?P<last>[ -](?:to[ -])?(?:the )?last(?: 1)?)?[ -](?P<unit>second|minute|hour)\b",
+        _nth,
+    ),
+    _rule("P", r"(?P<last>倒数)?第(?P<n>\d{1,9})个?(?P<unit>小时|分钟?|秒钟?)(?!\d)", _nth),
+    _rule("C", _CLOCK, _clock_time),
+    _rule("A", AMOUNT, lambda found: _point(amount_s(found.match))),
+    _rule("P", r"\b(?P<last>(?!))?(?P<unit>minute|(?<=in )(?:second|hour)) (?P<n>\d{1,6})(?![\d:.])", _nth),
+    # lengths, "did it last 5 minutes?" among them; parts of the file, counted from its ends
+    _no_time(rf"{_A}[ -]{_LENGTH_NOUN}|{_LASTS} {_THE}{_C}|{_C} long\b"),
+    _no_time(rf"\b(?:do|does|did|will|would|can|could|not)(?: \w+){{0,4}}(?<! the)(?<! in)(?<! during) last {_AC}"),
+    _rule("P", rf"{_FIRST}{_AC}", lambda f: _first(f, f.marks[0].start_s)),
+    _rule("P", rf"{_LAST}{_AC}", lambda f: _last(f, f.marks[0].start_s)),
+    _rule("P", rf"\b(?P<which>1st|2nd|3rd|last|final) (?P<part>half|third)\b{_OURS}", _share),
+    _rule("P", rf"\b(?P<which>1st|2nd|3rd|4th|last|final) (?P<part>quarter){_RECORDING}", _share),
+    _rule(
+        "P",
+        r"(?:最?后|(?P<first>[前上])|下)(?:(?P<of>[2-9])分之(?P<n>\d)|1?半(?:段|部分|程|场|首)?(?![年生夜天]))",
+        _zh_share,
+    ),
+    _words(r"\b(?:half|mid)-?way(?: (?:through|in|into|point|mark)\b|(?=[?.!,]))", "1/2 of the way"),
+    _words(rf"\b(?:in|at|around|near|towards?) the (?:very )?(?:middle|mid-?point)\b{_OURS}", "1/2 of the way"),
+    _words(rf"1半(?=处|的?时候)|(?:{_ZH_RECORDING}|在)中间(?!的)", "2分之1处"),
+    _rule(
+        "P",
+        r"\b(?P<n>\d|a)[ /-](?P<of>[2-9]|third|quarter)s? (?:of the way|mark)"
+        r"|(?P<zh>[2-9])分之(?P<zh_n>\d)(?=处|的?时候)",
+        _way,
+    ),
+    # an amount with its place
+    _rule("P", rf"{_A}[ -](?:mark|point|time-?stamp|time ?code|position)\b", _hull_of),
+    _rule("P", rf"{_A}(?:左右|附近)?(?:处|的?时候|时(?!间|长)|那[里儿]|的(?:位置|地方|内容|话|部分)|附近)", _hull_of),
+    _no_time(rf"{_LENGTH_AFTER}{_THE}{_A}|{_A} of (?!(?:the|this|that|our|my)\b)"),
+    _no_time(rf"{_ZH_LENGTH_AFTER}{_A}|{_A}(?:长|之?内|以内|[里多吗的])"),
+    _rule(
+        "P",
+        rf"(?P<the>\bthe )?{_A} (?:before|from) the (?:very )?end\b{_OURS}",
+        lambda f: _beside(f, f.duration_s, -1),
+    ),
+    _rule(
+        "P", rf"(?P<the>\bthe )?{_A} (?:after|from|into) the (?:beginning|start)\b{_OURS}", lambda f: _beside(f, 0, 1)
+    ),
+    _rule("P", rf"(?P<the>\bthe )?{_A} (?:after|from|past) (?:the )?{_CP}", lambda f: _beside(f, f.marks[1].end_s, 1)),
+    _rule("P", rf"(?P<the>\bthe )?{_A} before (?:the )?{_CP}", lambda f: _beside(f, f.marks[1].start_s, -1)),
+    _no_time(rf"{_A} (?:past|to|before|after) (?:\d|noon|midnight)"),
+    # beginning and end
+    _no_time(r"以[^,.?!]{1,20}(?:开头|结尾)"),
+    _rule(
+        "E",
+        rf"\b(?:the|at|from) (?:very )?(?:beginning|start)\b{_OURS}|\bthe opening{_RECORDING}",
+        lambda f: _first(f, _edge_s(f)),
+    ),
+    _rule(
+        "E",
+        rf"(?<!\bin )\b(?:the|at) (?:very )?end(?:ing)?\b{_OURS}|\bthe (?:very )?end{_RECORDING}",
+        lambda f: _last(f, _edge_s(f)),
+    ),
+    _rule(
+        "E",
+        rf"{_ZH_OURS}(?:开头|开场|片头|1开始)|(?:{_ZH_RECORDING}|^|(?<=在))开始(?:时|的时候)",
+        lambda f: _first(f, _edge_s(f)),
+    ),
+    _rule(
+        "E",
+        rf"{_ZH_OURS}(?:结尾|末尾|片尾)|(?:{_ZH_RECORDING}|^|(?<=在))(?:结束(?:时|的时候)|最后(?=说|讲|有什么|出现|发生))",
+        lambda f: _last(f, _edge_s(f)),
+    ),
+    # ranges
+    _rule("P", rf"\bbetween {_THE}{_ANY} and {_THE}{_ANY}|{_ANY}[和与]{_ANY}(?:之间|中间)", _between),
+    _rule("P", rf"(?:\b(?:from|between|after) {_THE}|从)?{_ANY}{_TO}{_ANY}", _between),
+    _rule(
+        "P",
+        rf"\b(?:after|past|beyond|since|(?:starting|beginning)(?: from| at)?) {_THE}{_T}|{_T}(?:之后|以后|后)",
+        lambda f: TimeRange(f.marks[0].end_s, inf),
+    ),
+    _rule(
+        "P",
+        rf"\bfrom {_THE}{_ANY}|从{_ANY}|{_T} (?:on|onwards?|and (?:later|after|beyond)|or later)\b",
+        lambda f: TimeRange(f.marks[0].start_s, inf),
+    ),
+    _rule(
+        "P",
+        rf"\b(?:before|prior to|until|till|up to) {_THE}{_T}|\bby {_THE}{_CP}|{_T}(?:之前|以前|前|为止)",
+        lambda f: TimeRange(0, f.marks[0].start_s),
+    ),
+    # an amount in its frame; a list of them is one
+    _rule("P", rf"(?:\b(?:at|around|near)|@) ?{_THE}{_A}(?:(?:,|,? and|,? or) (?:at )?{_THE}{_A})*", _hull_of),
+    _rule("P", rf"{_A} (?:into\b|through\b|in{_SPEAKS})|^{_A}(?= ?[,.?!:]|$)", _hull_of),
+    _rule(
+        "P", rf"[在于第](?:大?约|大概)?{_A}|(?:^|[到说问中听,.;:?! ])(?:大?约|大概)?{_A}(?:左右)?{_ZH_SPEAKS}", _hull_of
+    ),
+)

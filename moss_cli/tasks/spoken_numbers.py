@@ -13,14 +13,18 @@ import unicodedata
 DECIMAL = r"\d{1,9}(?:\.\d{1,6})?"
 TIME_WORD = r"(?:second|minute|hour)s?\b"  # units as words: only beside these is `second` or `a` a number
 
-_ONES = {w: n for n, w in enumerate("zero one two three four five six seven eight nine".split())}
+_ONES = {w: n for n, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])}
 _TEENS = {
     w: n
     for n, w in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), start=10
+        ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"],
+        start=10,
     )
 }
-_TENS = {w: 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
+_TENS = {
+    w: 10 * n
+    for n, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)
+}
 _VALUES = {**_ONES, **_TEENS, **_TENS, "a": 1, "hundred": 100, "thousand": 1000}
 _IRREGULAR = {"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12}
 _ORDINALS = {
@@ -77,6 +81,8 @@ _BARE_NTH = re.compile(rf"\b({_NTH_DIGITS})(?={_AND}{_NTH_DIGITS}([ -]{TIME_WORD
 # "between 2 minutes and 30 seconds …" is a range, not two and a half minutes
 _BETWEEN = re.compile(rf"(between (?:the )?{DECIMAL}{UNIT}) and (?!{DECIMAL}{UNIT} and )", re.ASCII)
 
+_END = "first|1st|initial|opening|last|final|closing"
+_AT = "from|to|until|at|and|between|around|after|before"
 # In order: what an earlier line writes, a later one reads.
 _PHRASES = [
     (re.compile(pattern, re.ASCII), digits)
@@ -86,10 +92,17 @@ _PHRASES = [
         (r"\b(?:a |1 )?quarter (?:of an )?(?=hour\b)", "0.25 "),
         (rf"\b(\d{{1,9}})(?: and (?:a )?half| 1/2)[ -](?={TIME_WORD})", r"\1.5 "),
         (rf"\b(?:an? )?(?:half|1/2)[ -](?:of )?(?:an? )?(?={TIME_WORD})", "0.5 "),
-        (rf"\ba couple (?:of )?(?={TIME_WORD})|(?<=first )couple (?:of )?(?={TIME_WORD})", "2 "),
+        (r" or so\b", ""),
+        (rf"\b(?:a )?couple (?:of )?(?={TIME_WORD})", "2 "),
+        (r"\bthe (minute|hour)(?=[ -]mark)", r"the 1 \1"),
         (rf"\b(first|1st|last|final|opening|closing) (?:few|several) (?={TIME_WORD})", r"\1 3 "),
         (rf"\ban? (?={TIME_WORD})", "1 "),
         (rf"\b(\d{{1,9}}) ({TIME_WORD}) and (?:a )?half\b", r"\1.5 \2"),
+        (rf"\b(?:first|1st) and (?:the )?({_END}) ((?:{DECIMAL} )?{TIME_WORD})", r"first \2 and \1 \2"),
+        (rf"\b({_END}) (second|minute|hour)\b", r"\1 1 \2"),
+        (rf"\b({_END}) (second|minute|hour)s\b", r"\1 3 \2"),
+        (rf"\b({_AT}) (second|minute|hour) (\d{{1,6}})(?![\d:.])", r"\1 \3 \2 mark"),
+        (rf"\b(minute|second|hour)s (\d{{1,6}})({_AND})(\d{{1,6}})(?![\d:.])", r"\2 \1\3\4 \1"),
         (r"(\d{1,9})点(\d{1,6})(?=秒|分钟|个?小时)", r"\1.\2"),
         (r"(\d{1,9})个?半(?=小时|钟头)", r"\1.5"),
         (r"(\d{1,9})个?(小时|分)钟?半钟?", r"\1.5\2"),
@@ -144,7 +157,7 @@ def _cardinal(words: str) -> int:
 def _ordinal(words: str) -> str:
     *cardinal, last = re.split("[ -]", words)
     n = _cardinal(" ".join(cardinal)) + _ORDINALS[last]
-    ending = "th" if n in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n}{ending}"
 
 
