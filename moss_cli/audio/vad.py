@@ -2,16 +2,16 @@
 
 The network is Silero VAD, 16 kHz (https://github.com/snakers4/silero-vad, MIT), computed in PyTorch from the weights
 that the package `silero-vad` brings as safetensors. The package itself is never imported: its import takes all threads
-but one from torch, and the model that it loads is TorchScript, which torch has given up for Python 3.14 and later.
+but one from torch, and what it loads is TorchScript, which torch no longer supports from Python 3.14 on.
 
-The questions are asked so that a doubt counts as speech: a threshold far below the 0.5 that is used to find speech,
-levels made equal before, and wide margins after. ImportError, from all that listens here, means that the package is
-not installed or holds another model; a caller then does without.
+Every doubt counts as speech, so that whispers, songs, noisy and faint voices are kept: the level is made equal first,
+the network listens from both ends, and the threshold lies far below the 0.5 that is used to find speech. Every function
+raises ImportError where the package is missing or holds a model that is not the one known here; do without it then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -26,16 +26,17 @@ from moss_cli.audio.results import SAMPLE_RATE, Samples
 if TYPE_CHECKING:
     import torch
 
-FRAME_SAMPLES = 512  # 32 ms, one probability
-THRESHOLD = 0.05  # of the probability of speech; at and above it somebody may be speaking
+FRAME_SAMPLES = 512  # 32 ms, for which there is one probability
+THRESHOLD = 0.04  # of the probability of speech; at and above it somebody may be speaking
 MARGIN_S = 0.5  # kept on either side of what may be speech
 LEAST_S = 2.0  # shorter stretches are not worth a cut
 
 _CONTEXT_SAMPLES = 64  # of the frame before, which the network sees with each frame
 _BLOCK_FRAMES = 1024  # 33 s computed at once, so that memory does not grow with the input
-_LEAD_FRAMES = 31  # 1 s, mirrored, that the network hears first: its first answers after nothing are unsure
+_LEAD_FRAMES = 31  # 1 s, mirrored, that the network hears first, for its first answers are unsure
 
-_FULL_LEVEL = 0.1  # RMS of the loudest frame nearby after levelling, -20 dBFS
+_RUMBLE_SAMPLES = 161  # 10 ms, whose moving average, taken twice, is what lies below speech (half at 45 Hz)
+_FULL_LEVEL = 0.1  # RMS of the loudest frame nearby once the level is equal, -20 dBFS
 _MOST_GAIN = 1000.0  # 60 dB
 _NEARBY_FRAMES = 31  # 1 s to either side
 _FADE_FRAMES = 16  # 0.5 s to either side, over which the gain changes
@@ -51,68 +52,59 @@ class Stretch:
 
 
 def has_speech(samples: Samples) -> bool:
-    """False only where the probability of speech is low throughout `samples` ([n], mono, 16 kHz), or n is 0.
-
-    Raises ImportError as `speech_probability` does.
-    """
+    """False only where the probability of speech is low throughout `samples` ([n], mono, 16 kHz), or n is 0."""
     return bool(_may_be_speech(samples, THRESHOLD).any())
 
 
 def silent_stretches(
     samples: Samples, *, threshold: float = THRESHOLD, margin_s: float = MARGIN_S, least_s: float = LEAST_S
 ) -> list[Stretch]:
-    """The stretches of `samples` ([n], mono, 16 kHz) in which the probability of speech is below `threshold` throughout.
+    """The stretches of `samples` ([n], mono, 16 kHz) in which the probability of speech stays below `threshold`.
 
-    They stay `margin_s` away from every frame that may be speech, and one of less than `least_s` is left out; samples
-    without any such frame are one stretch however short they are. In order; [] where all may be speech, or n is 0.
-    Raises ImportError as `speech_probability` does.
+    They keep `margin_s` away from every frame that reaches it, and one of less than `least_s` is left out; samples that
+    have no such frame are one stretch, however short. In order; [] where all of it may be speech, or n is 0.
     """
     duration_s = len(samples) / SAMPLE_RATE
     speech = np.flatnonzero(_may_be_speech(samples, threshold))
     if not len(speech):
-        return [Stretch(0.0, duration_s)] if len(samples) else []
+        return [Stretch(0.0, duration_s)] if duration_s else []
     frame_s = FRAME_SAMPLES / SAMPLE_RATE
     starts_s = [0.0, *((speech + 1) * frame_s + margin_s).tolist()]
     ends_s = [*(speech * frame_s - margin_s).tolist(), duration_s]
     return [
         Stretch(start_s, end_s)
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
-        if end_s - start_s >= max(least_s, 0.0) and end_s > start_s
+        if end_s > start_s and end_s - start_s >= least_s
     ]
 
 
 def speech_probability(samples: Samples) -> npt.NDArray[np.float32]:
-    """The probability of speech, [n_frames] in 0..1, in each 512 samples (32 ms) of `samples` [n], mono, 16 kHz.
+    """The probability of speech in each 32 ms of `samples` ([n], float32, mono, 16 kHz): [ceil(n / 512)], 0..1.
 
-    The last frame is filled up with zeros. Before the network hears them the samples lose their mean and are brought to
-    an equal level: the loudest frame within 1 s to -20 dBFS, by 60 dB at most. Frames in which nothing reaches half a
-    step of 16 bits have a probability of 0. Memory beside the input: 12 bytes a frame, and some megabytes.
-    ImportError where the package `silero-vad` is missing or holds another model than the one known here.
+    The samples lose what lies below speech, and the loudest frame within 1 s is brought to -20 dBFS, by 60 dB at most.
+    Of what the network says from either end the larger counts, and then the mean of three frames. Frames in which
+    nothing reaches half a step of 16 bits are silent, whatever it says. Zeros fill the last frame. Memory: some bytes a
+    frame and a few megabytes beside the input.
     """
     import torch
 
     n_frames = -(-len(samples) // FRAME_SAMPLES)
-    probability = np.zeros(n_frames, np.float32)
-    mean = float(samples.mean(dtype=np.float64)) if n_frames else 0.0
-    level, peak = _levels(samples, mean, n_frames)
-    if not (peak >= _INAUDIBLE).any():
-        return probability
-    network = _network()
-    gain = _gain(level)
-    state: tuple[torch.Tensor, torch.Tensor] | None = None
+    level, peak = _levels(samples, n_frames)
+    silent = peak < _INAUDIBLE
+    if silent.all():
+        return np.zeros(n_frames, np.float32)
+    network, gain = _network(), _gain(level)
+
+    def levelled(start: int, end: int) -> Samples:
+        return (_frames(samples, start, end) * gain[start:end, None]).reshape(-1)
+
     with torch.inference_mode():
-        lead = min(_LEAD_FRAMES, n_frames)
-        first = _levelled(samples, mean, gain, 0, lead)
-        mirrored = np.ascontiguousarray(first[::-1])
-        context = np.zeros(_CONTEXT_SAMPLES, np.float32)
-        _, state = _listen(network, np.concatenate([context, mirrored]), state)
-        context = mirrored[-_CONTEXT_SAMPLES:]
-        for start, end in _blocks(n_frames):
-            block = np.concatenate([context, _levelled(samples, mean, gain, start, end)])
-            probability[start:end], state = _listen(network, block, state)
-            context = block[-_CONTEXT_SAMPLES:]
-    probability[peak < _INAUDIBLE] = 0
-    return probability
+        probability = _heard(network, levelled, n_frames, backwards=False)
+        np.maximum(probability, _heard(network, levelled, n_frames, backwards=True), out=probability)
+    probability[silent] = 0
+    padded = np.pad(probability, 1)
+    smooth: npt.NDArray[np.float32] = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
+    return smooth
 
 
 def _may_be_speech(samples: Samples, threshold: float) -> npt.NDArray[np.bool_]:
@@ -126,20 +118,32 @@ def _blocks(n_frames: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + _BLOCK_FRAMES, n_frames)
 
 
-def _frames(samples: Samples, mean: float, start: int, end: int) -> Samples:
-    """[end - start, 512] without the mean; zeros after the last sample."""
-    block = samples[start * FRAME_SAMPLES : end * FRAME_SAMPLES]
+def _frames(samples: Samples, start: int, end: int) -> Samples:
+    """[end - start, 512] without offset and rumble; zeros after the last sample."""
+    first, last = start * FRAME_SAMPLES, min(end * FRAME_SAMPLES, len(samples))
+    reach = _RUMBLE_SAMPLES - 1  # that of two moving averages
+    before, after = min(first, reach), min(len(samples) - last, reach)
+    around = samples[first - before : last + after].astype(np.float64)
+    around = np.pad(around, (reach - before, reach - after), mode="edge")
+    slow = _moving_average(_moving_average(around))
     frames = np.zeros((end - start, FRAME_SAMPLES), np.float32)
-    frames.reshape(-1)[: len(block)] = block - np.float32(mean)
+    frames.reshape(-1)[: last - first] = samples[first:last] - slow
     return frames
 
 
-def _levels(samples: Samples, mean: float, n_frames: int) -> tuple[Samples, Samples]:
+def _moving_average(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """[n] to [n - 160]."""
+    total = np.cumsum(np.pad(values, (1, 0)))
+    average: npt.NDArray[np.float64] = (total[_RUMBLE_SAMPLES:] - total[:-_RUMBLE_SAMPLES]) / _RUMBLE_SAMPLES
+    return average
+
+
+def _levels(samples: Samples, n_frames: int) -> tuple[Samples, Samples]:
     """RMS and peak of each frame, [n_frames] each."""
     level = np.zeros(n_frames, np.float32)
     peak = np.zeros(n_frames, np.float32)
     for start, end in _blocks(n_frames):
-        frames = _frames(samples, mean, start, end)
+        frames = _frames(samples, start, end)
         peak[start:end] = np.abs(frames).max(axis=1)
         level[start:end] = np.sqrt(np.mean(frames * frames, axis=1))
     return level, peak
@@ -157,9 +161,24 @@ def _gain(level: Samples) -> Samples:
     return gain
 
 
-def _levelled(samples: Samples, mean: float, gain: Samples, start: int, end: int) -> Samples:
-    """The frames start..end, one after the other, at an equal level: [(end - start) * 512]."""
-    return (_frames(samples, mean, start, end) * gain[start:end, None]).reshape(-1)
+def _heard(
+    network: torch.nn.ModuleDict, levelled: Callable[[int, int], Samples], n_frames: int, *, backwards: bool
+) -> Samples:
+    """What the network, which remembers only what it has heard so far, says of each frame: [n_frames].
+
+    `levelled(start, end)` gives the samples of the frames start..end.
+    """
+    step = -1 if backwards else 1
+    lead = min(_LEAD_FRAMES, n_frames)
+    first = levelled(n_frames - lead, n_frames) if backwards else levelled(0, lead)
+    block = np.concatenate([np.zeros(_CONTEXT_SAMPLES, np.float32), first[::-step]])
+    _, state = _listen(network, block, None)
+    probability = np.zeros(n_frames, np.float32)
+    for start, end in list(_blocks(n_frames))[::step]:
+        block = np.concatenate([block[-_CONTEXT_SAMPLES:], levelled(start, end)[::step]])
+        answers, state = _listen(network, block, state)
+        probability[start:end] = answers[::step]
+    return probability
 
 
 @lru_cache(maxsize=1)
