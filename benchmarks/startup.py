@@ -18,7 +18,7 @@ from pathlib import Path
 import soundfile
 
 ROOT = Path(__file__).parents[1]
-TWO_COMMANDS = '''
+TWO_COMMANDS = """
 import typer
 app = typer.Typer()
 @app.command()
@@ -26,7 +26,7 @@ def one(name: str) -> None: "The first."
 @app.command()
 def two(name: str) -> None: "The second."
 app()
-'''
+"""
 MOSS = [sys.executable, "-m", "moss_cli"]
 
 
@@ -62,7 +62,9 @@ def real_time_ratio(rounds: int) -> None:
     duration = soundfile.info(clip).duration
     times = [seconds([*MOSS, "transcribe", str(clip), "--model", "tiny"]) for _ in range(rounds)]
     middle = statistics.median(times)
-    print(f"{'transcribe on one core':<28} {middle:7.2f} s   {middle / duration:5.2f} x real time ({duration:.1f} s clip)")
+    print(
+        f"{'transcribe on one core':<28} {middle:7.2f} s   {middle / duration:5.2f} x real time ({duration:.1f} s clip)"
+    )
 
 
 def main() -> None:

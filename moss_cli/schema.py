@@ -208,6 +208,7 @@ class Params(_Model):
     end: Seconds | None = None
     time_markers: bool = True
     timestamps: Literal["segment", "word", "none"] | None = None
+    vad: bool | None = None
     question: str | None = None
     choices: tuple[str, ...] | None = None
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = None

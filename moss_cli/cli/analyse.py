@@ -82,6 +82,7 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         seed=options.seed,
         max_new_tokens=options.max_new_tokens,
         time_markers=options.time_markers,
+        vad=options.vad,
         max_duration_s=_time("--max-duration", options.max_duration),
     )
 

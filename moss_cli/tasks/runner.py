@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from moss_cli import __version__
 from moss_cli.audio.decode import Audio, load, stream
+from moss_cli.audio.vad import has_speech
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.generate import FinishReason, Generation, Request
 from moss_cli.engine.loops import without_loop
@@ -50,6 +52,7 @@ class Job:
     max_new_tokens: int | None = None
     time_markers: bool | None = None
     max_duration_s: float = 86_400.0
+    vad: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class _Answers:
     """The answers to a task's questions about one clip."""
 
     texts: list[str] = field(default_factory=list)
-    finish_reason: FinishReason = "stop"
+    finish_reason: FinishReason | Literal["no_speech"] = "stop"
     attempts: int = 1
     n_prompt: int = 0
     n_generated: int = 0
@@ -112,14 +115,18 @@ class Runner:
             return Outcome(self._failed(source, error), error)
 
     def _analyse(self, source: Source) -> Envelope:
-        started = time.monotonic()
+        job, started = self.job, time.monotonic()
         self._on_step(Step("reading", source))
         task, audio = self._read(source)
         self._check_length(source, audio)
         engine, load_seconds = self._loaded(source)
         self._on_step(Step("listening", source))
         span = Span(audio.offset_s, audio.offset_s + audio.duration_s)
-        answers = self._answers(engine, source, task, audio.samples, audio.info.sha256, span)
+        if task.needs_speech and job.vad and not has_speech(audio.samples):
+            # Models invent text for clips without speech, and no prompt keeps them from it.
+            answers = _Answers([""] * len(task.questions), "no_speech")
+        else:
+            answers = self._answers(engine, source, task, audio.samples, audio.info.sha256, span)
         return self._envelope(
             task,
             answers,
@@ -174,7 +181,7 @@ class Runner:
         chunk = ChunkInfo(
             start=span.start_s, end=span.end_s, finish_reason=answers.finish_reason, attempts=answers.attempts
         )
-        complete = whole and reading.complete and answers.finish_reason == "stop"
+        complete = whole and reading.complete and answers.finish_reason in ("stop", "no_speech")
         return Envelope(
             moss=__version__,
             task=task.name,
@@ -309,6 +316,7 @@ class Runner:
             top_k=job.sampling.top_k,
             seed=job.seed,
             max_new_tokens=job.max_new_tokens,
+            vad=job.vad if task.needs_speech else None,
             chunk=job.model.entry.max_seconds,
             start=job.start_s,
             end=job.end_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from moss_cli.schema import Notice, Result, TaskName
 
@@ -55,6 +55,7 @@ class Task(ABC):
     """One of the commands: what to ask, and how to read what comes back."""
 
     name: TaskName
+    needs_speech: ClassVar[bool] = False  # a clip without any is not given to the model
 
     @property
     @abstractmethod

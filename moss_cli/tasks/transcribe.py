@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from moss_cli.schema import Notice, Segment, TaskName, Transcription
 from moss_cli.tasks.task import Question, Reading, Span, Task
@@ -41,6 +41,7 @@ class Transcribe(Task):
     timestamps: Timestamps = "segment"
     custom_prompt: str | None = None
     name: TaskName = "transcribe"
+    needs_speech: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -105,3 +105,15 @@ def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: py
     assert envelope["input"]["duration"] == 100.0
     assert run(["ask", "What is heard at 5:00?", str(long), "--model", "tiny"]) == 2
     assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
+
+
+def test_a_clip_without_speech_is_not_given_to_the_model(capfd: pytest.CaptureFixture[str]) -> None:
+    folder = Path(__file__).parents[1] / "fixtures" / "speech" / "empty"
+    silent = str(sorted(folder.glob("*.flac"))[0])
+    assert run(["transcribe", silent, "--model", "tiny", "-f", "json"]) == 0
+    envelope = json.loads(capfd.readouterr().out)
+    assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["no_speech"]
+    assert (envelope["text"], envelope["usage"]["generated_tokens"], envelope["params"]["vad"]) == ("", 0, True)
+    assert run(["transcribe", silent, "--model", "tiny", "-f", "json", "--no-vad"]) == 0
+    envelope = json.loads(capfd.readouterr().out)
+    assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["stop"]
