@@ -20,6 +20,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "bytes": (int,),
     "memory": (dict,),
     "languages": (list,),
+    "tasks": (list,),
     "thinking": (bool,),
     "demo": (bool,),
     "max_seconds": (int, float),
@@ -43,6 +44,7 @@ class ModelEntry:
     size: int | None = None
     memory: dict[str, int] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()  # that it was trained for; none: all
     thinking: bool | None = None
     demo: bool = False
     max_seconds: float = 600.0
@@ -101,6 +103,7 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         size=table.get("bytes"),
         memory=table.get("memory", {}),
         languages=tuple(table.get("languages", ())),
+        tasks=tuple(table.get("tasks", ())),
         thinking=table.get("thinking", False),
         demo=table.get("demo", False),
         max_seconds=float(table.get("max_seconds", 600)),

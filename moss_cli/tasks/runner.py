@@ -138,6 +138,12 @@ class Runner:
             seconds=time.monotonic() - started - load_seconds,
         )
 
+    def _untrained(self) -> Iterator[Notice]:
+        entry, name = self.job.model.entry, self.job.task.name
+        if entry.tasks and name not in entry.tasks:
+            message = f"{entry.name} was not trained for {name}: what it answers means nothing"
+            yield Notice(code="untrained", message=message)
+
     def _read(self, source: Source) -> tuple[Task, Audio]:
         """The samples, and the task as it is asked about them: of a question that names a time, that part."""
         job = self.job
@@ -193,7 +199,7 @@ class Runner:
             text=reading.text,
             thinking="\n\n".join(thought for thought in thoughts if thought) or None,
             chunks=(chunk,),
-            warnings=(*notices, *reading.notices, *_endings(answers, reading, span)),
+            warnings=(*self._untrained(), *notices, *reading.notices, *_endings(answers, reading, span)),
             usage=Usage(
                 audio_seconds=span.duration_s,
                 prompt_tokens=answers.n_prompt,
