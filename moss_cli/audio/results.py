@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,3 +50,9 @@ class Audio:
     def duration_s(self) -> float:
         """Length of `samples` in seconds."""
         return len(self.samples) / SAMPLE_RATE
+
+    def part(self, start_s: float, end_s: float) -> Audio:
+        """The samples from `start_s` to `end_s`, in seconds of the file."""
+        first, last = (round((t - self.offset_s) * SAMPLE_RATE) for t in (start_s, end_s))
+        kept = self.samples[max(0, first) : max(0, last)]
+        return replace(self, samples=kept, offset_s=self.offset_s + max(0, first) / SAMPLE_RATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from moss_cli.schema import Answer, Evidence, TaskName
 from moss_cli.tasks.question_times import find_time
@@ -37,6 +37,7 @@ class Ask(Task):
     has_audio: bool = True
     place: str = ""  # where in the recording the audio lies, told to the model with the question
     name: TaskName = "ask"
+    may_name_a_time: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:

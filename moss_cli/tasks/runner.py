@@ -147,15 +147,18 @@ class Runner:
     def _read(self, source: Source) -> tuple[Task, Audio]:
         """The samples, and the task as it is asked about them: of a question that names a time, that part."""
         job = self.job
-        if job.start_s is None and job.end_s is None:
-            with stream(source.path) as whole:
-                duration_s = whole.duration_s
+        whole_range = job.start_s is None and job.end_s is None
+        if whole_range and job.task.may_name_a_time and source.path.is_file():
+            with stream(source.path) as header:
+                duration_s = header.duration_s
             focus = None if duration_s is None else job.task.focus(duration_s)
             if focus is not None:
                 part = load(source.path, start_s=focus.start_s, end_s=focus.end_s, max_duration_s=job.max_duration_s)
                 return focus.task, part
         audio = load(source.path, start_s=job.start_s, end_s=job.end_s, max_duration_s=job.max_duration_s)
-        return job.task, audio
+        # A pipe can be read only once, and some files say their length only at their end.
+        focus = job.task.focus(audio.info.duration_s) if whole_range else None
+        return (job.task, audio) if focus is None else (focus.task, audio.part(focus.start_s, focus.end_s))
 
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""

@@ -56,6 +56,7 @@ class Task(ABC):
 
     name: TaskName
     needs_speech: ClassVar[bool] = False  # a clip without any is not given to the model
+    may_name_a_time: ClassVar[bool] = False  # see `focus`
 
     @property
     @abstractmethod

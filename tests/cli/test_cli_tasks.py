@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -103,6 +105,13 @@ def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: py
     assert (envelope["chunks"][0]["start"], envelope["chunks"][0]["end"]) == (55.0, 85.0)
     assert "from 55 to 85 seconds" in envelope["params"]["prompt"]
     assert envelope["input"]["duration"] == 100.0
+    piped = tmp_path / "pipe"
+    os.mkfifo(piped)
+    with subprocess.Popen(["cp", str(long), str(piped)]):
+        arguments[2] = str(piped)
+        assert run(arguments) in (0, 3)
+    again = json.loads(capfd.readouterr().out)
+    assert (again["chunks"], again["result"]) == (envelope["chunks"], envelope["result"])
     assert run(["ask", "What is heard at 5:00?", str(long), "--model", "tiny"]) == 2
     assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
 
