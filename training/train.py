@@ -1,12 +1,14 @@
 """Train the embedded model, in slices of minutes that go on from the last one.
 
     python -m training.train encoder --run DIR --bank BANK --minutes 12
-    python -m training.train short   --run DIR --bank BANK --minutes 15
-    python -m training.train speech  --run DIR --bank BANK --minutes 70
+    python -m training.train short   --run DIR --bank BANK --minutes 14
+    python -m training.train speech  --run DIR --bank BANK --minutes 65
+    python -m training.train long    --run DIR --bank BANK --minutes 32
 
 `encoder` learns to hear words (the word heads alone); `short` adds the decoder on single
-sentences; `speech` goes to the whole domain. A slice warms up, holds its rate and lets it fall to
-nothing at the end of its minutes; killed before that, it goes on from the state it last saved.
+sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to the whole domain.
+A slice warms up, holds its rate and lets it fall to nothing at the end of its minutes; killed
+before that, it goes on from the state it last saved.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
         return
     for key, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{k} {v / 1e9:.1f} GB" for k, v in value.items())
+            value = ", ".join(f"{k} {_amount(v)}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(value)
         if value not in (None, ""):
@@ -84,7 +84,11 @@ def _entry(name: str) -> ModelEntry:
 
 
 def _size(entry: ModelEntry) -> str:
-    return f"{entry.size / 1e9:.1f} GB" if entry.size else "-"
+    return _amount(entry.size) if entry.size else "-"
+
+
+def _amount(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[str, object]:
