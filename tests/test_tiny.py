@@ -62,3 +62,9 @@ def test_the_samples_are_transcribed_word_for_word(row: dict[str, Any], capfd: p
         assert ours["start"] == pytest.approx(true["start"], abs=0.15)
         assert ours["end"] == pytest.approx(true["end"], abs=0.15)
     assert captured.err.count("demonstration model") == 1
+
+
+def test_the_readme_shows_what_the_demo_prints(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["transcribe", str(SAMPLES / "meeting.wav"), "--model", "tiny", "-f", "srt"]) == 0
+    printed = capfd.readouterr().out.strip()
+    assert printed in (SAMPLES.parent / "README.md").read_text()
