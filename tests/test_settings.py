@@ -40,7 +40,9 @@ def test_the_released_models_and_tiny_are_known() -> None:
     assert list(registry.entries) == ["tiny", "4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking"]
     assert registry.default == "4b-instruct"
     assert registry.entries["8b-thinking"].revision == "3d09aad8d7803dd131c8f42d2c09364d1f9367db"
-    assert sum(e.size or 0 for e in registry.entries.values() if not e.demo) == 10451725200 + 10451727872 + 2 * 18111010792
+    assert (
+        sum(e.size or 0 for e in registry.entries.values() if not e.demo) == 10451725200 + 10451727872 + 2 * 18111010792
+    )
 
 
 def test_tiny_is_in_the_package() -> None:

@@ -7,6 +7,7 @@ figures stand in the model card.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,5 +67,9 @@ def test_the_samples_are_transcribed_word_for_word(row: dict[str, Any], capfd: p
 
 def test_the_readme_shows_what_the_demo_prints(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["transcribe", str(SAMPLES / "meeting.wav"), "--model", "tiny", "-f", "srt"]) == 0
-    printed = capfd.readouterr().out.strip()
-    assert printed in (SAMPLES.parent / "README.md").read_text()
+    # All but the last digits of the times, which another processor's rounding may change.
+    printed, readme = (
+        re.sub(r"(:\d\d,\d)\d\d", r"\g<1>", text)
+        for text in (capfd.readouterr().out.strip(), (SAMPLES.parent / "README.md").read_text())
+    )
+    assert printed in readme
