@@ -209,6 +209,8 @@ class Params(_Model):
     time_markers: bool = True
     timestamps: Literal["segment", "word", "none"] | None = None
     vad: bool | None = None
+    think: bool | None = None
+    thinking_budget: int | None = None
     question: str | None = None
     choices: tuple[str, ...] | None = None
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = None

@@ -60,7 +60,7 @@ def _prepare(console: Console, task: Task, inputs: Inputs, options: AnalysisOpti
     writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
-    report = _Report(console, len(inputs.found))
+    report = _Report(console, len(inputs.found), show_thinking=options.show_thinking)
     return Runner(job, report.step, console.warning), writer, report
 
 
@@ -83,6 +83,8 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         max_new_tokens=options.max_new_tokens,
         time_markers=options.time_markers,
         vad=options.vad,
+        think=options.think,
+        thinking_budget=options.thinking_budget,
         max_duration_s=_time("--max-duration", options.max_duration),
     )
 
@@ -114,8 +116,9 @@ def _run_one(runner: Runner, writer: Writer, one: PlannedInput, report: _Report)
 class _Report:
     """Shows outcomes on stderr and adds them up to an exit code."""
 
-    def __init__(self, console: Console, n_inputs: int) -> None:
+    def __init__(self, console: Console, n_inputs: int, *, show_thinking: bool) -> None:
         self.console, self.n_inputs, self.position = console, n_inputs, 0
+        self.show_thinking = show_thinking
         self.errors: list[MossError] = []
         self.n_partial = 0
 
@@ -129,11 +132,16 @@ class _Report:
         if outcome.error is not None:
             self.failed(outcome.error)
             return
-        self.n_partial += outcome.envelope.status == "partial"
+        is_partial = outcome.envelope.status == "partial"
+        self.n_partial += is_partial
+        if self.show_thinking and outcome.envelope.thinking:
+            for line in outcome.envelope.thinking.splitlines():
+                self.console.note(f"thinking: {line}", always=True)
         name = printable(one.path)
         for warning in outcome.envelope.warnings:
             named = warning.message.startswith(name)
-            self.console.warning(warning.message if named else f"{name}: {warning.message}")
+            text = warning.message if named else f"{name}: {warning.message}"
+            self.console.warning(text, always=is_partial)  # why the exit code is not 0
 
     def failed(self, error: MossError) -> None:
         self.errors.append(error)

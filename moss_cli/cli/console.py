@@ -40,8 +40,9 @@ class Console:
         if error.hint:
             self._line("hint: ", error.hint, color="36")
 
-    def warning(self, message: str) -> None:
-        if not self.quiet:
+    def warning(self, message: str, *, always: bool = False) -> None:
+        """Something that may be wrong; `always` also with --quiet."""
+        if always or not self.quiet:
             self._line("moss: warning: ", message, color="33")
 
     def note(self, message: str, *, always: bool = False) -> None:

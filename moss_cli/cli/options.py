@@ -94,6 +94,16 @@ class AnalysisOptions:
     top_k: Annotated[
         int, _option("--top-k", panel=DECODING, help="Sample from this many of the likeliest; 0: all.", min=0)
     ] = 50
+    think: Annotated[
+        bool | None,
+        _option("--think/--no-think", panel=DECODING, help="Think before answering. [default: as the model pleases]"),
+    ] = None
+    thinking_budget: Annotated[
+        int | None, _option("--thinking-budget", panel=DECODING, help="Longest thought, in tokens.", min=0, metavar="N")
+    ] = None
+    show_thinking: Annotated[
+        bool, _option("--show-thinking", panel=MESSAGES, help="Show thoughts on stderr; JSON always has them.")
+    ] = False
     seed: Annotated[int, _option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
     max_new_tokens: Annotated[
         int | None,

@@ -16,7 +16,7 @@ from moss_cli.audio.mel import log_mel
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.devices import Placement, pick_placement
 from moss_cli.engine.generate import Generation, OnToken, Request, generate
-from moss_cli.engine.grammar import Grammars
+from moss_cli.engine.grammar import END_THINK, THINK, Grammars
 from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantize import place_nf4
@@ -24,6 +24,7 @@ from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
 from moss_cli.engine.weights import TensorInfo, empty_model, fill, put, read_headers, unknown_tensors
 from moss_cli.errors import DeviceError, ModelError
 
+OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.\n"
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 
@@ -61,10 +62,27 @@ class Engine:
         """Encode a clip, [n] float32 at 16 kHz."""
         return self.model.adapt(self.model.encode(self.mel(samples)))
 
-    def ask(self, text: str, audio: AudioFeatures | None, *, time_markers: bool | None = None) -> Prompt:
-        """The prompt of a question about a clip; `time_markers` None means as the checkpoint says."""
+    @property
+    def can_think(self) -> bool:
+        """Whether the vocabulary has the tokens that enclose a thought."""
+        return {THINK, END_THINK} <= self.tokenizer.special.keys()
+
+    def closing_words(self) -> list[int]:
+        """Tokens that end a thought whose budget is used up, as Qwen3 does it: a sentence, then the mark."""
+        return [*self.tokenizer.encode(OUT_OF_TIME), self.tokenizer.special[END_THINK]]
+
+    def ask(
+        self,
+        text: str,
+        audio: AudioFeatures | None,
+        *,
+        time_markers: bool | None = None,
+        think: bool | None = None,
+    ) -> Prompt:
+        """The prompt of a question about a clip; `time_markers` None means as the checkpoint says, and
+        `think` None as the model pleases."""
         markers = self.processor.enable_time_marker if time_markers is None else time_markers
-        return build_prompt(self.tokenizer, self.processor, text, audio=audio, time_markers=markers)
+        return build_prompt(self.tokenizer, self.processor, text, audio=audio, time_markers=markers, think=think)
 
     def generate(self, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
         """Decode answers together. Raises DeviceError when memory runs out, UsageError for too long a prompt."""

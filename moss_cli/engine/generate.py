@@ -18,6 +18,18 @@ from moss_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
+class Thought:
+    """What encloses a thought, how many tokens it may take, and what ends it then (`closing` ends
+    with `end_id`). `is_open`: the prompt has begun it."""
+
+    open_id: int
+    end_id: int
+    budget: int
+    closing: Sequence[int]
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
 class Request:
     """One answer to decode. `seed` is of this answer alone (see `draw_seed`); a `constraint` is used up by it."""
 
@@ -27,6 +39,7 @@ class Request:
     seed: int = 0
     constraint: Constraint | None = None
     stop_loops: bool = False
+    thought: Thought | None = None
 
 
 FinishReason = Literal["stop", "length", "loop"]
@@ -51,10 +64,28 @@ class _Row:
         self.position = len(request.prompt.ids)
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
+        self._thinking = request.thought is not None and request.thought.is_open
+        self._n_thought = 0
+        self._forced: list[int] = []
+
+    def _choose(self, logits: Tensor) -> int:
+        """The next token: the sampler's, but for the words that end a thought over its budget."""
+        thought = self.request.thought
+        if thought is None:
+            return self.sampler.choose(logits)
+        if self._thinking and not self._forced and self._n_thought >= thought.budget:
+            self._forced = list(thought.closing)
+        token = self._forced.pop(0) if self._forced else self.sampler.choose(logits)
+        self._n_thought += self._thinking
+        if token == thought.open_id and not self.ids:
+            self._thinking = True
+        elif token == thought.end_id:
+            self._thinking = False
+        return token
 
     def take(self, logits: Tensor, stop_ids: frozenset[int]) -> int | None:
         """Choose the next token; None when the answer is at its end."""
-        token = self.sampler.choose(logits)
+        token = self._choose(logits)
         if token in stop_ids and self.request.constraint is not None:
             token = self.request.constraint.end_thought() or token
         if token in stop_ids:

@@ -34,15 +34,20 @@ class Grammars:
 
         return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self.vocab_size, self._eos_id)), slices=[])
 
-    def constrain(self, grammar: str, *, thinking: bool = True) -> Constraint:
-        """A fresh constraint for one answer. Raises ValueError for a grammar that cannot be compiled."""
+    def constrain(self, grammar: str, *, thinking: bool = True, in_thought: bool = False) -> Constraint:
+        """A fresh constraint for one answer. Raises ValueError for a grammar that cannot be compiled.
+
+        thinking: whether a thought may come first; in_thought: whether the prompt has opened one.
+        """
         from llguidance import LLMatcher
 
         matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
         if matcher.is_error():
             raise ValueError(matcher.get_error())
         special = self._tokenizer.special
-        return Constraint(matcher, special.get(THINK) if thinking else None, special.get(END_THINK))
+        return Constraint(
+            matcher, special.get(THINK) if thinking else None, special.get(END_THINK), in_thought=in_thought
+        )
 
 
 def json_grammar(schema: dict[str, Any]) -> str:
@@ -71,9 +76,11 @@ class _Vocabulary:
 class Constraint:
     """The grammar of one answer and how far the answer has come in it."""
 
-    def __init__(self, matcher: Any, think_id: int | None, end_think_id: int | None) -> None:
+    def __init__(
+        self, matcher: Any, think_id: int | None, end_think_id: int | None, *, in_thought: bool = False
+    ) -> None:
         self._matcher, self._think_id, self._end_think_id = matcher, think_id, end_think_id
-        self._started = self._thinking = False
+        self._started = self._thinking = in_thought
 
     @property
     def active(self) -> bool:

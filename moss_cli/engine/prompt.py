@@ -14,6 +14,8 @@ TOKENS_PER_MARKER = 25
 
 _BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 _AFTER = "<|im_end|>\n<|im_start|>assistant\n"
+# How Qwen3 is told to think, or not to: its thought is opened for it, or closed before it begins.
+_THOUGHT = {None: "", True: "<think>\n", False: "<think>\n\n</think>\n\n"}
 
 
 def audio_span(tokenizer: Tokenizer, n_tokens: int, *, time_markers: bool) -> list[int | None]:
@@ -41,13 +43,15 @@ def build_prompt(
     n_audio_tokens: int | None = None,
     audio: AudioFeatures | None = None,
     time_markers: bool = True,
+    think: bool | None = None,
 ) -> Prompt:
     """The ids of a request. `text` is encoded as plain text: nothing in it becomes a special token.
 
     Placeholders carry the processor's audio_token_id, but are found by `audio_mask`: in the
-    released vocabulary that id is also an ordinary special token's.
+    released vocabulary that id is also an ordinary special token's. `think` begins the answer with
+    a thought (True) or without one (False).
     """
-    before, after = tokenizer.encode_template(_BEFORE), tokenizer.encode_template(_AFTER)
+    before, after = tokenizer.encode_template(_BEFORE), tokenizer.encode_template(_AFTER + _THOUGHT[think])
     count = audio.n_tokens if audio is not None else n_audio_tokens
     if count is None:
         head = tokenizer.encode_template(_BEFORE.removesuffix("user\n"))

@@ -14,7 +14,8 @@ from moss_cli import __version__
 from moss_cli.audio.decode import Audio, load, stream
 from moss_cli.audio.vad import has_speech
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import FinishReason, Generation, Request
+from moss_cli.engine.generate import FinishReason, Generation, Request, Thought
+from moss_cli.engine.grammar import END_THINK, THINK, Constraint
 from moss_cli.engine.loops import without_loop
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.sampling import Sampling, draw_seed
@@ -53,6 +54,8 @@ class Job:
     time_markers: bool | None = None
     max_duration_s: float = 86_400.0
     vad: bool = True
+    think: bool | None = None
+    thinking_budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,8 @@ class Runner:
             return self._engine, 0.0
         self._on_step(Step("loading", source))
         self._engine = load_engine(self.job.model.folder, device=self.job.device, dtype=self.job.dtype)
+        if self.job.think and not self._engine.can_think:
+            raise UsageError(f"{self.job.model.entry.name} has no tokens to think with", hint="drop --think")
         for message in self._engine.warnings:
             self._on_warning(message)
         return self._engine, self._engine.load_seconds
@@ -246,11 +251,12 @@ class Runner:
         features = None if samples is None else engine.hear(samples)
         found = _Answers()
         for place, question in enumerate(task.questions):
-            prompt = engine.ask(question.prompt, features, time_markers=job.time_markers)
+            prompt = engine.ask(question.prompt, features, time_markers=job.time_markers, think=job.think)
             found.n_prompt += len(prompt.ids)
             answer, attempts = self._answer(engine, source, prompt, question, input_id, span, place)
             found.n_generated += len(answer.ids)
-            found.texts.append(engine.text(answer.ids))
+            opened = THINK if job.think else ""  # the prompt's part of the answer
+            found.texts.append(opened + engine.text(answer.ids))
             found.attempts = max(found.attempts, attempts)
             if answer.finish_reason != "stop":
                 found.finish_reason = answer.finish_reason
@@ -280,10 +286,9 @@ class Runner:
                 job.sampling if attempt == 1 else AGAIN,
                 # A task's second question has draws of its own.
                 draw_seed(job.seed, f"{input_id}/{place}" if place else input_id, chunk=0, attempt=attempt),
-                None
-                if question.grammar is None
-                else engine.grammars.constrain(question.grammar, thinking=job.model.entry.thinking is not False),
+                self._constraint(engine, question),
                 stop_loops=True,
+                thought=self._thought(engine),
             )
             answer = self._generate(engine, request, source)
             if answer.finish_reason != "loop":
@@ -291,6 +296,21 @@ class Runner:
             first = first or answer
         assert first is not None
         return Generation(without_loop(first.ids), "loop"), MOST_ATTEMPTS
+
+    def _constraint(self, engine: Engine, question: Question) -> Constraint | None:
+        if question.grammar is None:
+            return None
+        job = self.job
+        may_think = job.model.entry.thinking is not False if job.think is None else job.think
+        return engine.grammars.constrain(question.grammar, thinking=may_think, in_thought=bool(job.think))
+
+    def _thought(self, engine: Engine) -> Thought | None:
+        budget = self.job.thinking_budget
+        if budget is None or not engine.can_think:
+            return None
+        special = engine.tokenizer.special
+        is_open = bool(self.job.think)
+        return Thought(special[THINK], special[END_THINK], budget, engine.closing_words(), is_open)
 
     def _generate(self, engine: Engine, request: Request, source: Source) -> Generation:
         n_tokens = 0
@@ -325,6 +345,8 @@ class Runner:
             top_k=job.sampling.top_k,
             seed=job.seed,
             max_new_tokens=job.max_new_tokens,
+            think=job.think,
+            thinking_budget=job.thinking_budget,
             vad=job.vad if task.needs_speech else None,
             chunk=job.model.entry.max_seconds,
             start=job.start_s,

@@ -126,3 +126,23 @@ def test_a_clip_without_speech_is_not_given_to_the_model(capfd: pytest.CaptureFi
     assert run(["transcribe", silent, "--model", "tiny", "-f", "json", "--no-vad"]) == 0
     envelope = json.loads(capfd.readouterr().out)
     assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["stop"]
+
+
+def test_thoughts_are_split_off_kept_in_json_and_shown_when_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["ask", "What is it?", SAMPLE, "--choice", "rain", "--choice", "wind", "--model", "tiny", "-f", "json"]
+    assert run([*arguments, "--think", "--thinking-budget", "3", "--show-thinking"]) == 0
+    captured = capfd.readouterr()
+    envelope = json.loads(captured.out)
+    assert envelope["result"]["answer"] in ("rain", "wind")
+    assert envelope["thinking"].endswith("There is no more time to think, so I answer from what I have.")
+    assert "moss: thinking: There is no more time to think, so I answer from what I have." in captured.err.splitlines()
+    assert (envelope["params"]["think"], envelope["params"]["thinking_budget"]) == (True, 3)
+    assert run([*arguments, "--no-think"]) == 0
+    assert json.loads(capfd.readouterr().out)["thinking"] is None
+
+
+def test_what_is_missing_is_said_also_when_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["transcribe", SAMPLE, "--model", "tiny", "-q", "--max-new-tokens", "5"]) == 3
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"moss: warning: {SAMPLE}: the answer reached its longest length and was cut; what follows it is missing"
+    )

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Request, generate
+from moss_cli.engine.engine import OUT_OF_TIME, Engine, load_engine
+from moss_cli.engine.generate import Request, Thought, generate
 from moss_cli.engine.grammar import Constraint, json_grammar, mask_logits
 from moss_cli.engine.loops import is_loop, without_loop
 from moss_cli.engine.sampling import Sampling
@@ -171,3 +171,31 @@ def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(engin
     assert constraint.end_thought() == special["</think>"]
     constraint.consume(special["</think>"])
     assert constraint.end_thought() is None
+
+
+def thinking_request(engine: Engine, budget: int, *, think: bool | None) -> Request:
+    special = engine.tokenizer.special
+    thought = Thought(special["<think>"], special["</think>"], budget, engine.closing_words(), bool(think))
+    constraint = engine.grammars.constrain('start: "yes"', in_thought=bool(think))
+    return Request(engine.ask("Is it?", None, think=think), 200, constraint=constraint, thought=thought)
+
+
+def test_a_thought_over_its_budget_is_ended_with_a_sentence_and_the_answer_follows(engine: Engine) -> None:
+    answer = generate(engine.model, [thinking_request(engine, 7, think=True)], engine.stop_ids)[0]
+    text = engine.text(answer.ids)
+    assert text.endswith(f"{OUT_OF_TIME}</think>yes")
+    assert len(answer.ids) == 7 + len(engine.closing_words()) + len(engine.tokenizer.encode("yes"))
+    assert answer.finish_reason == "stop"
+
+
+def test_a_budget_of_nothing_ends_the_thought_at_once(engine: Engine) -> None:
+    answer = generate(engine.model, [thinking_request(engine, 0, think=True)], engine.stop_ids)[0]
+    assert engine.text(answer.ids) == f"{OUT_OF_TIME}</think>yes"
+
+
+def test_the_prompt_opens_or_forestalls_the_thought(engine: Engine) -> None:
+    plain, opened, forestalled = (
+        engine.tokenizer.decode(engine.ask("x", None, think=think).ids.tolist()) for think in (None, True, False)
+    )
+    assert opened == plain + "<think>\n"
+    assert forestalled == plain + "<think>\n\n</think>\n\n"
