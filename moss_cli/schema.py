@@ -208,6 +208,8 @@ class Params(_Model):
     end: Seconds | None = None
     time_markers: bool = True
     timestamps: Literal["segment", "word", "none"] | None = None
+    speakers: bool | None = None
+    language: str | None = None
     vad: bool | None = None
     think: bool | None = None
     thinking_budget: int | None = None

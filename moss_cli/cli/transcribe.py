@@ -23,6 +23,23 @@ def transcribe(
             rich_help_panel="Output",
         ),
     ] = "segment",
+    speakers: Annotated[
+        bool,
+        typer.Option(
+            "--speakers", envvar="MOSS_SPEAKERS", show_envvar=False, help="Say who speaks.", rich_help_panel="Output"
+        ),
+    ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language",
+            envvar="MOSS_LANGUAGE",
+            show_envvar=False,
+            metavar="NAME",
+            help="The language spoken, such as English: a hint to the model.",
+            rich_help_panel="Audio",
+        ),
+    ] = None,
     *,
     options: AnalysisOptions,
 ) -> int:
@@ -37,4 +54,4 @@ def transcribe(
     from moss_cli.cli.analyse import analyse
     from moss_cli.tasks.transcribe import Transcribe
 
-    return analyse(context.obj, Transcribe(timestamps, custom_prompt=options.prompt), inputs, options)
+    return analyse(context.obj, Transcribe(timestamps, speakers, language or None, options.prompt), inputs, options)

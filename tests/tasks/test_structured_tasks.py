@@ -42,6 +42,7 @@ SPAN = Span(60.0, 80.0)
 TASKS: list[Task] = [
     Transcribe(),
     Transcribe("none"),
+    Transcribe(speakers=True),
     DescribeSpeaker(),
     DescribeEmotion(),
     DescribeScene(),

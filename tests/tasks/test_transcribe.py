@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moss_cli.schema import Segment
 from moss_cli.tasks.task import Span
 from moss_cli.tasks.thinking import split_thinking
-from moss_cli.tasks.transcribe import Transcribe, join_texts
+from moss_cli.tasks.transcribe import Timestamps, Transcribe, join_texts
 
 
 def test_the_prompts_are_the_maintainers_own() -> None:
@@ -32,6 +32,31 @@ def test_times_are_those_of_the_file() -> None:
 def test_plain_text_has_no_segments() -> None:
     reading = Transcribe("none").read([" two  words\n"], Span(0.0, 5.0))
     assert (reading.text, reading.result.segments) == ("two words", ())
+
+
+def test_speakers_are_split_off_their_sentences() -> None:
+    answer = "[0.00][S01]hello[1.00][1.00][S02] hi [S01]how are you[2.00][2.00]nobody[3.00]"
+    segments = Transcribe(speakers=True).read([answer], Span(10.0, 20.0)).result.model_dump()["segments"]
+    assert [(s["start"], s["end"], s.get("speaker"), s["text"]) for s in segments] == [
+        (10.0, 11.0, "S01", "hello"),
+        (11.0, 12.0, "S02", "hi"),
+        (11.0, 12.0, "S01", "how are you"),
+        (12.0, 13.0, None, "nobody"),
+    ]
+
+
+@pytest.mark.parametrize("timestamps", ["segment", "none"])
+def test_speakers_are_asked_for_in_the_maintainers_words(timestamps: Timestamps) -> None:
+    prompt = Transcribe(timestamps, speakers=True).questions[0].prompt
+    assert prompt.startswith("Transcribe the audio into text. Each sentence should begin with a s")
+    assert ("end timestamp" in prompt) is (timestamps == "segment")
+
+
+def test_a_language_is_a_hint_and_stands_in_the_result() -> None:
+    task = Transcribe("none", language="Chinese")
+    assert task.questions[0].prompt == "Transcribe the audio. The audio is in Chinese."
+    assert task.read(["你好"], Span(0.0, 1.0)).result.model_dump()["language"] == "Chinese"
+    assert Transcribe("none").read(["hello"], Span(0.0, 1.0)).result.model_dump()["language"] is None
 
 
 def test_missing_times_are_said() -> None:
