@@ -215,7 +215,7 @@ def test_random_weights_greedy_and_sampled_always_give_a_result_that_validates(
 ) -> None:
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
     features = random_model.hear(noise)
-    samplings = [Sampling(), *[Sampling(1.0, top_k=50)] * 5]
+    samplings = [Sampling(), *[Sampling(1.0, top_k=50)] * 50]
     answers: list[list[str]] = [[] for _ in samplings]
     for question in task.questions:
         prompt = random_model.ask(question.prompt, features)
