@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,7 @@ def fetch(entry: ModelEntry, *, progress: bool = False) -> Resolved:
 
     if not progress:
         disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not ours to tell
     try:
         folder = snapshot_download(entry.hub, revision=entry.revision, allow_patterns=_FETCHED, cache_dir=hub_cache())
     except (OSError, ValueError, RuntimeError) as error:  # what the library and its transport raise

@@ -66,9 +66,13 @@ def pull_model(name: Name) -> None:
     """Fetch a model from its hub, at the pinned revision; prints its folder."""
     import sys
 
-    from moss_cli.registry import fetch
+    from moss_cli.registry import fetch, resolve
 
     entry = _entry(name)
+    if entry.hub is None:
+        typer.echo(f"moss: {name} needs no fetching", err=True)
+        typer.echo(resolve(name).folder)
+        return
     typer.echo(f"moss: fetching {entry.hub} ({_size(entry)})", err=True)
     typer.echo(fetch(entry, progress=sys.stderr.isatty()).folder)
 

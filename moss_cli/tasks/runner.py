@@ -146,6 +146,11 @@ class Runner:
         if entry.tasks and name not in entry.tasks:
             message = f"{entry.name} was not trained for {name}: what it answers means nothing"
             yield Notice(code="untrained", message=message)
+        elif entry.tasks and not self.job.task.is_usual:
+            message = (
+                f"{entry.name} was trained for the usual instruction alone: what it answers to another means nothing"
+            )
+            yield Notice(code="untrained", message=message)
 
     def _read(self, source: Source) -> tuple[Task, Audio]:
         """The samples, and the task as it is asked about them: of a question that names a time, that part."""

@@ -72,6 +72,11 @@ class Task(ABC):
         """The task's own options, as they stand in the envelope's `params`."""
         return {}
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether the instruction is the task's own, which a model trained for the task knows."""
+        return True
+
     def max_new_tokens(self, duration_s: float) -> int:
         """How long an answer about a clip may become, where the user does not say."""
         return 1024

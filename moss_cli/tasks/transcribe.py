@@ -73,6 +73,10 @@ class Transcribe(Task):
     def params(self) -> dict[str, Any]:
         return {"timestamps": self.timestamps, "speakers": self.speakers, "language": self.language}
 
+    @property
+    def is_usual(self) -> bool:
+        return not (self.custom_prompt or self.speakers or self.language)
+
     def max_new_tokens(self, duration_s: float) -> int:
         return FEWEST_TOKENS + math.ceil(duration_s * TOKENS_PER_SECOND)
 

@@ -146,3 +146,16 @@ def test_what_is_missing_is_said_also_when_quiet(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err.splitlines()[-1] == (
         f"moss: warning: {SAMPLE}: the answer reached its longest length and was cut; what follows it is missing"
     )
+
+
+@pytest.mark.parametrize("option", [["--speakers"], ["--language", "English"], ["--prompt", "Write it down."]])
+def test_a_model_says_what_it_was_not_trained_for(option: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    run(["transcribe", SAMPLE, "--model", "tiny", "-f", "json", *option])
+    assert [w["code"] for w in json.loads(capfd.readouterr().out)["warnings"]][:1] == ["untrained"]
+
+
+def test_an_embedded_model_needs_no_fetching(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "pull", "tiny"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out.strip().endswith("weights/tiny")
+    assert captured.err == "moss: tiny needs no fetching\n"
