@@ -16,7 +16,8 @@ from moss_cli.errors import ExitCode, MossError, UsageError
 from moss_cli.output.paths import PlannedInput, path_text
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
-from moss_cli.tasks.runner import Job, Outcome, Runner, Source, Step
+from moss_cli.tasks.job import Job, Outcome, Source, Step
+from moss_cli.tasks.runner import Runner
 from moss_cli.tasks.task import Task
 
 DEMO_NOTE = "{name} is a demonstration model, trained on synthetic speech: not for real recordings"

@@ -12,7 +12,7 @@ from moss_cli.output.terminal import one_line, printable
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from moss_cli.tasks.runner import Step
+    from moss_cli.tasks.job import Step
 
 _DOING = {
     "reading": "reading",

@@ -20,59 +20,13 @@ from moss_cli.engine.loops import without_loop
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.sampling import Sampling, draw_seed
 from moss_cli.errors import MossError, UsageError
-from moss_cli.registry import Resolved
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
+from moss_cli.tasks.job import Job, OnStep, Outcome, Source, Step
 from moss_cli.tasks.task import Question, Reading, Span, Task
 from moss_cli.tasks.thinking import split_thinking
 
 MOST_ATTEMPTS = 3
 AGAIN = Sampling(temperature=1.0, top_k=50)  # what gets the model out of a loop
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: where its samples are, and how it is called in results."""
-
-    path: Path
-    shown: str
-    path_bytes: str | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that decides the answers, apart from the inputs."""
-
-    task: Task
-    model: Resolved
-    device: str = "auto"
-    dtype: str = "auto"
-    start_s: float | None = None
-    end_s: float | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    seed: int = 0
-    max_new_tokens: int | None = None
-    time_markers: bool | None = None
-    max_duration_s: float = 86_400.0
-    vad: bool = True
-    think: bool | None = None
-    thinking_budget: int | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """An input's envelope, and the error that it reports, if it failed."""
-
-    envelope: Envelope
-    error: MossError | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """What the runner is at; `n_tokens` counts up while an answer is decoded."""
-
-    what: str  # "reading", "loading", "listening" or "answering"
-    source: Source
-    n_tokens: int = 0
 
 
 @dataclass
@@ -84,9 +38,6 @@ class _Answers:
     attempts: int = 1
     n_prompt: int = 0
     n_generated: int = 0
-
-
-OnStep = Callable[[Step], None]
 
 
 class Runner:

@@ -1,0 +1,62 @@
+"""What the runner is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moss_cli.engine.sampling import Sampling
+from moss_cli.errors import MossError
+from moss_cli.registry import Resolved
+from moss_cli.schema import Envelope
+from moss_cli.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: where its samples are, and how it is called in results."""
+
+    path: Path
+    shown: str
+    path_bytes: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides the answers, apart from the inputs."""
+
+    task: Task
+    model: Resolved
+    device: str = "auto"
+    dtype: str = "auto"
+    start_s: float | None = None
+    end_s: float | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    max_new_tokens: int | None = None
+    time_markers: bool | None = None
+    max_duration_s: float = 86_400.0
+    vad: bool = True
+    think: bool | None = None
+    thinking_budget: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An input's envelope, and the error that it reports, if it failed."""
+
+    envelope: Envelope
+    error: MossError | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the runner is at; `n_tokens` counts up while an answer is decoded."""
+
+    what: str  # "reading", "loading", "listening" or "answering"
+    source: Source
+    n_tokens: int = 0
+
+
+OnStep = Callable[[Step], None]
