@@ -11,7 +11,7 @@ from torch import Tensor
 
 from moss_cli.engine.cache import KVCache
 from moss_cli.engine.grammar import Constraint, mask_logits
-from moss_cli.engine.loops import is_loop
+from moss_cli.engine.loops import LoopWatch
 from moss_cli.engine.model import MossAudio, Prompt
 from moss_cli.engine.sampling import RowSampler, Sampling
 from moss_cli.errors import UsageError
@@ -31,7 +31,8 @@ class Thought:
 
 @dataclass(frozen=True)
 class Request:
-    """One answer to decode. `seed` is of this answer alone (see `draw_seed`); a `constraint` is used up by it."""
+    """One answer to decode. `seed` is of this answer alone (see `draw_seed`); a `constraint` is used up by it.
+    `prefix` is what the answer begins with."""
 
     prompt: Prompt
     max_new_tokens: int
@@ -40,6 +41,7 @@ class Request:
     constraint: Constraint | None = None
     stop_loops: bool = False
     thought: Thought | None = None
+    prefix: Sequence[int] = ()
 
 
 FinishReason = Literal["stop", "length", "loop"]
@@ -47,13 +49,15 @@ FinishReason = Literal["stop", "length", "loop"]
 
 @dataclass(frozen=True)
 class Generation:
-    """The tokens of an answer, without the stop token, and why it ended."""
+    """The tokens of an answer, without the stop token, and why it ended. `n_settled`: how many of them
+    stand even if the answer is decoded again because it went round in circles."""
 
     ids: list[int]
     finish_reason: FinishReason
+    n_settled: int = 0
 
 
-OnToken = Callable[[int, int], None]  # (index of the request, token)
+OnToken = Callable[[int, Sequence[int], int], None]  # (index of the request, tokens so far, n_settled)
 
 
 class _Row:
@@ -66,16 +70,17 @@ class _Row:
         self.finish_reason: FinishReason | None = None
         self._thinking = request.thought is not None and request.thought.is_open
         self._n_thought = 0
-        self._forced: list[int] = []
+        self._forced: list[int] = list(request.prefix)
+        self.watch = LoopWatch()
 
     def _choose(self, logits: Tensor) -> int:
-        """The next token: the sampler's, but for the words that end a thought over its budget."""
+        """The next token: the sampler's, but for a prefix and the words that end a thought over its budget."""
         thought = self.request.thought
-        if thought is None:
-            return self.sampler.choose(logits)
-        if self._thinking and not self._forced and self._n_thought >= thought.budget:
+        if thought is not None and self._thinking and not self._forced and self._n_thought >= thought.budget:
             self._forced = list(thought.closing)
         token = self._forced.pop(0) if self._forced else self.sampler.choose(logits)
+        if thought is None:
+            return token
         self._n_thought += self._thinking
         if token == thought.open_id and not self.ids:
             self._thinking = True
@@ -94,7 +99,8 @@ class _Row:
         self.ids.append(token)
         if self.request.constraint is not None:
             self.request.constraint.consume(token)
-        if self.request.stop_loops and is_loop(self.ids):
+        self.watch.push(token)
+        if self.request.stop_loops and self.watch.in_loop:
             self.finish_reason = "loop"
         elif len(self.ids) >= self.request.max_new_tokens:
             self.finish_reason = "length"
@@ -134,14 +140,14 @@ def generate(
         for row, row_logits in zip(running, logits, strict=True):
             token = row.take(row_logits, stop_ids)
             if token is not None and on_token is not None:
-                on_token(row.index, token)
+                on_token(row.index, row.ids, row.watch.n_settled)
         still = [i for i, row in enumerate(running) if row.finish_reason is None]
         if 0 < len(still) < len(running):
             cache = cache.keep_rows(torch.tensor(still, device=model.device))
         running = [running[i] for i in still]
         if running:
             logits = _step(model, running, cache)
-    return [Generation(row.ids, row.finish_reason or "stop") for row in rows]
+    return [Generation(row.ids, row.finish_reason or "stop", row.watch.n_settled) for row in rows]
 
 
 def _step(model: MossAudio, rows: list[_Row], cache: KVCache) -> Tensor:

@@ -9,21 +9,41 @@ FEWEST_ROUNDS = 5
 FEWEST_TOKENS = 40  # a short refrain may be meant
 
 
-def is_loop(ids: Sequence[int]) -> bool:
-    """Whether an answer ends in at least five rounds, and forty tokens, of the same tokens.
+class LoopWatch:
+    """Follows an answer token by token.
 
-    Segments with times of their own are no loop, however often their text returns.
+    A loop is an end in at least five rounds, and forty tokens, of the same tokens. Segments with
+    times of their own are none, however often their text returns.
     """
-    for period in range(1, LONGEST_PERIOD + 1):
-        n_tokens = max(FEWEST_ROUNDS * period, FEWEST_TOKENS)
-        if len(ids) < n_tokens:
-            if FEWEST_ROUNDS * period > len(ids):
-                return False
-            continue
-        # The last token first: nearly every period is dismissed by it.
-        if ids[-1] == ids[-1 - period] and ids[-n_tokens:-period] == ids[-n_tokens + period :]:
-            return True
-    return False
+
+    def __init__(self) -> None:
+        self._ids: list[int] = []
+        # At [p]: how many of the last tokens are the same as the ones p places before them.
+        self._repeated = [0] * (LONGEST_PERIOD + 1)
+        self.in_loop = False
+        self.n_settled = 0
+
+    def push(self, token: int) -> None:
+        """Take note of the next token. `n_settled` is then how many tokens from the start stand even
+        if this turns out to be a loop: all but what repeats a whole round."""
+        ids, repeated = self._ids, self._repeated
+        in_doubt, self.in_loop = 0, False
+        for period in range(1, min(LONGEST_PERIOD, len(ids)) + 1):
+            repeated[period] = count = repeated[period] + 1 if ids[-period] == token else 0
+            if count >= period:
+                in_doubt = max(in_doubt, count)
+                self.in_loop = self.in_loop or count + period >= max(FEWEST_ROUNDS * period, FEWEST_TOKENS)
+        ids.append(token)
+        # Never less than before: what was shown stands.
+        self.n_settled = max(self.n_settled, len(ids) - in_doubt)
+
+
+def is_loop(ids: Sequence[int]) -> bool:
+    """Whether an answer ends in a loop."""
+    watch = LoopWatch()
+    for token in ids:
+        watch.push(token)
+    return watch.in_loop
 
 
 def without_loop(ids: Sequence[int]) -> list[int]:

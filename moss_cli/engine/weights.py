@@ -136,14 +136,23 @@ def unknown_tensors(model: MossAudio, found: dict[str, TensorInfo]) -> list[str]
 
 
 def fill(model: MossAudio, found: dict[str, TensorInfo], place: Place) -> None:
-    """Read every tensor that the model has and hand it to `place`. Raises ModelError."""
+    """Read every tensor that the model has and hand it to `place`. Raises ModelError, also for values that
+    are no numbers: one of them makes every answer noise."""
     wanted = [name for name, _ in model.named_parameters() if name in found]
     tied = "lm_head.weight" not in found or model.config.language.tie_word_embeddings
     for name, tensor in _tensors(found, wanted):
         if not (tied and name == "lm_head.weight"):
+            _check_finite(found[name].file, name, tensor)
             place(model, name, tensor)
     if tied:
         model.lm_head.weight = model.language_model.embed_tokens.weight
+
+
+def _check_finite(path: Path, name: str, tensor: Tensor) -> None:
+    # A sum is finite only if every value is, and ten times as quick as isfinite(). Only float16 could overflow in it.
+    total = tensor.sum(dtype=torch.float32 if tensor.dtype == torch.float16 else None)
+    if not torch.isfinite(total):
+        raise ModelError(f"{path}: tensor {name} has values that are no numbers", hint=HINT)
 
 
 def _tensors(found: dict[str, TensorInfo], wanted: list[str]) -> Iterator[tuple[str, Tensor]]:

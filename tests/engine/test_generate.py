@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -73,10 +75,22 @@ def test_an_answer_at_its_limit_says_so(engine: Engine) -> None:
 
 def test_tokens_are_reported_as_they_come(engine: Engine) -> None:
     seen: list[tuple[int, int]] = []
-    answers = generate(
-        engine.model, [clip(engine, 1.0, 1), clip(engine, 2.0, 2)], frozenset(), lambda i, t: seen.append((i, t))
-    )
+
+    def note(index: int, ids: Sequence[int], n_settled: int) -> None:
+        assert n_settled <= len(ids)
+        seen.append((index, ids[-1]))
+
+    answers = generate(engine.model, [clip(engine, 1.0, 1), clip(engine, 2.0, 2)], frozenset(), note)
     assert [[t for i, t in seen if i == row] for row in (0, 1)] == [a.ids for a in answers]
+
+
+def test_an_answer_can_go_on_from_a_prefix(engine: Engine) -> None:
+    request = clip(engine, 1.0)
+    [whole] = generate(engine.model, [request], frozenset())
+    again = dataclasses.replace(request, prefix=whole.ids[:5])
+    assert generate(engine.model, [again], frozenset())[0].ids == whole.ids
+    other = dataclasses.replace(request, prefix=[*whole.ids[:5], 77])
+    assert generate(engine.model, [other], frozenset())[0].ids[:6] == [*whole.ids[:5], 77]
 
 
 def test_a_prompt_that_leaves_no_room_is_refused(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from moss_cli.engine.engine import OUT_OF_TIME, Engine, load_engine
 from moss_cli.engine.generate import Request, Thought, generate
 from moss_cli.engine.grammar import Constraint, json_grammar, mask_logits
-from moss_cli.engine.loops import is_loop, without_loop
+from moss_cli.engine.loops import LONGEST_PERIOD, LoopWatch, is_loop, without_loop
 from moss_cli.engine.sampling import Sampling
 from moss_cli.tasks.transcribe import SEGMENTS_GRAMMAR
 
@@ -151,6 +151,26 @@ def test_a_loop_is_cut_to_one_round_and_what_came_before_stays(head: list[int], 
     assert not is_loop(kept)
     assert ids[: len(kept)] == kept
     assert len(kept) <= len(head) + 2 * len(round_)
+
+
+@given(st.lists(st.integers(0, 3), max_size=300))
+def test_what_has_settled_only_grows_and_is_never_in_the_loops_second_round(ids: list[int]) -> None:
+    watch, before = LoopWatch(), 0
+    for n, token in enumerate(ids, 1):
+        watch.push(token)
+        assert before <= watch.n_settled <= n
+        before = watch.n_settled
+        if watch.in_loop:
+            # At the latest when its second round is complete, a loop is in doubt.
+            assert watch.n_settled <= len(without_loop(ids[:n])) + LONGEST_PERIOD
+            assert watch.n_settled < n
+
+
+def test_a_loop_that_begins_is_held_back_after_its_first_rounds() -> None:
+    watch = LoopWatch()
+    for token in [1, 2, 3, 4, 5] + [6, 7, 8] * 20:
+        watch.push(token)
+    assert watch.n_settled == 5 + 3 + 2  # its first round, and what of the second came before it was complete
 
 
 def test_a_looping_answer_stops_early(engine: Engine) -> None:
