@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 from moss_cli.audio.find import find_audio, is_audio_name
-from moss_cli.audio.results import SAMPLE_RATE, Audio, AudioInfo, AudioWarning, Samples
+from moss_cli.audio.results import SAMPLE_RATE, Audio, AudioInfo, AudioWarning
 from moss_cli.audio.source import read_stdin
 from moss_cli.audio.stream import AudioStream
 
@@ -32,21 +33,18 @@ def load(
 
     AudioError where it cannot be read or lasts longer than `max_duration_s`; UsageError for a range outside the file.
     """
-    with stream(path, start_s=start_s, end_s=end_s) as audio:
-        audio.refuse_longer_than(max_duration_s)
-        blocks: list[Samples] = []
-        for block in audio:
-            blocks.append(block)
-            audio.refuse_longer_than(max_duration_s)
-        duration_s = audio.whole_duration_s(max_duration_s)
-        info = AudioInfo(duration_s, audio.sample_rate, audio.channels, audio.sha256())
-        return Audio(np.concatenate(blocks), audio.offset_s, info, audio.warnings, audio.complete)
+    with stream(path, start_s=start_s, end_s=end_s, max_duration_s=max_duration_s) as audio:
+        samples = np.concatenate(list(audio))
+        return Audio(samples, audio.offset_s, audio.info(), audio.warnings, audio.complete)
 
 
-def stream(path: Path, *, start_s: float | None = None, end_s: float | None = None) -> AudioStream:
+def stream(
+    path: Path, *, start_s: float | None = None, end_s: float | None = None, max_duration_s: float = math.inf
+) -> AudioStream:
     """A file, or its range [start_s, end_s) in seconds, to be read block by block in constant memory.
 
-    AudioError where it cannot be read, UsageError for a range that no file has; a range beyond the end of this file
-    comes to light, as a UsageError, at the latest while reading.
+    Its blocks are bit for bit what `load` joins. AudioError where it cannot be read or lasts longer than
+    `max_duration_s`, UsageError for a range that no file has; a range beyond the end of this file, and a length that
+    its header does not say, come to light at the latest while reading.
     """
-    return AudioStream(path, start_s=start_s, end_s=end_s)
+    return AudioStream(path, start_s=start_s, end_s=end_s, max_duration_s=max_duration_s)

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from moss_cli.audio.container import open_container
 from moss_cli.audio.layout import Layout, read_layout
-from moss_cli.audio.results import SAMPLE_RATE, AudioWarning, Samples
+from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, AudioWarning, Samples
 from moss_cli.audio.signal import Mixer, Resampler
 from moss_cli.audio.sndfile import open_sndfile
 from moss_cli.audio.source import Source, open_source, printable
@@ -44,11 +44,15 @@ class AudioStream:
     """Blocks [n] float32 of a file or a range of it: the mean of its channels at 16 kHz. A context manager.
 
     `sample_rate`, `channels` and `duration_s` (None where the header does not say) are those of the file; `offset_s` is
-    where the first sample lies in it. It can be iterated once; `warnings` and `complete` are final after that.
+    where the first sample lies in it. It can be iterated once; `warnings` and `complete` are final after that, and
+    `info` can be had. A file that proves to be longer than `max_duration_s` is an AudioError, at the latest then.
     """
 
-    def __init__(self, path: Path, *, start_s: float | None, end_s: float | None) -> None:
+    def __init__(
+        self, path: Path, *, start_s: float | None, end_s: float | None, max_duration_s: float = math.inf
+    ) -> None:
         self._first, self._end = _sample_range(printable(path), start_s, end_s)
+        self._max_duration_s = max_duration_s
         with ExitStack() as stack:
             self._source = stack.enter_context(open_source(path))
             self._layout = read_layout(self._source)
@@ -59,6 +63,8 @@ class AudioStream:
             self._exact = self._decoder.exact
             if self._exact and self._declared is not None:
                 self._require_start_within(self._declared)
+            self._position = 0
+            self._refuse_longer()
             self._stack = stack.pop_all()
         self._warnings: list[AudioWarning] = []
         self.complete = True
@@ -120,6 +126,7 @@ class AudioStream:
             if len(samples):
                 self._n_samples += len(samples)
                 yield samples
+            self._refuse_longer()
         self._source.check_unchanged()
         self._judge()
 
@@ -199,22 +206,25 @@ class AudioStream:
             length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
             raise UsageError(f"{self._source.name} is {length} long: nothing starts at {start}", code="range")
 
-    def refuse_longer_than(self, max_duration_s: float) -> None:
-        """AudioError where the header, or what was read so far, says that the file lasts longer."""
+    def _refuse_longer(self) -> None:
+        """AudioError where the header, or what was read so far, says that the file lasts longer than allowed."""
         duration_s = max(self.duration_s or 0.0, self._position / self.sample_rate)
-        if duration_s > max_duration_s:
-            message = (
-                f"{self._source.name} lasts {_seconds(duration_s)} or more: the limit is {_seconds(max_duration_s)}"
-            )
+        if duration_s > self._max_duration_s:
+            limit = _seconds(self._max_duration_s)
+            message = f"{self._source.name} lasts {_seconds(duration_s)} or more: the limit is {limit}"
             raise AudioError(message, hint="raise the limit with --max-duration", code="too_long")
 
-    def whole_duration_s(self, max_duration_s: float) -> float:
-        """Length of the whole file, after iterating: as decoded, else as declared, else by decoding the rest."""
+    def info(self) -> AudioInfo:
+        """The file itself, after iterating; a length that the header does not say is found by decoding the rest."""
+        return AudioInfo(self._whole_duration_s(), self.sample_rate, self.channels, self.sha256())
+
+    def _whole_duration_s(self) -> float:
+        """Length of the whole file: as decoded, else as declared, else by decoding the rest."""
         if self._decoder.end_frame is None and self._declared is not None:
             return self._declared / self.sample_rate
         for block in self._native:
             self._position += len(block)
-            self.refuse_longer_than(max_duration_s)
+            self._refuse_longer()
         assert self._decoder.end_frame is not None
         return self._decoder.end_frame / self.sample_rate
 

@@ -9,24 +9,28 @@ from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import Inputs, collect
 from moss_cli.cli.options import AnalysisOptions
-from moss_cli.cli.writers import Writer, make_writer
+from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
 from moss_cli.engine.devices import pick_device
 from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import ExitCode, MossError, UsageError
 from moss_cli.output.paths import PlannedInput, path_text
+from moss_cli.output.subtitles import AS_IT_IS
+from moss_cli.output.wrap import Layout
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
-from moss_cli.tasks.job import Job, Outcome, Source, Step
+from moss_cli.tasks.job import Job, OnText, Outcome, Source, Step
 from moss_cli.tasks.runner import Runner
 from moss_cli.tasks.task import Task
 
 DEMO_NOTE = "{name} is a demonstration model, trained on synthetic speech: not for real recordings"
 
 
-def analyse(console: Console, task: Task, arguments: Sequence[str], options: AnalysisOptions) -> int:
+def analyse(
+    console: Console, task: Task, arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
+) -> int:
     """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
     inputs = collect(arguments)
-    runner, writer, report = _prepare(console, task, inputs, options)
+    runner, writer, report = _prepare(console, task, inputs, options, layout)
     try:
         for one in inputs.found:
             report.next()
@@ -52,17 +56,33 @@ def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
     return report.exit_code()
 
 
-def _prepare(console: Console, task: Task, inputs: Inputs, options: AnalysisOptions) -> tuple[Runner, Writer, _Report]:
+def _prepare(
+    console: Console, task: Task, inputs: Inputs, options: AnalysisOptions, layout: Layout = AS_IT_IS
+) -> tuple[Runner, Writer, _Report]:
     console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
     console.debug = options.debug
     timestamps = task.params.get("timestamps")
     model = resolve(options.model)
     job = make_job(task, model, options)
-    writer = make_writer(inputs, options.output, options.format, task.name, timestamps, force=options.force)
+    writer = make_writer(
+        inputs, options.output, options.format, task.name, timestamps, layout=layout, force=options.force
+    )
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
     report = _Report(console, len(inputs.found), show_thinking=options.show_thinking)
-    return Runner(job, report.step, console.warning), writer, report
+    return Runner(job, report.step, console.warning, _on_text(console, writer)), writer, report
+
+
+def _on_text(console: Console, writer: Writer) -> OnText | None:
+    """Where an answer is shown while it is decoded: on a terminal that gets it as text."""
+    if not isinstance(writer, StdoutWriter) or not writer.shows_text:
+        return None
+
+    def show(source: Source, text: str) -> None:
+        console.clear()  # the live line would stand in between
+        writer.show(source.shown, text)
+
+    return show
 
 
 def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
@@ -86,8 +106,25 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         vad=options.vad,
         think=options.think,
         thinking_budget=options.thinking_budget,
+        chunk_s=_chunk_s(model, options.chunk),
+        batch_size=_batch_size(options.batch_size),
         max_duration_s=_time("--max-duration", options.max_duration),
     )
+
+
+def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
+    longest_s = model.entry.max_seconds
+    if seconds is not None and seconds > longest_s:
+        raise UsageError(f"--chunk {seconds:g}: {model.entry.name} takes {longest_s:g} seconds at most at once")
+    return seconds
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UsageError(f"--batch-size {text} is neither auto nor a number", hint="auto, 1, 2, 3, ...")
+    return int(text)
 
 
 def _time(option: str, text: str) -> float:

@@ -71,6 +71,16 @@ class AnalysisOptions:
         _option("--start", panel=RANGE, help="Analyse from here: 90, 1:30, 00:01:30.5, 1m30s.", metavar="TIME"),
     ] = None
     end: Annotated[str | None, _option("--end", panel=RANGE, help="Analyse up to here.", metavar="TIME")] = None
+    chunk: Annotated[
+        float | None,
+        _option(
+            "--chunk",
+            panel=RANGE,
+            help="Longest piece given to the model at once. [default: by the model]",
+            min=1.0,
+            metavar="SECONDS",
+        ),
+    ] = None
     max_duration: Annotated[
         str, _option("--max-duration", panel=RANGE, help="Refuse longer inputs.", metavar="TIME")
     ] = "24h"
@@ -104,6 +114,10 @@ class AnalysisOptions:
     show_thinking: Annotated[
         bool, _option("--show-thinking", panel=MESSAGES, help="Show thoughts on stderr; JSON always has them.")
     ] = False
+    batch_size: Annotated[
+        str,
+        _option("--batch-size", panel=MODEL, help="Pieces decoded together: auto or a number.", metavar="auto|N"),
+    ] = "auto"
     seed: Annotated[int, _option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
     max_new_tokens: Annotated[
         int | None,

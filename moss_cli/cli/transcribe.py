@@ -14,12 +14,12 @@ def transcribe(
     context: typer.Context,
     inputs: Inputs,
     timestamps: Annotated[
-        Literal["segment", "none"],
+        Literal["segment", "word", "none"],
         typer.Option(
             "--timestamps",
             envvar="MOSS_TIMESTAMPS",
             show_envvar=False,
-            help="Times of each sentence, or plain text.",
+            help="Times of each sentence, of each word too, or plain text.",
             rich_help_panel="Output",
         ),
     ] = "segment",
@@ -40,6 +40,30 @@ def transcribe(
             rich_help_panel="Audio",
         ),
     ] = None,
+    max_line_width: Annotated[
+        int | None,
+        typer.Option(
+            "--max-line-width",
+            envvar="MOSS_MAX_LINE_WIDTH",
+            show_envvar=False,
+            metavar="N",
+            min=1,
+            help="Break lines of srt and vtt at N columns; an ideograph takes two.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    max_line_count: Annotated[
+        int | None,
+        typer.Option(
+            "--max-line-count",
+            envvar="MOSS_MAX_LINE_COUNT",
+            show_envvar=False,
+            metavar="N",
+            min=1,
+            help="Lines of one cue in srt and vtt; needs --max-line-width.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     *,
     options: AnalysisOptions,
 ) -> int:
@@ -47,11 +71,16 @@ def transcribe(
 
     \b
     moss transcribe talk.mp3
-    moss transcribe talk.mp3 -o talk.srt
+    moss transcribe talk.mp3 -o talk.srt --max-line-width 42 --max-line-count 2
     moss transcribe recordings/ -o out/ -f srt -f json
     curl -s https://example.org/a.mp3 | moss transcribe - -f json | jq .text
     """
     from moss_cli.cli.analyse import analyse
+    from moss_cli.errors import UsageError
+    from moss_cli.output.wrap import Layout
     from moss_cli.tasks.transcribe import Transcribe
 
-    return analyse(context.obj, Transcribe(timestamps, speakers, language or None, options.prompt), inputs, options)
+    if max_line_count is not None and max_line_width is None:
+        raise UsageError("--max-line-count needs --max-line-width", hint="add --max-line-width 42, say")
+    task = Transcribe(timestamps, speakers, language or None, options.prompt)
+    return analyse(context.obj, task, inputs, options, Layout(max_line_width, max_line_count))

@@ -16,6 +16,8 @@ from moss_cli.output.formats import TIMED, format_of, has_times
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import PlannedInput, identity, plan
 from moss_cli.output.terminal import printable
+from moss_cli.output.text import one_line
+from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
 
 
@@ -31,7 +33,14 @@ class Writer(Protocol):
 
 
 def make_writer(
-    inputs: Inputs, output: str | None, formats: Sequence[str] | None, task: str, timestamps: str | None, *, force: bool
+    inputs: Inputs,
+    output: str | None,
+    formats: Sequence[str] | None,
+    task: str,
+    timestamps: str | None,
+    *,
+    layout: Layout,
+    force: bool,
 ) -> Writer:
     """Decide where results go. Raises UsageError for what does not fit together."""
     chosen = list(dict.fromkeys(formats or []))
@@ -52,22 +61,23 @@ def make_writer(
     if output == "":
         raise UsageError("the name of the output is empty")
     if output is not None and to_folder:
-        return FolderWriter(Path(output), chosen, inputs.found, task, force=force)
+        return FolderWriter(Path(output), chosen, inputs.found, task, layout=layout, force=force)
     if len(chosen) > 1:
         raise UsageError("several formats need a folder to write to", hint="add -o FOLDER/")
     if output is not None:
-        return FileWriter(Path(output), chosen[0], inputs.found[0], force=force)
+        return FileWriter(Path(output), chosen[0], inputs.found[0], layout=layout, force=force)
     if inputs.several and chosen[0] in (*TIMED, "tsv"):
         raise UsageError(f"several inputs as {chosen[0]} need a folder to write to", hint="add -o FOLDER/")
-    return StdoutWriter(chosen[0], several=inputs.several)
+    return StdoutWriter(chosen[0], layout=layout, several=inputs.several)
 
 
 class StdoutWriter:
     """Results one after another on stdout; json as one document, headings between several txt."""
 
-    def __init__(self, fmt: str, *, several: bool) -> None:
-        self.fmt, self.several = fmt, several
+    def __init__(self, fmt: str, *, layout: Layout, several: bool) -> None:
+        self.fmt, self.layout, self.several = fmt, layout, several
         self._n_written = 0
+        self._shown = ""  # of the result that comes next, what stands on the terminal already
 
     def check(self, one: PlannedInput) -> None:
         pass
@@ -76,20 +86,36 @@ class StdoutWriter:
         from moss_cli.output.render import render
 
         if envelope.status == "error" and self.fmt not in ("json", "jsonl"):
+            if self._shown:  # what stands on the terminal is no result; the error comes below it
+                self._put("\n")
+                self._shown = ""
             return
-        text = render(envelope, self.fmt)
+        text = render(envelope, self.fmt, self.layout)
         if self.fmt == "json" and self.several:
             text = (",\n" if self._n_written else "[\n") + text.rstrip("\n")
-        elif self.fmt == "txt" and self.several:
-            text = (
-                ("\n" if self._n_written else "")
-                + f"==> {printable(envelope.input.path if envelope.input else '')} <==\n"
-                + text
-            )
+        elif self.fmt == "txt":
+            text = self._heading(envelope.input.path if envelope.input else "") + text
         elif self.fmt == "md" and self._n_written:
             text = "\n" + text
         self._n_written += 1
-        self._put(text)
+        shown, self._shown = self._shown, ""
+        self._put(text.removeprefix(shown))
+
+    @property
+    def shows_text(self) -> bool:
+        """Whether answers can be shown while they are decoded."""
+        return self.fmt == "txt" and sys.stdout.isatty()
+
+    def show(self, path: str, text: str) -> None:
+        """Show what will stand of the next result's text: each time more of it, from its beginning."""
+        text = self._heading(path) + one_line(text)
+        if text.startswith(self._shown):
+            self._put(text.removeprefix(self._shown))
+            self._shown = text
+
+    def _heading(self, path: str) -> str:
+        blank = "\n" if self._n_written else ""
+        return f"{blank}==> {printable(path)} <==\n" if self.several else ""
 
     def finish(self) -> None:
         if self.fmt == "json" and self.several:
@@ -118,8 +144,8 @@ def _stdout_errors() -> Iterator[None]:
 class FileWriter:
     """One result in one file."""
 
-    def __init__(self, path: Path, fmt: str, one: PlannedInput, *, force: bool) -> None:
-        self.path, self.fmt, self.force = path, fmt, force
+    def __init__(self, path: Path, fmt: str, one: PlannedInput, *, layout: Layout, force: bool) -> None:
+        self.path, self.fmt, self.layout, self.force = path, fmt, layout, force
         self._manifest = Manifest.load(path.parent)
         self.check(one)
 
@@ -135,7 +161,7 @@ class FileWriter:
 
         if envelope.status == "error":
             return
-        write_atomic(self.path, render(envelope, self.fmt).encode(), overwrite=self._overwrite)
+        write_atomic(self.path, render(envelope, self.fmt, self.layout).encode(), overwrite=self._overwrite)
         if self.path.is_file() and not self.path.is_symlink():
             with contextlib.suppress(OutputError):  # whole and in place; the next run will ask for --force
                 self._manifest.wrote(self.path)
@@ -148,9 +174,16 @@ class FolderWriter:
     """A file for each input and format, in a folder that mirrors the inputs'."""
 
     def __init__(
-        self, folder: Path, formats: Sequence[str], inputs: Sequence[PlannedInput], task: str, *, force: bool
+        self,
+        folder: Path,
+        formats: Sequence[str],
+        inputs: Sequence[PlannedInput],
+        task: str,
+        *,
+        layout: Layout,
+        force: bool,
     ) -> None:
-        self.folder, self.formats, self.force = folder, formats, force
+        self.folder, self.formats, self.layout, self.force = folder, formats, layout, force
         _make_folder(folder)
         self._manifest = Manifest.load(folder)
         outputs = plan(inputs, folder, formats, task, self._manifest.names)
@@ -169,7 +202,7 @@ class FolderWriter:
         output = self._outputs[identity(one.path)]
         for fmt, path in output.paths.items():
             overwrite = self.force or self._manifest.is_ours(path)
-            write_atomic(path, render(envelope, fmt).encode(), overwrite=overwrite, within=self.folder)
+            write_atomic(path, render(envelope, fmt, self.layout).encode(), overwrite=overwrite, within=self.folder)
             self._manifest.wrote(path, name=(output.stem, identity(one.path)))
 
     def finish(self) -> None:

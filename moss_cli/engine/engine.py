@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -37,14 +36,9 @@ class Engine:
     processor: ProcessorConfig
     placement: Placement
     stop_ids: frozenset[int]
+    grammars: Grammars
     load_seconds: float
     warnings: tuple[str, ...] = ()
-
-    @cached_property
-    def grammars(self) -> Grammars:
-        """Compiles grammars for this vocabulary."""
-        eos_id = self.tokenizer.special.get(STOP_TOKENS[0], min(self.stop_ids))
-        return Grammars(self.tokenizer, self.model.config.language.vocab_size, eos_id)
 
     def mel(self, samples: np.ndarray) -> torch.Tensor:
         """[n] float32 samples at 16 kHz to the model's log-mel, [n_mels, T]."""
@@ -102,11 +96,17 @@ class Engine:
 
 
 def load_engine(
-    folder: Path, *, device: str = "auto", dtype: str = "auto", compute_dtype: torch.dtype | None = None
+    folder: Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    compute_dtype: torch.dtype | None = None,
+    with_grammars: bool = False,
 ) -> Engine:
     """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError.
 
     compute_dtype: what 4-bit weights are multiplied in; None takes bf16 on CUDA and fp32 elsewhere.
+    with_grammars: prepare the vocabulary for grammars beside the reading of the weights.
     """
     start = time.monotonic()
     if not folder.is_dir():
@@ -120,13 +120,17 @@ def load_engine(
     model = empty_model(config, found)
     placement = pick_placement(device, dtype, sum(prod(info.shape) for info in found.values()), compute_dtype)
     tokenizer = load_tokenizer(folder)
+    stop_ids = _stop_ids(folder, tokenizer)
+    _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)
+    eos_id = tokenizer.special.get(STOP_TOKENS[0], min(stop_ids))
+    grammars = Grammars(tokenizer, config.language.vocab_size, eos_id)
+    if with_grammars:
+        grammars.prepare()
     _fill(model, found, placement)
     warnings = tuple(
         f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found)
     )
-    stop_ids = _stop_ids(folder, tokenizer)
-    _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)
-    return Engine(model, tokenizer, processor, placement, stop_ids, time.monotonic() - start, warnings)
+    return Engine(model, tokenizer, processor, placement, stop_ids, grammars, time.monotonic() - start, warnings)
 
 
 def _fill(model: MossAudio, found: dict[str, TensorInfo], placement: Placement) -> None:

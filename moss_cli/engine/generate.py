@@ -115,7 +115,7 @@ def check_fits(model: MossAudio, request: Request) -> None:
         raise UsageError(
             f"the input is too long for this model at once: it takes {needed} positions of {limit}",
             code="too_long",
-            hint="analyse a part of it with --start and --end",
+            hint="try a shorter --chunk, or analyse a part of it with --start and --end",
         )
 
 

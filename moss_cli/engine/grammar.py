@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -22,14 +23,25 @@ BITS = 32
 
 
 class Grammars:
-    """Compiles grammars for one vocabulary. The vocabulary is prepared at the first use: for the
-    released models that takes a second."""
+    """Compiles grammars for one vocabulary. The vocabulary is prepared at the first use, or by `prepare`
+    beside other work: for the released models that takes a second."""
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
         self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
+        self._preparing: Future[Any] | None = None
+
+    def prepare(self) -> None:
+        """Begin to prepare the vocabulary in a thread of its own."""
+        if self._preparing is None:
+            pool = ThreadPoolExecutor(1, thread_name_prefix="grammars")
+            self._preparing = pool.submit(self._prepared)
+            pool.shutdown(wait=False)
 
     @cached_property
     def _vocabulary(self) -> Any:
+        return self._prepared() if self._preparing is None else self._preparing.result()
+
+    def _prepared(self) -> Any:
         from llguidance import LLTokenizer, TokenizerWrapper
 
         return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self.vocab_size, self._eos_id)), slices=[])

@@ -22,7 +22,7 @@ class Sampling:
         return self.temperature <= 0
 
 
-def draw_seed(seed: int, input_id: str, chunk: int, attempt: int) -> int:
+def draw_seed(seed: int, input_id: str, chunk: int | str, attempt: int) -> int:
     """The seed of one answer's draws: the same wherever and with whatever it is decoded."""
     digest = hashlib.sha256(f"{seed}/{input_id}/{chunk}/{attempt}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from moss_cli.output.text import one_line
 from moss_cli.output.times import to_ms
 from moss_cli.schema import Answer, Emotion, Envelope, Music, Scene, Segment, SpeakerDescription, Summary, Transcription
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A word of a cue and when it is said."""
+
+    start_ms: int
+    end_ms: int
+    text: str
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class Cue:
     end_ms: int
     text: str
     speaker: str | None = None
+    words: tuple[TimedWord, ...] = ()
 
 
 def cues(envelope: Envelope) -> list[Cue]:
@@ -40,4 +51,5 @@ def _cue(start: float, end: float, text: str, more: str | None = None) -> Cue:
 
 
 def _of_segment(segment: Segment) -> Cue:
-    return Cue(to_ms(segment.start), to_ms(segment.end), segment.text, segment.speaker)
+    words = tuple(TimedWord(to_ms(w.start), to_ms(w.end), one_line(w.word)) for w in segment.words or ())
+    return Cue(to_ms(segment.start), to_ms(segment.end), segment.text, segment.speaker, words)

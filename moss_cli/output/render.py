@@ -12,10 +12,11 @@ from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, main_text
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.markdown import to_markdown
-from moss_cli.output.subtitles import to_srt, to_vtt
+from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human
 from moss_cli.output.tsv import to_tsv
+from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope, Transcription
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -23,15 +24,16 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _UNESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def render(envelope: Envelope, fmt: str) -> str:
+def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS) -> str:
     """The text of a result, ending in a line feed; nothing where the format has nothing for it.
 
-    Always encodable as UTF-8. Raises UsageError for a format that is none of FORMATS.
+    `layout` is that of subtitles. Always encodable as UTF-8. Raises UsageError for a format that is none of FORMATS.
     """
-    writer = _WRITERS.get(fmt)
-    if writer is None:
+    if fmt in _SUBTITLES:
+        return _SUBTITLES[fmt](envelope, layout)
+    if fmt not in _WRITERS:
         raise UsageError(f"unknown format: {fmt}", hint=f"one of {', '.join(FORMATS)}")
-    return writer(envelope)
+    return _WRITERS[fmt](envelope)
 
 
 def render_json_array(envelopes: Iterable[Envelope]) -> str:
@@ -81,12 +83,11 @@ def _line(cue: Cue) -> str:
     return f"[{speaker}] {one_line(cue.text)}" if speaker else one_line(cue.text)
 
 
+_SUBTITLES: dict[str, Callable[[Envelope, Layout], str]] = {"srt": to_srt, "vtt": to_vtt}
 _WRITERS: dict[str, Callable[[Envelope], str]] = {
     "txt": _txt,
     "json": _json,
     "jsonl": _jsonl,
-    "srt": to_srt,
-    "vtt": to_vtt,
     "md": to_markdown,
     "tsv": to_tsv,
 }

@@ -27,10 +27,12 @@ from pysubs2.formats.webvtt import WebVTTFormat
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import clock, to_ms
+from moss_cli.output.wrap import Layout, fit
 from moss_cli.schema import Envelope
 
 SHORTEST_MS = 500  # what a cue of no length is given
 WORD_JOINER = "\u2060"
+AS_IT_IS = Layout()
 
 _BRACES = str.maketrans("{}", "\uff5b\uff5d")
 _TAG = re.compile(r"<(?=\s*[/!?A-Za-z])")
@@ -62,14 +64,14 @@ class _Vtt(WebVTTFormat):
         return clock(ms, ".")
 
 
-def to_srt(envelope: Envelope) -> str:
+def to_srt(envelope: Envelope, layout: Layout = AS_IT_IS) -> str:
     """The timed items as SubRip; nothing at all where there are none."""
-    return _write(envelope, _Srt, _srt_body)
+    return _write(envelope, layout, _Srt, _srt_body)
 
 
-def to_vtt(envelope: Envelope) -> str:
+def to_vtt(envelope: Envelope, layout: Layout = AS_IT_IS) -> str:
     """The timed items as WebVTT; the header alone where there are none."""
-    return _write(envelope, _Vtt, _vtt_body) or "WEBVTT\n"
+    return _write(envelope, layout, _Vtt, _vtt_body) or "WEBVTT\n"
 
 
 def lay_out(items: Iterable[Cue], duration_ms: int | None) -> list[Block]:
@@ -114,9 +116,10 @@ def _joined(first: Block, second: Block) -> Block:
     return Block(first.start_ms, max(first.end_ms, second.end_ms), first.cues + second.cues)
 
 
-def _write(envelope: Envelope, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
+def _write(envelope: Envelope, layout: Layout, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
     duration = _duration(envelope)
-    blocks = lay_out(cues(envelope), None if duration is None else to_ms(duration))
+    fitted = cues(envelope) if layout == AS_IT_IS else fit(cues(envelope), layout)
+    blocks = lay_out(fitted, None if duration is None else to_ms(duration))
     if not blocks:
         return ""
     subtitles = SSAFile()

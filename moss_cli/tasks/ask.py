@@ -5,12 +5,13 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from moss_cli.schema import Answer, Evidence, TaskName
+from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, sentences, timeline
 from moss_cli.tasks.question_times import find_time
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Focus, Question, Reading, Span, Task
+from moss_cli.tasks.task import Focus, Part, Question, Reading, Span, Task
 
 # The maintainers' own words; they name four options.
 PROMPT_CHOICE = (
@@ -37,6 +38,7 @@ class Ask(Task):
     has_audio: bool = True
     place: str = ""  # where in the recording the audio lies, told to the model with the question
     name: TaskName = "ask"
+    shows: ClassVar[bool] = True
     may_name_a_time: ClassVar[bool] = True
 
     @property
@@ -88,11 +90,31 @@ class Ask(Task):
         result = Answer(answer=found.text("answer"), evidence=evidence)
         return Reading(result, result.answer or "", complete=found.complete)
 
+    def shown(self, answer: str) -> str | None:
+        return None if self.choices else read_json(answer).text("answer")
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """Every piece's evidence; the choice that holds for most of the recording, or what the pieces say in turn."""
+        answers = [cast("Answer", part.reading.result) for part in parts]
+        if self.choices:
+            weighed = (Weighed(a.answer, part.span.duration_s) for a, part in zip(answers, parts, strict=True))
+            answer = prevailing(weighed)
+        else:
+            answer = sentences(one.answer for one in answers)
+        evidence = timeline(
+            parts, lambda part: cast("Answer", part.reading.result).evidence, lambda item: item.text, _joined
+        )
+        return Reading(Answer(answer=answer, evidence=evidence), answer or "", notices(parts), complete(parts))
+
     def _read_choice(self, answer: str) -> Reading:
         letter = answer.strip()[:1].upper()
         place = string.ascii_uppercase.find(letter) if letter else -1
         chosen = self.choices[place] if 0 <= place < len(self.choices) else None
         return Reading(Answer(answer=chosen), chosen or "", complete=chosen is not None)
+
+
+def _joined(first: Evidence, second: Evidence) -> Evidence:
+    return first.model_copy(update={"end": max(first.end, second.end)})
 
 
 def _listed(letters: str, word: str) -> str:

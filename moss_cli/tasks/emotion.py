@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from moss_cli.schema import Emotion, EmotionSegment, TaskName
+from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, timeline
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span, Task
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
 PROMPT = "What emotion does the speaker convey?"  # the maintainers' own words
 FIELDS = (
@@ -36,3 +38,23 @@ class DescribeEmotion(Task):
         )
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
         return Reading(result, result.overall or "", complete=found.complete)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """One timeline; overall is what most of the recording was said to convey."""
+        overall = prevailing(Weighed(_of(part).overall, part.span.duration_s) for part in parts)
+        result = Emotion(
+            overall=overall,
+            evidence=prevailing(
+                Weighed(_of(part).evidence, part.span.duration_s) for part in parts if _of(part).overall == overall
+            ),
+            segments=timeline(parts, lambda part: _of(part).segments, lambda segment: segment.emotion, _joined),
+        )
+        return Reading(result, result.overall or "", notices(parts), complete(parts))
+
+
+def _of(part: Part) -> Emotion:
+    return cast("Emotion", part.reading.result)
+
+
+def _joined(first: EmotionSegment, second: EmotionSegment) -> EmotionSegment:
+    return first.model_copy(update={"end": max(first.end, second.end), "cue": first.cue or second.cue})

@@ -40,6 +40,13 @@ class Job:
     vad: bool = True
     think: bool | None = None
     thinking_budget: int | None = None
+    chunk_s: float | None = None
+    batch_size: int | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """The longest piece that is given to the model at once."""
+        return self.chunk_s or self.model.entry.max_seconds
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,4 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+OnText = Callable[[Source, str], None]  # what of an answer's text is known so far, each time from its beginning

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from moss_cli.schema import Labelled, Music, TaskName
+from moss_cli.tasks.merging import (
+    Weighed,
+    complete,
+    joined_labels,
+    middle,
+    notices,
+    prevailing,
+    sentences,
+    timeline,
+)
 from moss_cli.tasks.structured import NAMES, NUMBER, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span, Task
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
 # The maintainers' own words.
 PROMPT = (
@@ -52,3 +63,19 @@ class DescribeMusic(Task):
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """One timeline, every instrument that was heard, and of the rest what holds for most of the recording."""
+        pieces = [(cast("Music", part.reading.result), part.span.duration_s) for part in parts]
+        result = Music(
+            style=prevailing(Weighed(piece.style, seconds) for piece, seconds in pieces),
+            tempo_bpm=middle((piece.tempo_bpm, seconds) for piece, seconds in pieces),
+            key=prevailing(Weighed(piece.key, seconds) for piece, seconds in pieces),
+            instruments=tuple(dict.fromkeys(name for piece, _ in pieces for name in piece.instruments)),
+            mood=prevailing(Weighed(piece.mood, seconds) for piece, seconds in pieces),
+            summary=sentences(piece.summary for piece, _ in pieces),
+            sections=timeline(
+                parts, lambda part: cast("Music", part.reading.result).sections, lambda part: part.label, joined_labels
+            ),
+        )
+        return Reading(result, result.summary or "", notices(parts), complete(parts))

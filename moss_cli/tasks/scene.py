@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from moss_cli.schema import Labelled, Scene, TaskName
+from moss_cli.tasks.merging import Weighed, complete, joined_labels, notices, prevailing, sentences, timeline
 from moss_cli.tasks.structured import SAID, TEXT, Field, Json, grammar, in_json, items, read_json, within
-from moss_cli.tasks.task import Question, Reading, Span, Task
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
 # The maintainers' own words, both.
 PROMPT_EVENTS = (
@@ -56,6 +58,19 @@ class DescribeScene(Task):
         else:
             events = read_events(answers[0], span)
         return Reading(_scene(whole, events), whole.text("summary") or "", complete=whole.complete)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """One timeline; the setting and the atmosphere of most of the recording."""
+        scenes = [(cast("Scene", part.reading.result), part.span.duration_s) for part in parts]
+        result = Scene(
+            setting=prevailing(Weighed(scene.setting, seconds) for scene, seconds in scenes),
+            atmosphere=prevailing(Weighed(scene.atmosphere, seconds) for scene, seconds in scenes),
+            summary=sentences(scene.summary for scene, _ in scenes),
+            events=timeline(
+                parts, lambda part: cast("Scene", part.reading.result).events, lambda event: event.label, joined_labels
+            ),
+        )
+        return Reading(result, result.summary or "", notices(parts), complete(parts))
 
 
 def _scene(whole: Json, events: tuple[Labelled, ...]) -> Scene:

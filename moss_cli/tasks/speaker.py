@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from moss_cli.schema import SpeakerDescription, TaskName
+from moss_cli.tasks.merging import Weighed, complete, notices, prevailing
 from moss_cli.tasks.structured import TEXT, Field, grammar, in_json, read_json
-from moss_cli.tasks.task import Question, Reading, Span, Task
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
 # The maintainers' own words; they ask for JSON themselves.
 PROMPT = (
@@ -40,3 +41,14 @@ class DescribeSpeaker(Task):
         found = read_json(answers[0])
         result = SpeakerDescription(**{field.name: found.text(field.name) for field in FIELDS})
         return Reading(result, result.summary or "", complete=found.complete)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """Of each field what was said of most of the recording."""
+        fields = {
+            field.name: prevailing(
+                Weighed(getattr(part.reading.result, field.name), part.span.duration_s) for part in parts
+            )
+            for field in FIELDS
+        }
+        result = SpeakerDescription(**fields)
+        return Reading(result, result.summary or "", notices(parts), complete(parts))

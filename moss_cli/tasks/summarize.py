@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from moss_cli.schema import Chapter, Summary, TaskName
+from moss_cli.tasks.merging import complete, notices, sentences, timeline
 from moss_cli.tasks.structured import LONGEST_TEXT, NAMES, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Question, Reading, Span, Task
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
 Style = Literal["brief", "bullets", "meeting", "chapters"]
 
@@ -33,17 +34,16 @@ class Summarize(Task):
     style: Style = "brief"
     custom_prompt: str | None = None
     name: TaskName = "summarize"
+    shows: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        return (Question(in_json(self.custom_prompt or PROMPTS[self.style], FIELDS), grammar(FIELDS)),)
+        prompt = in_json(self.custom_prompt or PROMPTS[self.style], FIELDS)
+        return (Question(prompt, grammar(FIELDS), most_tokens=2048),)
 
     @property
     def params(self) -> dict[str, Any]:
         return {"style": self.style}
-
-    def max_new_tokens(self, duration_s: float) -> int:
-        return 2048
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])
@@ -56,3 +56,25 @@ class Summarize(Task):
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete)
+
+    def shown(self, answer: str) -> str | None:
+        return read_json(answer).text("summary")
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """All chapters, and every key point once."""
+        summaries = [_of(part) for part in parts]
+        result = Summary(
+            summary=sentences(one.summary for one in summaries),
+            key_points=tuple(dict.fromkeys(point for one in summaries for point in one.key_points)),
+            chapters=timeline(parts, lambda part: _of(part).chapters, lambda chapter: chapter.title, _joined),
+        )
+        return Reading(result, result.summary or "", notices(parts), complete(parts))
+
+
+def _of(part: Part) -> Summary:
+    return cast("Summary", part.reading.result)
+
+
+def _joined(first: Chapter, second: Chapter) -> Chapter:
+    summary = sentences([first.summary, second.summary])
+    return first.model_copy(update={"end": max(first.end, second.end), "summary": summary})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +26,16 @@ class Span:
 @dataclass(frozen=True)
 class Question:
     """One instruction to the model. `grammar` is the form that it asks for (see engine.grammar);
-    None for free text."""
+    None for free text. An answer may have `most_tokens`, and so many more for each second of audio."""
 
     prompt: str
     grammar: str | None = None
+    most_tokens: int = 1024
+    tokens_per_second: int = 0
+
+    def max_new_tokens(self, duration_s: float) -> int:
+        """How long the answer about a clip may become, where the user does not say."""
+        return self.most_tokens + math.ceil(duration_s * self.tokens_per_second)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,14 @@ class Reading:
     text: str
     notices: tuple[Notice, ...] = ()
     complete: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was read of one piece of a recording. Neighbours overlap where no pause was found to cut in."""
+
+    span: Span
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,9 @@ class Task(ABC):
     """One of the commands: what to ask, and how to read what comes back."""
 
     name: TaskName
-    needs_speech: ClassVar[bool] = False  # a clip without any is not given to the model
+    needs_speech: ClassVar[bool] = False  # what has none is not given to the model
+    is_divisible: ClassVar[bool] = False  # half a clip gives half an answer, so a cut one is asked for again in halves
+    shows: ClassVar[bool] = False  # see `shown`
     may_name_a_time: ClassVar[bool] = False  # see `focus`
 
     @property
@@ -67,6 +84,10 @@ class Task(ABC):
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
 
+    @abstractmethod
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """What was read of several pieces, in their order, as one result. Never raises."""
+
     @property
     def params(self) -> dict[str, Any]:
         """The task's own options, as they stand in the envelope's `params`."""
@@ -77,9 +98,12 @@ class Task(ABC):
         """Whether the instruction is the task's own, which a model trained for the task knows."""
         return True
 
-    def max_new_tokens(self, duration_s: float) -> int:
-        """How long an answer about a clip may become, where the user does not say."""
-        return 1024
+    def shown(self, answer: str) -> str | None:
+        """What of an answer, or of its beginning, can be shown while it is decoded, if the task `shows` any.
+
+        What an answer's beginning shows is the beginning of what the answer shows.
+        """
+        return None
 
     def focus(self, duration_s: float) -> Focus | None:
         """The part that a question names, of a file that lasts `duration_s`. Raises UsageError."""

@@ -30,8 +30,10 @@ class Reading:
     repaired: bool = False
 
 
-@dataclass
-class _Draft:
+@dataclass(frozen=True)
+class Draft:
+    """A stretch of text with the times that the answer itself gives it, in seconds from the clip's start."""
+
     text: str
     start: float | None = None
     end: float | None = None
@@ -43,21 +45,21 @@ def read_timestamps(answer: str, duration_s: float) -> Reading:
     The segments come in the answer's order, and their times never run backwards or overlap:
     0 <= start <= end <= next start <= duration.
     """
-    drafts = _drafts(answer)
-    if not drafts:
+    found = drafts(answer)
+    if not found:
         return Reading(())
-    untimed = all(draft.start is None and draft.end is None for draft in drafts)
-    times, repaired = _ordered([t for d in drafts for t in (d.start, d.end)], duration_s)
+    untimed = all(draft.start is None and draft.end is None for draft in found)
+    times, repaired = _ordered([t for d in found for t in (d.start, d.end)], duration_s)
     segments = tuple(
-        TimedText(start, end, draft.text) for draft, start, end in zip(drafts, times[::2], times[1::2], strict=True)
+        TimedText(start, end, draft.text) for draft, start, end in zip(found, times[::2], times[1::2], strict=True)
     )
     return Reading(segments, untimed=untimed, repaired=repaired)
 
 
-def _drafts(answer: str) -> list[_Draft]:
+def drafts(answer: str) -> list[Draft]:
     """Stretches of text between times. A time after text ends it; a time before text starts it;
     one that stands alone between two texts does both."""
-    drafts: list[_Draft] = []
+    found: list[Draft] = []
     opened: float | None = None  # a time that has no text yet
     ended: float | None = None  # the time that ended the last text
     at = 0
@@ -66,11 +68,11 @@ def _drafts(answer: str) -> list[_Draft]:
         at = match.end() if match else at
         time = _seconds(match) if match else None
         if text:
-            drafts.append(_Draft(text, opened if opened is not None else ended, time))
+            found.append(Draft(text, opened if opened is not None else ended, time))
             opened, ended = None, time
         else:
             opened = time
-    return drafts
+    return found
 
 
 def _seconds(match: re.Match[str]) -> float:

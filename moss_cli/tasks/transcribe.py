@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from moss_cli.schema import Notice, Segment, TaskName, Transcription
-from moss_cli.tasks.task import Question, Reading, Span, Task
-from moss_cli.tasks.timestamps import TimedText, read_timestamps
+from moss_cli.tasks.merging import complete, join_texts, notices, own_spans
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.tasks.timestamps import TimedText, drafts, read_timestamps
+from moss_cli.tasks.words import splice, with_words
 
 # The maintainers' own words; the models are known to work with them as they stand.
 PROMPT_PLAIN = "Transcribe the audio."
@@ -20,6 +21,13 @@ PROMPT_SEGMENTS = (
     "are millisecond-precision timestamps rounded to two decimal places. Concatenate consecutive segments without "
     "breaks, for example [0.00]hello there[2.01][2.01]the weather is nice today[4.32]. Exclude any additional "
     "content such as explanations, headings, or annotations."
+)
+# Words were trained too, but no prompt for them was published; this one is in the manner of the one for sentences.
+PROMPT_WORDS = (
+    "Transcribe the audio into word-level timestamps using the format [xx.xx]word[yy.yy], where xx.xx and yy.yy are "
+    "millisecond-precision timestamps rounded to two decimal places. Concatenate consecutive words without breaks, for "
+    "example [0.00]hello[0.31][0.31]there[0.60]. Exclude any additional content such as explanations, headings, or "
+    "annotations."
 )
 PROMPT_SPEAKERS = (
     "Transcribe the audio into text. Each sentence should begin with a speaker label ([S01], [S02], [S03], …), "
@@ -44,15 +52,16 @@ _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 # Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more.
 TOKENS_PER_SECOND = 20
 FEWEST_TOKENS = 64
+TOKENS_PER_SECOND_WORDS = 90  # each word has two times of its own
 
-Timestamps = Literal["segment", "none"]
+Timestamps = Literal["segment", "word", "none"]
 
 
 @dataclass(frozen=True)
 class Transcribe(Task):
-    """`timestamps` "segment" asks for a start and an end of each sentence, "none" for plain text.
-    `speakers` asks who says it. `language` is told to the model as a hint. `custom_prompt` replaces
-    the instruction and keeps the form in which the answer is read."""
+    """`timestamps` "segment" asks for a start and an end of each sentence, "word" for those of each word as
+    well, "none" for plain text. `speakers` asks who says it. `language` is told to the model as a hint.
+    `custom_prompt` replaces the instruction and keeps the form in which the answer is read."""
 
     timestamps: Timestamps = "segment"
     speakers: bool = False
@@ -60,14 +69,18 @@ class Transcribe(Task):
     custom_prompt: str | None = None
     name: TaskName = "transcribe"
     needs_speech: ClassVar[bool] = True
+    is_divisible: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        if self.custom_prompt is not None:
-            return (Question(self.custom_prompt),)
-        question = _QUESTIONS[self.timestamps, self.speakers]
         hint = f" The audio is in {self.language}." if self.language else ""
-        return (replace(question, prompt=question.prompt + hint),)
+        first = _QUESTIONS["none" if self.timestamps == "none" else "segment", self.speakers]
+        first = replace(first, prompt=first.prompt + hint)
+        if self.custom_prompt is not None:
+            first = replace(first, prompt=self.custom_prompt, grammar=None)
+        if self.timestamps != "word":
+            return (first,)
+        return (first, replace(_WORDS, prompt=_WORDS.prompt + hint))
 
     @property
     def params(self) -> dict[str, Any]:
@@ -77,9 +90,6 @@ class Transcribe(Task):
     def is_usual(self) -> bool:
         return not (self.custom_prompt or self.speakers or self.language)
 
-    def max_new_tokens(self, duration_s: float) -> int:
-        return FEWEST_TOKENS + math.ceil(duration_s * TOKENS_PER_SECOND)
-
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         answer = answers[0]
         if self.timestamps == "none":
@@ -87,8 +97,42 @@ class Transcribe(Task):
         reading = read_timestamps(answer, span.duration_s)
         segments = tuple(segment for timed in reading.segments for segment in self._segments(timed, span))
         text = join_texts(s.text for s in segments)
-        result = Transcription(language=self.language, segments=segments)
-        return Reading(result, text, tuple(_notices(reading.untimed, reading.repaired, span)))
+        found = tuple(_notices(reading.untimed, reading.repaired, span))
+        if self.timestamps == "word" and segments:
+            segments = tuple(with_words(segments, drafts(answers[1]), span))
+            found += tuple(_words_missing(segments, span))
+        return Reading(Transcription(language=self.language, segments=segments), text, found)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        """The segments of all pieces, those of pieces that overlap spliced where both have heard the same."""
+        if self.timestamps == "none":
+            return self._merge_texts(parts)
+        several = sum(any(s.speaker for s in _segments_of(part)) for part in parts) > 1
+        merged: list[Segment] = []
+        before: Part | None = None
+        for number, (part, own) in enumerate(zip(parts, own_spans(parts), strict=True), 1):
+            segments = [_renamed(s, number) if several else s for s in _segments_of(part)]
+            if before is not None and before.span.end_s > part.span.start_s:
+                merged = splice(merged, segments, own.start_s)
+            else:
+                merged += segments
+            before = part
+        result = Transcription(language=self.language, segments=tuple(merged))
+        said = notices(parts)
+        if several:
+            message = "speakers are told apart within a piece only: a label carries the number of its piece"
+            said += (Notice(code="speakers_by_piece", message=message),)
+        return Reading(result, join_texts(s.text for s in merged), said, complete(parts))
+
+    def _merge_texts(self, parts: Sequence[Part]) -> Reading:
+        """Texts without times: where pieces overlap, the words that both have are written once."""
+        lines = [Segment(start=p.span.start_s, end=p.span.end_s, text=p.reading.text) for p in parts if p.reading.text]
+        merged: list[Segment] = []
+        for line in lines:
+            overlaps = merged and merged[-1].end > line.start
+            merged = splice(merged, [line], (merged[-1].end + line.start) / 2) if overlaps else [*merged, line]
+        text = join_texts(line.text for line in merged)
+        return Reading(Transcription(language=self.language), text, notices(parts), complete(parts))
 
     def _segments(self, timed: TimedText, span: Span) -> Iterable[Segment]:
         """One segment; of a text with several speakers in it, one each, all over the same time."""
@@ -103,12 +147,26 @@ class Transcribe(Task):
                 yield Segment(start=start, end=end, text=text.strip(), speaker=speaker)
 
 
+def _question(prompt: str, grammar: str | None = None, tokens_per_second: int = TOKENS_PER_SECOND) -> Question:
+    return Question(prompt, grammar, FEWEST_TOKENS, tokens_per_second)
+
+
 _QUESTIONS: dict[tuple[Timestamps, bool], Question] = {
-    ("segment", False): Question(PROMPT_SEGMENTS, SEGMENTS_GRAMMAR),
-    ("none", False): Question(PROMPT_PLAIN),
-    ("segment", True): Question(PROMPT_SPEAKER_SEGMENTS, SPEAKER_SEGMENTS_GRAMMAR),
-    ("none", True): Question(PROMPT_SPEAKERS, SPEAKERS_GRAMMAR),
+    ("segment", False): _question(PROMPT_SEGMENTS, SEGMENTS_GRAMMAR),
+    ("none", False): _question(PROMPT_PLAIN),
+    ("segment", True): _question(PROMPT_SPEAKER_SEGMENTS, SPEAKER_SEGMENTS_GRAMMAR),
+    ("none", True): _question(PROMPT_SPEAKERS, SPEAKERS_GRAMMAR),
 }
+_WORDS = _question(PROMPT_WORDS, SEGMENTS_GRAMMAR, TOKENS_PER_SECOND_WORDS)
+
+
+def _segments_of(part: Part) -> tuple[Segment, ...]:
+    return cast("Transcription", part.reading.result).segments
+
+
+def _renamed(segment: Segment, number: int) -> Segment:
+    """A speaker's label with the number of the piece in which it holds."""
+    return segment.model_copy(update={"speaker": f"{segment.speaker}/{number}"}) if segment.speaker else segment
 
 
 def _within(time_s: float, span: Span) -> float:
@@ -125,14 +183,9 @@ def _notices(untimed: bool, repaired: bool, span: Span) -> Iterable[Notice]:
         yield Notice(code="times_repaired", message=message, start=span.start_s, end=span.end_s)
 
 
-def join_texts(texts: Iterable[str]) -> str:
-    """Sentences as running text: a space between them, none between ideographs."""
-    joined = ""
-    for text in texts:
-        gap = " " if joined and text and not (_wide(joined[-1]) and _wide(text[0])) else ""
-        joined += gap + text
-    return joined
-
-
-def _wide(character: str) -> bool:
-    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
+def _words_missing(segments: Sequence[Segment], span: Span) -> Iterable[Notice]:
+    missing = sum(segment.words is None for segment in segments)
+    if missing:
+        which = "any segment" if missing == len(segments) else f"{missing} of {len(segments)} segments"
+        message = f"the model gave no times of its own for the words of {which}"
+        yield Notice(code="words_missing", message=message, start=span.start_s, end=span.end_s)

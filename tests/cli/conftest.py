@@ -35,7 +35,7 @@ def canned_engine(tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Engine, "generate", generate)
     monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda *_, **__: tiny_engine)
-    monkeypatch.setattr("moss_cli.tasks.runner.has_speech", lambda samples: True)
+    monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", lambda samples: [])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -268,11 +269,19 @@ def test_a_file_that_may_not_be_read_is_code_4(moss: Moss, wav: Wav) -> None:
     assert moss(*TINY, "a.wav") == Run(4, "", ["moss: error: a.wav may not be read: permission denied"])
 
 
-def test_a_recording_longer_than_the_model_takes_is_code_2(moss: Moss, wav: Wav) -> None:
-    wav("a.wav", 31 * 16_000)
-    run = moss(*TINY, "a.wav")
-    assert (run.code, run.out) == (2, "")
-    assert run.err[0].startswith("moss: error: a.wav: 31.0 s is more than tiny takes at once (30 s)")
+def test_a_recording_longer_than_the_model_takes_is_cut_into_pieces_of_file_time(moss: Moss, wav: Wav) -> None:
+    samples = np.random.default_rng(0).uniform(-0.1, 0.1, 70 * 16_000).astype(np.float32)
+    samples[25 * 16_000 : 26 * 16_000] = samples[50 * 16_000 : 51 * 16_000] = 0
+    wav("a.wav", samples)
+    run = moss(*TINY, "a.wav", "-f", "json")
+    assert run.code == 0
+    envelope = json.loads(run.out)
+    assert [(chunk["start"], chunk["end"]) for chunk in envelope["chunks"]] == [(0, 25.5), (25.5, 50.5), (50.5, 70)]
+    assert [segment["start"] for segment in envelope["result"]["segments"]] == [0, 25.5, 50.5]
+    assert envelope["text"] == "hello there hello there hello there"
+    assert moss(*TINY, "a.wav", "--chunk", "31").err == [
+        "moss: error: --chunk 31: tiny takes 30 seconds at most at once"
+    ]
 
 
 def test_a_recording_longer_than_the_limit_is_code_4(moss: Moss, wav: Wav) -> None:

@@ -244,5 +244,5 @@ def test_bash_completes_commands_options_and_files(environment: dict[str, str], 
     )
     assert run.stderr == ""
     # Nothing of ours for a file's name: `-o default` then completes it.
-    expected = ["complete -o default -F _moss_completion moss", "transcribe", "--output", "segment none", ""]
+    expected = ["complete -o default -F _moss_completion moss", "transcribe", "--output", "segment word none", ""]
     assert run.stdout.splitlines() == expected

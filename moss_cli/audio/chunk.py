@@ -1,0 +1,127 @@
+"""Long audio in pieces that a model takes at once, cut where nobody speaks, in memory for two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from moss_cli.audio.pauses import best_cut
+from moss_cli.audio.results import SAMPLE_RATE, Samples
+
+# A piece has at least 40 % of the longest length, so that there are never 2.5 times as many as there need be, and what
+# is searched still has several sentence ends: of 10 minutes the last 6, of half a minute the last 18 s.
+_SEARCHED = 0.6
+_LEAST_S = 2.0  # models do badly on scraps, so that no rest shorter than this is left over
+_LEAST_SHARE = 0.25  # of the longest length, where that is short
+_MOST_OVERLAP_S = 6.0  # holds a whole sentence as they go; more is only heard twice
+_OVERLAP_SHARE = 0.25
+_SHORTEST_S = 1.0
+
+Joint = Literal["pause", "overlap", "end"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a stream.
+
+    `samples`: [n] float32, mono, 16 kHz. `start_s` and `end_s` are times in the file. `joint` says how the next piece
+    follows: at the same sample, in a "pause"; `overlap_s` seconds before this one's end, for want of a pause
+    ("overlap"); or not at all ("end").
+    """
+
+    samples: Samples
+    start_s: float
+    end_s: float
+    joint: Joint
+    overlap_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Length of `samples` in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+
+def chunks(
+    blocks: Iterable[Samples], *, longest_s: float, overlap_s: float | None = None, offset_s: float = 0.0
+) -> Iterator[Chunk]:
+    """Cut a stream of `blocks` ([n] float32 each, mono, 16 kHz, of any sizes) into pieces of at most `longest_s`.
+
+    A stream that is no longer is one piece. Else each is cut in the pause that is worth most among the last 60 % of the
+    longest length; where there is none the next piece begins `overlap_s` before the end of this one (by default a
+    quarter of the longest length, 6 s at most). The last has at least 2 s, or a quarter of the longest length.
+
+    Without their overlaps the pieces are the stream, bit for bit. Where they are cut depends on the samples alone, so
+    that cutting again from the start of any piece gives the same ones. `offset_s` is the time of the first sample.
+    Held at once: one piece, and a little more than another. ValueError for `longest_s` under 1 s, or an overlap that is
+    negative or more than half of it.
+    """
+    if overlap_s is None:
+        overlap_s = min(longest_s * _OVERLAP_SHARE, _MOST_OVERLAP_S)
+    if not longest_s >= _SHORTEST_S:
+        raise ValueError(f"pieces of {longest_s} s are too short to cut audio into")
+    if not 0 <= overlap_s <= longest_s / 2:
+        raise ValueError(f"an overlap of {overlap_s} s does not fit pieces of {longest_s} s")
+    longest, overlap, position = (round(time_s * SAMPLE_RATE) for time_s in (longest_s, overlap_s, offset_s))
+    return _pieces(blocks, longest, overlap, position)
+
+
+def _pieces(blocks: Iterable[Samples], longest: int, overlap: int, position: int) -> Iterator[Chunk]:
+    """The pieces, with all lengths and the place of the first sample in samples."""
+    least = round(min(_LEAST_S * SAMPLE_RATE, _LEAST_SHARE * longest))
+    window = _Window(blocks, longest + least)
+    while len(held := window.filled()) > longest:
+        limit = min(longest, len(held) - least)
+        cut = best_cut(held[:limit], longest - round(_SEARCHED * longest))
+        end, shared = (limit, overlap) if cut is None else (cut, 0)
+        joint: Joint = "overlap" if cut is None else "pause"
+        yield _chunk(held[:end].copy(), position, joint, shared)
+        window.drop(end - shared)
+        position += end - shared
+    if len(held):
+        yield _chunk(held.copy(), position, "end", 0)
+
+
+def _chunk(samples: Samples, position: int, joint: Joint, shared: int) -> Chunk:
+    start_s, end_s = position / SAMPLE_RATE, (position + len(samples)) / SAMPLE_RATE
+    return Chunk(samples, start_s, end_s, joint, shared / SAMPLE_RATE)
+
+
+class _Window:
+    """The next samples of a stream, `n_most` of them if it has as many, in one array that is used again."""
+
+    def __init__(self, blocks: Iterable[Samples], n_most: int) -> None:
+        self._blocks = iter(blocks)
+        self._n_most = n_most
+        self._rest: Samples = np.zeros(0, np.float32)  # of the last block, what had no room
+        self._held: Samples = np.zeros(0, np.float32)
+        self._n_held = 0
+
+    def filled(self) -> Samples:
+        """A view of the samples after reading what there is room for. It holds until the next call of a method."""
+        while self._n_held < self._n_most:
+            if not len(self._rest):
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._rest = block
+            taken = self._rest[: self._n_most - self._n_held]
+            self._add(taken)
+            self._rest = self._rest[len(taken) :]
+        return self._held[: self._n_held]
+
+    def drop(self, n_samples: int) -> None:
+        """Forget the first samples."""
+        self._held[: self._n_held - n_samples] = self._held[n_samples : self._n_held]
+        self._n_held -= n_samples
+
+    def _add(self, samples: Samples) -> None:
+        n_needed = self._n_held + len(samples)
+        if n_needed > len(self._held):  # most streams are shorter than the window, so it is not made at once
+            grown: Samples = np.empty(min(2 * n_needed, self._n_most), np.float32)
+            grown[: self._n_held] = self._held[: self._n_held]
+            self._held = grown
+        self._held[self._n_held : n_needed] = samples
+        self._n_held = n_needed

@@ -1,0 +1,227 @@
+"""Asking the model about pieces: together, again where an answer went wrong, and reading what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import FinishReason, Generation, Request, Thought
+from moss_cli.engine.grammar import END_THINK, THINK, Constraint
+from moss_cli.engine.loops import without_loop
+from moss_cli.engine.model import Prompt
+from moss_cli.engine.sampling import Sampling, draw_seed
+from moss_cli.errors import AnswerError
+from moss_cli.schema import Notice
+from moss_cli.tasks.job import Job
+from moss_cli.tasks.pieces import Piece, halves
+from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.tasks.thinking import split_thinking
+
+MOST_ATTEMPTS = 3
+AGAIN = Sampling(temperature=1.0, top_k=50)  # what gets the model out of a loop
+SHOWN_EVERY = 4  # tokens; reading what has come so far takes time
+
+OnTokens = Callable[[int], None]  # how many tokens were decoded so far, of all answers
+OnShown = Callable[[str], None]  # what of the answer can be shown so far
+
+
+@dataclass
+class Usage:
+    """Tokens that went in and out."""
+
+    n_prompt: int = 0
+    n_generated: int = 0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one piece. `finish_reason` is that of the answer that ended worst."""
+
+    span: Span
+    reading: Reading
+    finish_reason: FinishReason | Literal["no_speech"]
+    attempts: int = 1
+    thought: str | None = None
+
+    @property
+    def part(self) -> Part:
+        return Part(self.span, self.reading)
+
+    @property
+    def complete(self) -> bool:
+        return self.reading.complete and self.finish_reason in ("stop", "no_speech")
+
+    def notices(self) -> Iterator[Notice]:
+        """What is to be said of how the answers ended."""
+        if self.finish_reason == "length":
+            code, message = "cut", "the answer reached its longest length and was cut; what follows it is missing"
+        elif self.finish_reason == "loop":
+            code = "loop"
+            message = f"the answer went round in circles in all of {self.attempts} attempts and was cut there"
+        elif self.attempts > 1:
+            code = "retried"
+            message = f"the answer went wrong and was decoded again; attempt {self.attempts} stands"
+        else:
+            return
+        yield Notice(code=code, message=message, start=self.span.start_s, end=self.span.end_s)
+
+
+@dataclass
+class _Asked:
+    """The answers about one piece so far."""
+
+    piece: Piece | None
+    input_id: str
+    prompts: list[Prompt]
+    answers: list[Generation] = field(default_factory=list)
+    attempts: int = 1
+
+
+class Answerer:
+    """Asks one engine what one job wants to know."""
+
+    def __init__(self, engine: Engine, job: Job, on_tokens: OnTokens | None = None) -> None:
+        self.engine, self.job = engine, job
+        self.usage = Usage()
+        self._on_tokens = on_tokens or (lambda n_tokens: None)
+        self._n_tokens = 0
+
+    def answer(
+        self, task: Task, pieces: Sequence[Piece], input_id: str, *, on_shown: OnShown | None = None
+    ) -> list[list[Answered]]:
+        """Ask every question about each piece. What came of it is several where an answer was cut, and was asked for
+        again in halves.
+
+        Raises AnswerError where no attempt could be read.
+        """
+        asked = [self._listen(task, piece, input_id) for piece in pieces]
+        self._ask(task, asked, on_shown)
+        found: list[list[Answered]] = []
+        for one, piece in zip(asked, pieces, strict=True):
+            answered = self._read(task, one, piece.span)
+            parts = halves(piece) if task.is_divisible and answered.finish_reason == "length" else []
+            if parts:
+                again = [half for answers in self.answer(task, parts, input_id) for half in answers]
+                found.append([replace(half, attempts=half.attempts + 1) for half in again])
+            else:
+                found.append([answered])
+        return found
+
+    def answer_text(self, task: Task, *, on_shown: OnShown | None = None) -> Answered:
+        """Ask the task's questions without audio. Raises AnswerError."""
+        prompts = [self.engine.ask(question.prompt, None, think=self.job.think) for question in task.questions]
+        asked = _Asked(None, "", prompts)
+        self._ask(task, [asked], on_shown)
+        return self._read(task, asked, Span(0.0, 0.0))
+
+    def _listen(self, task: Task, piece: Piece, input_id: str) -> _Asked:
+        features = self.engine.hear(piece.samples)
+        markers, think = self.job.time_markers, self.job.think
+        prompts = [self.engine.ask(q.prompt, features, time_markers=markers, think=think) for q in task.questions]
+        return _Asked(piece, input_id, prompts)
+
+    def _ask(self, task: Task, asked: Sequence[_Asked], on_shown: OnShown | None) -> None:
+        """Decode the answers to each question together; then again those that went round in circles."""
+        for place, question in enumerate(task.questions):
+            self.usage.n_prompt += sum(len(one.prompts[place].ids) for one in asked)
+            first = self._generate(task, question, place, asked, 1, [()] * len(asked), on_shown)
+            for one, answer in zip(asked, first, strict=True):
+                one.answers.append(answer)
+            for attempt in range(2, MOST_ATTEMPTS + 1):
+                looping = [one for one in asked if one.answers[place].finish_reason == "loop"]
+                if not looping:
+                    break
+                # What was shown stands: such an answer goes on from there instead of beginning anew.
+                kept = [one.answers[place].ids[: one.answers[place].n_settled] if task.shows else () for one in looping]
+                again = self._generate(task, question, place, looping, attempt, kept, on_shown)
+                for one, answer in zip(looping, again, strict=True):
+                    one.attempts = attempt
+                    if answer.finish_reason != "loop" or task.shows:
+                        one.answers[place] = answer
+            for one in asked:
+                one.answers[place] = _without_loop(one.answers[place], shown=task.shows)
+
+    def _generate(
+        self,
+        task: Task,
+        question: Question,
+        place: int,
+        asked: Sequence[_Asked],
+        attempt: int,
+        prefixes: Sequence[Sequence[int]],
+        on_shown: OnShown | None,
+    ) -> list[Generation]:
+        requests = [
+            Request(
+                one.prompts[place],
+                self.job.max_new_tokens or question.max_new_tokens(one.piece.span.duration_s if one.piece else 0.0),
+                self.job.sampling if attempt == 1 else AGAIN,
+                draw_seed(self.job.seed, *_draw_names(one, place), attempt),
+                self._constraint(question),
+                stop_loops=True,
+                thought=self._thought(),
+                prefix=prefix,
+            )
+            for one, prefix in zip(asked, prefixes, strict=True)
+        ]
+
+        def on_token(index: int, ids: Sequence[int], n_settled: int) -> None:
+            self._n_tokens += 1
+            self._on_tokens(self._n_tokens)
+            if on_shown is not None and len(ids) % SHOWN_EVERY == 0:
+                shown = task.shown(split_thinking(self._text(ids[:n_settled]))[1])
+                if shown:
+                    on_shown(shown)
+
+        answers = self.engine.generate(requests, on_token)
+        self.usage.n_generated += sum(len(a.ids) - len(p) for a, p in zip(answers, prefixes, strict=True))
+        return answers
+
+    def _read(self, task: Task, asked: _Asked, span: Span) -> Answered:
+        """Read the answers, decoding again those that are of another form than was asked for."""
+        for attempt in range(asked.attempts, MOST_ATTEMPTS + 1):
+            reasons = [a.finish_reason for a in asked.answers if a.finish_reason != "stop"]
+            thoughts, texts = zip(*(split_thinking(self._text(a.ids)) for a in asked.answers), strict=True)
+            reading = task.read(texts, span)
+            if reading.complete or reasons:
+                thought = "\n\n".join(thought for thought in thoughts if thought)
+                return Answered(span, reading, reasons[-1] if reasons else "stop", attempt, thought or None)
+            if attempt < MOST_ATTEMPTS:
+                asked.answers = [
+                    self._generate(task, question, place, [asked], attempt + 1, [()], None)[0]
+                    for place, question in enumerate(task.questions)
+                ]
+        raise AnswerError(f"none of {MOST_ATTEMPTS} answers has the form that was asked for", code="unreadable")
+
+    def _text(self, ids: Sequence[int]) -> str:
+        opened = THINK if self.job.think else ""  # the prompt's part of the answer
+        return opened + self.engine.text(ids)
+
+    def _constraint(self, question: Question) -> Constraint | None:
+        if question.grammar is None:
+            return None
+        job = self.job
+        may_think = job.model.entry.thinking is not False if job.think is None else job.think
+        return self.engine.grammars.constrain(question.grammar, thinking=may_think, in_thought=bool(job.think))
+
+    def _thought(self) -> Thought | None:
+        budget = self.job.thinking_budget
+        if budget is None or not self.engine.can_think:
+            return None
+        special = self.engine.tokenizer.special
+        is_open = bool(self.job.think)
+        return Thought(special[THINK], special[END_THINK], budget, self.engine.closing_words(), is_open)
+
+
+def _draw_names(asked: _Asked, place: int) -> tuple[str, str]:
+    """What the draws of an answer depend on: the input, and the piece; a second question has draws of its own."""
+    name = asked.piece.name if asked.piece else "0"
+    return (f"{asked.input_id}/{place}" if place else asked.input_id), name
+
+
+def _without_loop(answer: Generation, *, shown: bool) -> Generation:
+    if answer.finish_reason != "loop":
+        return answer
+    return replace(answer, ids=answer.ids[: answer.n_settled] if shown else without_loop(answer.ids))
