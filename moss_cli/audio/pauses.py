@@ -19,7 +19,7 @@ GRID_SAMPLES = 2 * SAMPLE_RATE  # the model reads a time marker every 2 s from t
 
 _STEP_MS = 10  # the pauses' resolution
 _STEP_SAMPLES = SAMPLE_RATE * _STEP_MS // 1000
-_BLOCK_SAMPLES = 1 << 19  # converted at once
+_BLOCK_SAMPLES = 1 << 16  # converted at once
 
 _QUIET_MS = 200  # shorter silences lie within words, before a stop is released
 _SEEK_MS = 20  # of pydub, which measures each of its slices in a few microseconds of Python
@@ -110,22 +110,27 @@ def find_pauses(window: Samples, first: int) -> list[Pause]:
 
 
 def _loud_level(samples: Samples) -> float:
-    """RMS that all but the loudest twentieth of the samples stay below, in stretches of 20 ms, without offset."""
+    """The level that all but the loudest twentieth of the samples stay below, 20 ms at a time."""
     n_frames = len(samples) // _LEVEL_SAMPLES
     if not n_frames:
-        return float(samples.std(dtype=np.float64)) if len(samples) else 0.0
-    frames = samples[: n_frames * _LEVEL_SAMPLES].reshape(n_frames, _LEVEL_SAMPLES)
-    mean = frames.mean(axis=1, dtype=np.float64)
-    power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / _LEVEL_SAMPLES - mean**2
-    return float(np.sqrt(np.percentile(power.clip(min=0), _LOUD_SHARE)))
+        return 0.0
+    return float(np.percentile(_levels(samples[: n_frames * _LEVEL_SAMPLES].reshape(n_frames, -1)), _LOUD_SHARE))
 
 
 def _depth_db(samples: Samples, loud: float) -> float:
     """How far below `loud` the samples lie, 0..60 dB."""
-    level = float(samples.std(dtype=np.float64))
+    level = float(_levels(samples[None])[0])
     if level <= loud * 10 ** (-_DEEPEST_DB / 20):
         return _DEEPEST_DB
     return max(20 * float(np.log10(loud / level)), 0.0) if loud else 0.0
+
+
+def _levels(frames: Samples) -> npt.NDArray[np.float64]:
+    """RMS without offset of each row of [n, m], with nothing as large as that beside it."""
+    mean = frames.mean(axis=1, dtype=np.float64)
+    power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / frames.shape[1]
+    level: npt.NDArray[np.float64] = np.sqrt((power - mean**2).clip(min=0))
+    return level
 
 
 def _quiet(samples: Samples, loud: float) -> npt.NDArray[np.bool_]:
@@ -150,7 +155,7 @@ def _as_int16(samples: Samples, gain: float) -> bytearray:
     """Bytes of the samples without their offset, made `gain` times as loud; what is then too loud is clipped."""
     data = bytearray(2 * len(samples))
     integers = np.frombuffer(data, np.int16)
-    offset = samples.mean(dtype=np.float64) if len(samples) else 0.0
+    offset = float(samples.mean(dtype=np.float64)) if len(samples) else 0.0
     for start in range(0, len(samples), _BLOCK_SAMPLES):
         block = (samples[start : start + _BLOCK_SAMPLES] - offset) * (gain * 32768)
         integers[start : start + len(block)] = block.clip(-32768, 32767)

@@ -82,7 +82,9 @@ def sentences(texts: Iterable[str | None]) -> str | None:
     unique = dict.fromkeys(text.strip() for text in texts if text and text.strip())
     if len(unique) < 2:
         return next(iter(unique), None)
-    return join_texts(text if text[-1] in _END_MARKS else f"{text}." for text in unique)
+    return join_texts(
+        text if text[-1] in _END_MARKS else text + ("。" if is_wide(text[-1]) else ".") for text in unique
+    )
 
 
 def join_texts(texts: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from moss_cli.tasks.merging import is_wide
 from moss_cli.tasks.task import Span
 from moss_cli.tasks.timestamps import Draft
 
+MOST_MISHEARD = 2
 OUTSIDE_S = 0.3  # how far a word's time may lie outside its sentence and still be believed
 
 
@@ -53,10 +54,10 @@ def _is_mark(character: str) -> bool:
 
 
 def matching(first: Sequence[str], second: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of units that stand for each other: equal ones, and one misheard between equal ones."""
+    """Places of units that stand for each other: equal ones, and up to two in a row that were heard otherwise."""
     pairs: list[tuple[int, int]] = []
     for kind, a, a_end, b, b_end in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
-        if kind == "equal" or (kind == "replace" and a_end - a == b_end - b):
+        if kind == "equal" or (kind == "replace" and a_end - a == b_end - b <= MOST_MISHEARD):
             pairs += zip(range(a, a_end), range(b, b_end), strict=True)
     return pairs
 

@@ -1,0 +1,159 @@
+"""Words of an answer brought together with its sentences, and pieces that overlap spliced."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moss_cli.schema import Segment, Word
+from moss_cli.tasks.task import Span
+from moss_cli.tasks.timestamps import drafts
+from moss_cli.tasks.transcribe import Transcribe
+from moss_cli.tasks.words import splice, units, with_words
+
+SPAN = Span(10.0, 20.0)
+ASK = Transcribe("word")
+
+
+def read(sentences: str, words: str) -> tuple[list[tuple[float, float, str] | None], list[str]]:
+    """The words of each segment flattened, and the codes of what is to be said."""
+    reading = ASK.read([sentences, words], SPAN)
+    found = [w and [(x.start, x.end, x.word) for x in w] for w in (s.words for s in reading.result.segments)]
+    return found, [notice.code for notice in reading.notices]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("Hello, there - you!", ["hello", "there", "you"]),
+        ("你好，世界。", ["你", "好", "世", "界"]),
+        ("我们用Python写。", ["我", "们", "用", "python", "写"]),
+        ("안녕 세상", ["안녕", "세상"]),
+        ("...", []),
+        ("don't stop-gap", ["dont", "stopgap"]),
+    ],
+)
+def test_units_are_words_and_ideographs(text: str, keys: list[str]) -> None:
+    assert [unit.key for unit in units(text)] == keys
+
+
+@given(st.text())
+def test_units_lie_in_order_and_leave_out_only_blanks_and_leading_marks(text: str) -> None:
+    found = units(text)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    assert all(0 <= unit.start < unit.end <= len(text) and unit.key for unit in found)
+
+
+def test_words_take_the_sentences_spelling_and_file_time() -> None:
+    words, codes = read(
+        "[0.50]Hello, there.[1.50][2.00]Bye![2.40]", "[0.50]hello[0.90][0.95]there[1.50][2.00]bye[2.40]"
+    )
+    assert words == [[(10.5, 10.9, "Hello,"), (10.95, 11.5, "there.")], [(12.0, 12.4, "Bye!")]]
+    assert codes == []
+
+
+def test_ideographs_under_one_time_are_one_word() -> None:
+    words, _ = read("[0.00]今天天气好。[2.00]", "[0.00]今天[0.60][0.60]天气[1.20][1.20]好[2.00]")
+    assert words == [[(10.0, 10.6, "今天"), (10.6, 11.2, "天气"), (11.2, 12.0, "好。")]]
+
+
+def test_a_word_heard_otherwise_the_second_time_keeps_its_time() -> None:
+    words, codes = read("[0.00]I have two dogs[2.00]", "[0.00]I[0.20][0.20]have[0.60][0.60]to[0.90][0.90]dogs[2.00]")
+    assert words == [[(10.0, 10.2, "I"), (10.2, 10.6, "have"), (10.6, 10.9, "two"), (10.9, 12.0, "dogs")]]
+    assert codes == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "hello there",
+        "[0.50]hello[0.90]",  # a word is missing
+        "[0.90]hello[0.50][0.95]there[1.50]",  # backwards
+        "[0.95]hello[1.50][0.50]there[0.90]",
+        "[4.50]hello[4.90][4.95]there[5.50]",  # outside its sentence
+    ],
+)
+def test_where_the_model_gives_no_times_of_its_own_there_are_none(answer: str) -> None:
+    assert read("[0.50]hello there[1.50]", answer) == ([None], ["words_missing"])
+
+
+def test_one_time_for_two_words_is_the_models_own_for_both() -> None:
+    words, codes = read("[0.50]hello there[1.50]", "[0.50]hello there[1.50]")
+    assert (words, codes) == ([[(10.5, 11.5, "hello there")]], [])
+
+
+@given(st.text(), st.text())
+def test_any_two_answers_give_words_that_keep_the_rules(sentences: str, words: str) -> None:
+    for segment in ASK.read([sentences, words], SPAN).result.segments:
+        last = segment.start
+        for word in segment.words or ():
+            assert last <= word.start <= word.end <= segment.end
+            last = word.start
+
+
+@given(st.lists(st.sampled_from(["[0.10]", "[1.00]", "[2.50]", "[9.90]", "a", "b c", " ", "你好", "["]), max_size=30))
+def test_answers_of_the_right_shape_give_words_that_keep_the_rules(parts: list[str]) -> None:
+    test_any_two_answers_give_words_that_keep_the_rules.hypothesis.inner_test("".join(parts), "".join(parts[::-1]))
+    segments = [Segment(start=10, end=20, text="a b c")]
+    for segment in with_words(segments, drafts("".join(parts)), SPAN):
+        assert segment.words is None or " ".join(w.word for w in segment.words) == "a b c"
+
+
+def line(start: float, end: float, text: str) -> Segment:
+    return Segment(start=start, end=end, text=text)
+
+
+def texts(segments: list[Segment]) -> list[str]:
+    return [segment.text for segment in segments]
+
+
+def test_a_sentence_cut_by_both_pieces_is_whole_again() -> None:
+    before = [line(0, 4, "good morning everyone"), line(5, 10, "the meeting starts on monday")]
+    after = [line(7, 13, "starts on monday at nine"), line(14, 15, "thanks")]
+    merged = splice(before, after, 8.5)
+    assert texts(merged) == ["good morning everyone", "the meeting starts on monday at nine", "thanks"]
+    assert [(s.start, s.end) for s in merged] == [(0, 4), (5, 13), (14, 15)]
+
+
+def test_a_sentence_that_both_pieces_have_whole_is_there_once() -> None:
+    before = [line(0, 4, "one two"), line(6, 9, "three four")]
+    after = [line(6.1, 9.1, "three four"), line(10, 12, "five")]
+    assert texts(splice(before, after, 7.5)) == ["one two", "three four", "five"]
+
+
+def test_ideographs_are_spliced_without_spaces() -> None:
+    merged = splice([line(0, 10, "我们今天去公园")], [line(6, 15, "今天去公园散步吧")], 8)
+    assert texts(merged) == ["我们今天去公园散步吧"]
+
+
+def test_pieces_with_nothing_in_common_are_cut_by_time() -> None:
+    merged = splice([line(0, 4, "one"), line(8, 10, "noise")], [line(6, 7, "hum"), line(9, 12, "two")], 8)
+    assert texts(merged) == ["one", "two"]
+
+
+def test_words_are_spliced_with_their_sentence() -> None:
+    def timed(start: float, text: str) -> Segment:
+        words = tuple(Word(start=start + i, end=start + i + 1, word=w) for i, w in enumerate(text.split()))
+        return Segment(start=start, end=words[-1].end, text=text, words=words)
+
+    [one] = splice([timed(0, "a b c d")], [timed(2, "c d e f")], 3)
+    assert one.text == "a b c d e f"
+    assert [(w.start, w.word) for w in one.words or ()] == [(i, w) for i, w in enumerate("abcdef")]
+
+
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=40),
+    st.integers(1, 39),
+    st.integers(1, 8),
+)
+def test_distinct_words_are_neither_lost_nor_doubled(letters: list[str], cut: int, overlap: int) -> None:
+    said = [f"{letter}{i}" for i, letter in enumerate(letters)]  # every word once
+    cut = min(cut, len(said) - 1)
+    begin = max(0, cut - overlap)
+    before = [line(0, cut, " ".join(said[:cut]))]
+    after = [line(begin, len(said), " ".join(said[begin:]))]
+    assert " ".join(texts(splice(before, after, (begin + cut) / 2))).split() == said
