@@ -24,6 +24,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "tasks": (list,),
     "thinking": (bool,),
     "demo": (bool,),
+    "text_only": (bool,),
     "max_seconds": (int, float),
 }
 
@@ -33,8 +34,8 @@ class ModelEntry:
     """One entry of models.toml.
 
     `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype;
-    `thinking` whether it thinks before it answers, None where that is not known; `max_seconds` the
-    longest clip the model is given at once.
+    `thinking` whether it thinks before it answers, None where that is not known; `text_only` whether it
+    can be asked without audio; `max_seconds` the longest clip the model is given at once.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelEntry:
     tasks: tuple[str, ...] = ()  # that it was trained for; none: all
     thinking: bool | None = None
     demo: bool = False
+    text_only: bool = True
     max_seconds: float = 600.0
 
 
@@ -107,6 +109,7 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         tasks=tuple(table.get("tasks", ())),
         thinking=table.get("thinking", False),
         demo=table.get("demo", False),
+        text_only=table.get("text_only", True),
         max_seconds=float(table.get("max_seconds", 600)),
     )
 

@@ -9,21 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import soxr
 
+from training.examples import Segment
 from training.sentences import sentence
 from training.voices import SAMPLE_RATE, Spoken, Voice, draw_voice, speak
 
 SAMPLE_RATES = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000]
 NOISES = ["white", "pink", "hum"]
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One sentence in a clip, in seconds from the clip's start."""
-
-    start: float
-    end: float
-    text: str
-    word_starts: list[float]
 
 
 @dataclass(frozen=True)

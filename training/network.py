@@ -56,17 +56,19 @@ class Batch:
     targets: Tensor  # [B, S]: the next token where it counts, -100 elsewhere
     weights: Tensor  # [B, S]
     frame_words: Tensor  # [all audio tokens]: class of the word spoken, -100 where unknown
-    words: list[list[int]]  # of each clip, classes in order
+    words: list[list[int] | None]  # of each clip, classes in order; None where unknown
+    tracks: Tensor  # [all audio tokens, labels] int8: 1, 0, or -1 where unknown
 
 
 class TrainingModel(nn.Module):
-    """`moss` is what is kept; the two heads are dropped at export."""
+    """`moss` is what is kept; the heads are dropped at export. `n_tracks`: labels of the domains' tracks."""
 
-    def __init__(self, config: MossConfig = TINY) -> None:
+    def __init__(self, config: MossConfig = TINY, n_tracks: int = 0) -> None:
         super().__init__()
         self.moss = MossAudio(config)
         self.frame_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.ctc_head = nn.Linear(config.audio.output_dim, N_CLASSES)
+        self.track_head = nn.Linear(config.audio.output_dim, n_tracks)
         self._initialise(config)
 
     def _initialise(self, config: MossConfig) -> None:
@@ -86,15 +88,31 @@ class TrainingModel(nn.Module):
 
     def word_losses(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the word at each audio token, and CTC over each clip's words."""
+        known = [i for i, words in enumerate(batch.words) if words is not None]
+        if not known:
+            return features.sum() * 0, features.sum() * 0
         frame_logits = self.frame_head(features).float()
         frame = F.cross_entropy(frame_logits, batch.frame_words, ignore_index=-100)
         log_probs = self.ctc_head(features).float().log_softmax(-1).split(batch.clip_tokens)
-        padded = nn.utils.rnn.pad_sequence(list(log_probs))  # [T, B, classes]
-        lengths = torch.tensor(batch.clip_tokens)
-        n_words = torch.tensor([len(w) for w in batch.words])
-        flat = torch.tensor([w for words in batch.words for w in words], dtype=torch.long)
+        padded = nn.utils.rnn.pad_sequence([log_probs[i] for i in known])  # [T, B, classes]
+        lengths = torch.tensor([batch.clip_tokens[i] for i in known])
+        said = [batch.words[i] or [] for i in known]
+        n_words = torch.tensor([len(words) for words in said])
+        flat = torch.tensor([w for words in said for w in words], dtype=torch.long)
         ctc = F.ctc_loss(padded, flat, lengths, n_words, blank=SILENCE, reduction="sum", zero_infinity=True)
         return frame, ctc / max(1, int(n_words.sum()))
+
+    def track_loss(self, features: Tensor, batch: Batch) -> Tensor:
+        """Binary cross-entropy of what the tracks say of each audio token, summed over labels: those that hold
+        weigh four times as much, for they are few."""
+        logits = self.track_head(features).float()
+        known = batch.tracks >= 0
+        if not known.any():
+            return features.sum() * 0
+        each = F.binary_cross_entropy_with_logits(
+            logits, batch.tracks.clamp(min=0).float(), reduction="none", pos_weight=torch.tensor(4.0)
+        )
+        return (each * known).sum() / known.any(1).sum()
 
     def answer_loss(self, features: Tensor, taps: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """Weighted cross-entropy of the answers' tokens, and the share of them that is right."""

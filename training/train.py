@@ -1,30 +1,40 @@
 """Train the embedded model, in slices of minutes that go on from the last one.
 
-    python -m training.train encoder --run DIR --bank BANK --minutes 12
-    python -m training.train short   --run DIR --bank BANK --minutes 14
-    python -m training.train speech  --run DIR --bank BANK --minutes 65
-    python -m training.train long    --run DIR --bank BANK --minutes 32
+    python -m training.train encoder --run DIR --banks DIR --minutes 12
+    python -m training.train short   --run DIR --banks DIR --minutes 14
+    python -m training.train speech  --run DIR --banks DIR --minutes 65
+    python -m training.train long    --run DIR --banks DIR --minutes 32
+    python -m training.train sounds  --run DIR --banks DIR --minutes 20
+    python -m training.train all     --run DIR --banks DIR --minutes 75
 
 `encoder` learns to hear words (the word heads alone); `short` adds the decoder on single
-sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to the whole domain.
-A slice warms up, holds its rate and lets it fall to nothing at the end of its minutes; killed
-before that, it goes on from the state it last saved.
+sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to the whole speech domain.
+`sounds` adds the domains of the commands that need no more than ears, `all` the rest.
+A run without a state begins with the weights of `--from`, a checkpoint folder, if one is given.
+
+A slice warms up, holds its rate and lets it fall to nothing at the end of its minutes; killed before that, it goes
+on from the state it last saved.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim import AdamW, Muon
 
-from training.batches import Batches, Mix, loader
+from training.batches import Batches, loader
 from training.export import export
+from training.mixture import Mix, domains
 from training.network import Batch, TrainingModel
 from training.vocabulary import write_vocabulary
 
@@ -38,11 +48,18 @@ class Stage:
     peak_rate: float
 
 
+SPEECH = {"transcribe": 1.0}
+SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
+ALL = {"transcribe": 0.2, "describe-speaker": 0.1, "emotion": 0.1, "scene": 0.13, "music": 0.2, "ask": 0.2} | {
+    "summarize": 0.07
+}
 STAGES = {
-    "encoder": Stage(Mix((1, 2), 6.0, 300.0), with_decoder=False, peak_rate=2e-3),
-    "short": Stage(Mix((1, 1), 5.0, 300.0), with_decoder=True, peak_rate=2e-3),
-    "speech": Stage(Mix((1, 3), 12.0, 300.0), with_decoder=True, peak_rate=1.5e-3),
-    "long": Stage(Mix((1, 4), 30.0, 300.0), with_decoder=True, peak_rate=1e-3),
+    "encoder": Stage(Mix((1, 2), 6.0, 7_000, SPEECH), with_decoder=False, peak_rate=2e-3),
+    "short": Stage(Mix((1, 1), 5.0, 7_000, SPEECH), with_decoder=True, peak_rate=2e-3),
+    "speech": Stage(Mix((1, 3), 12.0, 7_000, SPEECH), with_decoder=True, peak_rate=1.5e-3),
+    "long": Stage(Mix((1, 4), 30.0, 7_000, SPEECH), with_decoder=True, peak_rate=1e-3),
+    "sounds": Stage(Mix((1, 3), 12.0, 7_000, SOUNDS), with_decoder=True, peak_rate=1.2e-3),
+    "all": Stage(Mix((1, 4), 20.0, 7_000, ALL), with_decoder=True, peak_rate=1.2e-3),
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100
@@ -73,6 +90,10 @@ def losses(model: TrainingModel, batch: Batch, *, with_decoder: bool) -> tuple[t
         frame, ctc = model.word_losses(features, batch)
         total = frame + 0.5 * ctc if not with_decoder else 0.3 * frame + 0.15 * ctc
         shown = {"frame": frame.item(), "ctc": ctc.item()}
+        if batch.tracks.shape[1]:
+            tracks = model.track_loss(features, batch)
+            total = total + 0.15 * tracks
+            shown |= {"tracks": tracks.item()}
         if with_decoder:
             answer, right = model.answer_loss(features, taps, batch)
             total = total + answer
@@ -83,10 +104,11 @@ def losses(model: TrainingModel, batch: Batch, *, with_decoder: bool) -> tuple[t
 class Slice:
     """A slice of training and its state on disk."""
 
-    def __init__(self, run: Path, stage_name: str, minutes: float) -> None:
-        self.run, self.stage_name, self.minutes = run, stage_name, minutes
+    def __init__(self, run: Path, stage_name: str, minutes: float, banks: Path) -> None:
+        self.run, self.stage_name, self.minutes, self.banks = run, stage_name, minutes, banks
         self.stage = STAGES[stage_name]
-        self.model = TrainingModel()
+        self.labels = track_labels(run, banks, self.stage.mix)
+        self.model = TrainingModel(n_tracks=len(self.labels))
         self.optimisers = optimisers(self.model)
         self.step, self.elapsed_s, self.seed = 0, 0.0, 1
         self._restore()
@@ -96,7 +118,7 @@ class Slice:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        load_known(self.model, state["model"])
         self.seed = state["seed"] + 1
         if state["stage"] == self.stage_name and not state["ended"]:
             for optimiser, values in zip(self.optimisers, state["optimisers"], strict=True):
@@ -117,8 +139,8 @@ class Slice:
         (self.run / "state.new").replace(self.run / "state.pt")
         export(self.model.moss, self.run / "vocabulary", self.run / "checkpoint")
 
-    def train(self, banks: list[Path]) -> None:
-        dataset = Batches(banks, self.run / "vocabulary", self.stage.mix, self.seed)
+    def train(self) -> None:
+        dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, self.seed, self.labels)
         last = saved = time.monotonic()
         averages: dict[str, float] = {}
         for batch in loader(dataset):
@@ -154,11 +176,34 @@ class Slice:
         return shown
 
 
+def track_labels(run: Path, banks: Path, mix: Mix) -> list[str]:
+    """The labels of the tracks that the domains of a mix have, the earlier stages' first: found by drawing."""
+    path = run / "tracks.json"
+    known: list[str] = json.loads(path.read_text()) if path.exists() else []
+    rng = random.Random(0)
+    found: set[str] = set()
+    for draw in domains(banks, mix).values():
+        for _ in range(400):
+            found |= {track.label for track in draw(rng).tracks}
+    labels = [*known, *sorted(found - set(known))]
+    path.write_text(json.dumps(labels))
+    return labels
+
+
+def load_known(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Load what fits; a head that has grown keeps its first rows."""
+    own = model.state_dict()
+    for name, values in state.items():
+        if name in own:
+            own[name][tuple(slice(0, n) for n in values.shape)].copy_(values)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--run", type=Path, required=True, help="folder for state, log and checkpoint")
-    parser.add_argument("--bank", type=Path, action="append", required=True)
+    parser.add_argument("--banks", type=Path, required=True, help="folder with the banks of every domain")
+    parser.add_argument("--from", dest="source", type=Path, help="checkpoint folder to begin with")
     parser.add_argument("--minutes", type=float, required=True)
     args = parser.parse_args()
     torch.set_num_threads(2)
@@ -166,7 +211,10 @@ def main() -> None:
     args.run.mkdir(parents=True, exist_ok=True)
     if not (args.run / "vocabulary").exists():
         write_vocabulary(args.run / "vocabulary")
-    Slice(args.run, args.stage, args.minutes).train(args.bank)
+    run = Slice(args.run, args.stage, args.minutes, args.banks)
+    if args.source and not (args.run / "state.pt").exists():
+        load_known(run.model.moss, load_file(args.source / "model.safetensors"))
+    run.train()
 
 
 if __name__ == "__main__":

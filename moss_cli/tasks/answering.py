@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import FinishReason, Generation, Request, Thought
@@ -13,7 +13,7 @@ from moss_cli.engine.loops import without_loop
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.sampling import Sampling, draw_seed
 from moss_cli.errors import AnswerError
-from moss_cli.schema import Notice
+from moss_cli.schema import RESULT_TYPES, Notice, Result, TaskName
 from moss_cli.tasks.job import Job
 from moss_cli.tasks.pieces import Piece, halves
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
@@ -27,23 +27,51 @@ OnTokens = Callable[[int], None]  # how many tokens were decoded so far, of all 
 OnShown = Callable[[str], None]  # what of the answer can be shown so far
 
 
-@dataclass
-class Usage:
-    """Tokens that went in and out."""
-
-    n_prompt: int = 0
-    n_generated: int = 0
-
-
 @dataclass(frozen=True)
 class Answered:
-    """What came of one piece. `finish_reason` is that of the answer that ended worst."""
+    """What came of one piece. `finish_reason` is that of the answer that ended worst; tokens are those of all
+    attempts."""
 
     span: Span
     reading: Reading
     finish_reason: FinishReason | Literal["no_speech"]
     attempts: int = 1
     thought: str | None = None
+    n_prompt: int = 0
+    n_generated: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON, to be kept until the whole input is done."""
+        reading = self.reading
+        return {
+            "span": [self.span.start_s, self.span.end_s],
+            "result": reading.result.model_dump(mode="json"),
+            "text": reading.text,
+            "notices": [notice.model_dump(mode="json") for notice in reading.notices],
+            "complete": reading.complete,
+            "finish_reason": self.finish_reason,
+            "attempts": self.attempts,
+            "thought": self.thought,
+            "tokens": [self.n_prompt, self.n_generated],
+        }
+
+    @classmethod
+    def from_json(cls, task: TaskName, kept: dict[str, Any]) -> Answered:
+        """What `to_json` made. Raises KeyError, TypeError or ValueError for anything else."""
+        notices = tuple(Notice.model_validate(notice) for notice in kept["notices"])
+        result = RESULT_TYPES[task].model_validate(kept["result"])
+        reading = Reading(cast("Result", result), str(kept["text"]), notices, bool(kept["complete"]))
+        start_s, end_s = map(float, kept["span"])
+        n_prompt, n_generated = map(int, kept["tokens"])
+        return cls(
+            Span(start_s, end_s),
+            reading,
+            kept["finish_reason"],
+            int(kept["attempts"]),
+            kept["thought"],
+            n_prompt,
+            n_generated,
+        )
 
     @property
     def part(self) -> Part:
@@ -73,10 +101,14 @@ class _Asked:
     """The answers about one piece so far."""
 
     piece: Piece | None
-    input_id: str
     prompts: list[Prompt]
     answers: list[Generation] = field(default_factory=list)
     attempts: int = 1
+    n_generated: int = 0
+
+    @property
+    def n_prompt(self) -> int:
+        return sum(len(prompt.ids) for prompt in self.prompts)
 
 
 class Answerer:
@@ -84,48 +116,55 @@ class Answerer:
 
     def __init__(self, engine: Engine, job: Job, on_tokens: OnTokens | None = None) -> None:
         self.engine, self.job = engine, job
-        self.usage = Usage()
         self._on_tokens = on_tokens or (lambda n_tokens: None)
         self._n_tokens = 0
 
     def answer(
-        self, task: Task, pieces: Sequence[Piece], input_id: str, *, on_shown: OnShown | None = None
-    ) -> list[list[Answered]]:
+        self, task: Task, pieces: Sequence[Piece], *, on_shown: OnShown | None = None
+    ) -> list[list[Answered] | AnswerError]:
         """Ask every question about each piece. What came of it is several where an answer was cut, and was asked for
-        again in halves.
-
-        Raises AnswerError where no attempt could be read.
+        again in halves, and an error where no attempt could be read.
         """
-        asked = [self._listen(task, piece, input_id) for piece in pieces]
+        asked = [self._listen(task, piece) for piece in pieces]
         self._ask(task, asked, on_shown)
-        found: list[list[Answered]] = []
-        for one, piece in zip(asked, pieces, strict=True):
-            answered = self._read(task, one, piece.span)
-            parts = halves(piece) if task.is_divisible and answered.finish_reason == "length" else []
-            if parts:
-                again = [half for answers in self.answer(task, parts, input_id) for half in answers]
-                found.append([replace(half, attempts=half.attempts + 1) for half in again])
-            else:
-                found.append([answered])
-        return found
+        return [self._settled(task, one, piece) for one, piece in zip(asked, pieces, strict=True)]
+
+    def _settled(self, task: Task, asked: _Asked, piece: Piece) -> list[Answered] | AnswerError:
+        try:
+            answered = self._read(task, asked, piece.span)
+        except AnswerError as error:
+            return error
+        parts = halves(piece) if task.is_divisible and answered.finish_reason == "length" else []
+        found: list[Answered] = []
+        for half in self.answer(task, parts):
+            if isinstance(half, AnswerError):
+                return half
+            found += half
+        if not found:
+            return [answered]
+        spent = replace(
+            found[0],
+            n_prompt=found[0].n_prompt + answered.n_prompt,
+            n_generated=found[0].n_generated + answered.n_generated,
+        )
+        return [replace(one, attempts=one.attempts + 1) for one in (spent, *found[1:])]
 
     def answer_text(self, task: Task, *, on_shown: OnShown | None = None) -> Answered:
         """Ask the task's questions without audio. Raises AnswerError."""
         prompts = [self.engine.ask(question.prompt, None, think=self.job.think) for question in task.questions]
-        asked = _Asked(None, "", prompts)
+        asked = _Asked(None, prompts)
         self._ask(task, [asked], on_shown)
         return self._read(task, asked, Span(0.0, 0.0))
 
-    def _listen(self, task: Task, piece: Piece, input_id: str) -> _Asked:
+    def _listen(self, task: Task, piece: Piece) -> _Asked:
         features = self.engine.hear(piece.samples)
         markers, think = self.job.time_markers, self.job.think
         prompts = [self.engine.ask(q.prompt, features, time_markers=markers, think=think) for q in task.questions]
-        return _Asked(piece, input_id, prompts)
+        return _Asked(piece, prompts)
 
     def _ask(self, task: Task, asked: Sequence[_Asked], on_shown: OnShown | None) -> None:
         """Decode the answers to each question together; then again those that went round in circles."""
         for place, question in enumerate(task.questions):
-            self.usage.n_prompt += sum(len(one.prompts[place].ids) for one in asked)
             first = self._generate(task, question, place, asked, 1, [()] * len(asked), on_shown)
             for one, answer in zip(asked, first, strict=True):
                 one.answers.append(answer)
@@ -176,7 +215,8 @@ class Answerer:
                     on_shown(shown)
 
         answers = self.engine.generate(requests, on_token)
-        self.usage.n_generated += sum(len(a.ids) - len(p) for a, p in zip(answers, prefixes, strict=True))
+        for one, answer, prefix in zip(asked, answers, prefixes, strict=True):
+            one.n_generated += len(answer.ids) - len(prefix)
         return answers
 
     def _read(self, task: Task, asked: _Asked, span: Span) -> Answered:
@@ -187,7 +227,8 @@ class Answerer:
             reading = task.read(texts, span)
             if reading.complete or reasons:
                 thought = "\n\n".join(thought for thought in thoughts if thought)
-                return Answered(span, reading, reasons[-1] if reasons else "stop", attempt, thought or None)
+                reason = reasons[-1] if reasons else "stop"
+                return Answered(span, reading, reason, attempt, thought or None, asked.n_prompt, asked.n_generated)
             if attempt < MOST_ATTEMPTS:
                 asked.answers = [
                     self._generate(task, question, place, [asked], attempt + 1, [()], None)[0]
@@ -217,8 +258,10 @@ class Answerer:
 
 def _draw_names(asked: _Asked, place: int) -> tuple[str, str]:
     """What the draws of an answer depend on: the input, and the piece; a second question has draws of its own."""
-    name = asked.piece.name if asked.piece else "0"
-    return (f"{asked.input_id}/{place}" if place else asked.input_id), name
+    if asked.piece is None:
+        return f"/{place}" if place else "", "0"
+    input_id = asked.piece.input_id
+    return (f"{input_id}/{place}" if place else input_id), asked.piece.name
 
 
 def _without_loop(answer: Generation, *, shown: bool) -> Generation:

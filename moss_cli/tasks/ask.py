@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 from moss_cli.schema import Answer, Evidence, TaskName
-from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, sentences, timeline
+from moss_cli.tasks.merging import PARTS_OF_ONE, Weighed, complete, notices, place_of, prevailing, sentences, timeline
 from moss_cli.tasks.question_times import find_time
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
 from moss_cli.tasks.task import Focus, Part, Question, Reading, Span, Task
@@ -105,6 +105,22 @@ class Ask(Task):
             parts, lambda part: cast("Answer", part.reading.result).evidence, lambda item: item.text, _joined
         )
         return Reading(Answer(answer=answer, evidence=evidence), answer or "", notices(parts), complete(parts))
+
+    def over(self, parts: Sequence[Part]) -> Task | None:
+        """The question again, about what the pieces gave as answers."""
+        notes = "\n".join(
+            f"{place_of(part.span)}: {cast('Answer', part.reading.result).answer or 'nothing on this'}"
+            for part in parts
+        )
+        question = f"{PARTS_OF_ONE} Each answers this question for its part alone: {self.question}\n\n{notes}\n\n"
+        return replace(
+            self, question=f"{question}Now answer it for the whole recording: {self.question}", has_audio=False
+        )
+
+    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+        """The model's answer for the whole; the evidence is the pieces'."""
+        whole, pieces = cast("Answer", overall.result), cast("Answer", merged.result)
+        return replace(merged, result=pieces.model_copy(update={"answer": whole.answer}), text=overall.text)
 
     def _read_choice(self, answer: str) -> Reading:
         letter = answer.strip()[:1].upper()

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from moss_cli import __version__
-from moss_cli.audio.decode import Audio
 from moss_cli.engine.engine import Engine
 from moss_cli.errors import MossError
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
-from moss_cli.tasks import answering
 from moss_cli.tasks.answering import Answered
 from moss_cli.tasks.job import Job, Source
 from moss_cli.tasks.task import Reading, Task
@@ -23,7 +21,6 @@ class Found:
     task: Task
     answered: Sequence[Answered]
     reading: Reading
-    usage: answering.Usage
     audio_s: float
     load_s: float
     seconds: float
@@ -57,8 +54,8 @@ class Envelopes:
             warnings=(*self._untrained(), *found.notices, *found.reading.notices, *endings),
             usage=Usage(
                 audio_seconds=found.audio_s,
-                prompt_tokens=found.usage.n_prompt,
-                generated_tokens=found.usage.n_generated,
+                prompt_tokens=sum(one.n_prompt for one in found.answered),
+                generated_tokens=sum(one.n_generated for one in found.answered),
                 load_seconds=found.load_s,
                 seconds=found.seconds,
             ),
@@ -118,19 +115,6 @@ class Envelopes:
             time_markers=markers,
             **task.params,
         )
-
-
-def input_info(source: Source, audio: Audio) -> InputInfo:
-    """An input that was read."""
-    info = audio.info
-    return InputInfo(
-        path=source.shown,
-        path_bytes=source.path_bytes,
-        duration=info.duration_s,
-        sample_rate=info.sample_rate,
-        channels=info.channels,
-        sha256=info.sha256,
-    )
 
 
 def _chunk_info(one: Answered) -> ChunkInfo:

@@ -53,17 +53,21 @@ class Job:
 class Outcome:
     """An input's envelope, and the error that it reports, if it failed."""
 
+    source: Source
     envelope: Envelope
     error: MossError | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the runner is at; `n_tokens` counts up while an answer is decoded."""
+    """What the runner is at; `n_tokens` counts up while an answer is decoded. Of the input, `done_s` seconds are
+    analysed, of `total_s` where that is known."""
 
     what: str  # "reading", "loading", "listening" or "answering"
     source: Source
     n_tokens: int = 0
+    done_s: float = 0.0
+    total_s: float | None = None
 
 
 OnStep = Callable[[Step], None]

@@ -13,6 +13,7 @@ from moss_cli.schema import Labelled, Notice
 from moss_cli.tasks.task import Part, Span
 
 _END_MARKS = ".!?。！？…"
+PARTS_OF_ONE = "These are notes on the parts of one recording, in the order of its parts."
 TOUCHING_S = 1.0  # what lasts up to a cut, and goes on from it, is one
 
 
@@ -34,6 +35,11 @@ class Weighed:
 
     value: str | None
     seconds: float
+
+
+def place_of(span: Span) -> str:
+    """Where a part lies, as it is told to the model."""
+    return f"From {span.start_s:.0f} to {span.end_s:.0f} seconds"
 
 
 def notices(parts: Sequence[Part]) -> tuple[Notice, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,22 +17,19 @@ SHORTEST_HALVED_S = 4.0  # a shorter piece is not cut in two
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a recording, [n] float32 at 16 kHz. `name` is its own in the file: draws depend on it."""
+    """A stretch of a recording, [n] float32 at 16 kHz. `name` is its own in the file; draws depend on it and on
+    `input_id`, which is the file's own."""
 
     samples: Samples
     span: Span
-    name: str
+    name: str = "0"
+    input_id: str = ""
 
 
-def whole(samples: Samples, span: Span) -> Piece:
-    """A clip that is one piece."""
-    return Piece(samples, span, "0")
-
-
-def plan(chunked: Iterable[Chunk], *, skip_silence: bool) -> Iterator[Piece | Span]:
+def plan(chunked: Iterable[Chunk], input_id: str, *, skip_silence: bool) -> Iterator[Piece | Span]:
     """Pieces, and the spans in which nobody speaks and which are passed over."""
     for number, chunk in enumerate(chunked):
-        piece = Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number))
+        piece = Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number), input_id)
         yield from spoken(piece) if skip_silence else [piece]
 
 
@@ -59,13 +56,14 @@ def halves(piece: Piece) -> list[Piece]:
         return []
     cut = chunks(iter([piece.samples]), longest_s=duration_s * 0.6, offset_s=piece.span.start_s)
     return [
-        Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), f"{piece.name}/{number}")
+        replace(piece, samples=chunk.samples, span=Span(chunk.start_s, chunk.end_s), name=f"{piece.name}/{number}")
         for number, chunk in enumerate(cut)
     ]
 
 
 def _part(piece: Piece, first: int, last: int, name: str) -> Piece:
-    return Piece(np.ascontiguousarray(piece.samples[first:last]), _span(piece, first, last), name)
+    samples = np.ascontiguousarray(piece.samples[first:last])
+    return replace(piece, samples=samples, span=_span(piece, first, last), name=name)
 
 
 def _span(piece: Piece, first: int, last: int) -> Span:

@@ -1,24 +1,34 @@
-"""Runs a job: loads the model once, takes the inputs one by one, yields an envelope for each."""
+"""Runs a job: loads the model once, takes the inputs as they come, yields an envelope for each.
+
+Inputs are read while their turn has not come, piece by piece, so that pieces of several short ones are answered
+together and a long one is never in memory as a whole.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from moss_cli.audio.chunk import chunks
-from moss_cli.audio.decode import Audio, load, stream
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.errors import DeviceError, MossError, UsageError
-from moss_cli.schema import Notice
+from moss_cli.errors import MossError, UsageError
 from moss_cli.tasks.answering import Answered, Answerer, OnShown
-from moss_cli.tasks.envelopes import Envelopes, Found, input_info
+from moss_cli.tasks.envelopes import Envelopes, Found
+from moss_cli.tasks.file_run import FileRun
 from moss_cli.tasks.job import Job, OnStep, OnText, Outcome, Source, Step
+from moss_cli.tasks.journal import Journal, NoJournal
+from moss_cli.tasks.overall import overall
 from moss_cli.tasks.pieces import Piece, plan
-from moss_cli.tasks.task import Reading, Span, Task
+from moss_cli.tasks.recording import open_recording
+from moss_cli.tasks.task import Task
 
 STEP_EVERY = 16  # tokens
+
+_Wanted = tuple[FileRun, int, Piece]  # a piece, and its place among what is found of its file
 
 
 class Runner:
@@ -37,156 +47,197 @@ class Runner:
         self._on_text = on_text
         self._engine: Engine | None = None
 
-    def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
-        """An outcome for each input, in their order.
+    def run(
+        self, sources: Iterable[Source], journal_of: Callable[[Source], Journal] = lambda source: NoJournal()
+    ) -> Iterator[Outcome]:
+        """An outcome for each input, in their order. Sources are taken one by one, some before earlier ones are done.
 
         What is wrong with one input is in its outcome; ModelError and DeviceError, which hold for
         all of them, are raised.
         """
+        waiting: deque[FileRun] = deque()
+        batch: list[_Wanted] = []
         for source in sources:
-            yield self._outcome(source)
+            file = FileRun(source, self.job.task, journal_of(source))
+            waiting.append(file)
+            for place, piece in self._pieces(file):
+                if batch and batch[0][0].task != file.task:
+                    self._answer_all(batch)
+                batch.append((file, place, piece))
+                if len(batch) >= self._batch_size(source):
+                    self._answer_all(batch)
+                    yield from self._finished(waiting)
+            if self._on_text is not None:  # what is shown while it is decoded comes alone
+                self._answer_all(batch)
+            yield from self._finished(waiting)
+        self._answer_all(batch)
+        yield from self._finished(waiting)
 
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
         source, task, started = Source(Path(), "the question"), self.job.task, time.monotonic()
-        engine, load_seconds = self._loaded(source)
+        engine, load_s = self._loaded(source)
         answerer = self._answerer(engine, source, "answering")
         answered = answerer.answer_text(task, on_shown=self._on_shown(task, source))
-        seconds = time.monotonic() - started - load_seconds
-        found = Found(task, [answered], answered.reading, answerer.usage, 0.0, load_seconds, seconds)
-        return Outcome(self._envelopes.answered(found, None))
+        seconds = time.monotonic() - started - load_s
+        found = Found(task, [answered], answered.reading, 0.0, load_s, seconds)
+        return Outcome(source, self._envelopes.answered(found, None))
 
     @property
     def _envelopes(self) -> Envelopes:
         return Envelopes(self.job, self._engine)
 
-    def _outcome(self, source: Source) -> Outcome:
+    def _pieces(self, file: FileRun) -> Iterator[tuple[int, Piece]]:
+        """Read an input; what is neither passed over nor known from an earlier run is yielded."""
+        job = self.job
+        self._on_step(Step("reading", file.source))
+        with self._blamed([file]), file.timed():
+            recording = open_recording(file.source, job)
+            try:
+                file.begin(recording)
+                chunked = chunks(recording.blocks, longest_s=job.longest_s, offset_s=recording.offset_s)
+                for piece in plan(chunked, recording.sha256(), skip_silence=file.task.needs_speech and job.vad):
+                    place = file.expect(piece)
+                    if isinstance(piece, Piece) and place is not None:
+                        with file.paused():
+                            yield place, piece
+                file.end(recording.facts())
+            finally:
+                recording.close()
+
+    @contextmanager
+    def _blamed(self, files: Sequence[FileRun]) -> Iterator[None]:
+        """What goes wrong in here is the files' fault, but for what holds for all of them."""
         try:
-            return self._analyse(source)
+            yield
         except MossError as error:
             if self._engine is None and error.exit_code in (5, 6):
                 raise
-            return Outcome(self._envelopes.failed(source, error), error)
+            for file in files:
+                file.fail(error)
+        except Exception as error:  # noqa: BLE001 - one input must not take the others with it
+            internal = MossError(f"{type(error).__name__}: {error}", code="internal")
+            internal.__cause__ = error
+            for file in files:
+                file.fail(internal)
 
-    def _analyse(self, source: Source) -> Outcome:
-        job, started = self.job, time.monotonic()
-        self._on_step(Step("reading", source))
-        task, audio = self._read(source)
-        engine, load_seconds = self._loaded(source)
-        answerer = self._answerer(engine, source, "listening")
-        chunked = chunks(iter([audio.samples]), longest_s=job.longest_s, offset_s=audio.offset_s)
-        pieces = plan(chunked, skip_silence=task.needs_speech and job.vad)
-        answered = list(self._answered(answerer, task, pieces, audio, source))
-        span = Span(audio.offset_s, audio.offset_s + audio.duration_s)
+    def _answer_all(self, batch: list[_Wanted]) -> None:
+        """Answer the pieces of a batch, and empty it."""
+        wanted = [one for one in batch if one[0].error is None]
+        batch.clear()
+        if wanted:
+            self._answer(wanted)
+
+    def _answer(self, wanted: Sequence[_Wanted]) -> None:
+        """Answer pieces together. Where that fails, fewer at a time: memory may not hold all of them, or one of them
+        may be at fault."""
+        files = list(dict.fromkeys(file for file, _, _ in wanted))
+        with self._blamed(files):
+            engine, load_s = self._loaded(files[0].source)
+            files[0].load_s += load_s
+            started = time.monotonic()
+            try:
+                answers = self._answerer(engine, files[0].source, "listening", files[0]).answer(
+                    files[0].task, [piece for _, _, piece in wanted], on_shown=self._shown(files)
+                )
+            except MossError:
+                if len(wanted) == 1:
+                    raise
+                half = len(wanted) // 2
+                self._answer(wanted[:half])
+                self._answer(wanted[half:])
+                return
+            share_s = (time.monotonic() - started) / len(wanted)
+            for (file, place, piece), answered in zip(wanted, answers, strict=True):
+                file.seconds += share_s
+                if isinstance(answered, MossError):
+                    file.fail(answered)
+                else:
+                    file.found(place, piece, answered)
+
+    def _finished(self, waiting: deque[FileRun]) -> Iterator[Outcome]:
+        """The outcomes of the inputs that are done, as far as no earlier one is missing."""
+        while waiting and waiting[0].done:
+            file = waiting.popleft()
+            with self._blamed([file]):
+                if file.error is None:
+                    yield self._outcome(file)
+            if file.error is not None:
+                yield Outcome(file.source, self._envelopes.failed(file.source, file.error), file.error)
+
+    def _outcome(self, file: FileRun) -> Outcome:
+        answered = file.answered
+        reading = file.reading()
+        if self.job.model.entry.text_only and self._engine is not None:
+            with file.timed():
+                answerer = self._answerer(self._engine, file.source, "answering")
+                reading, more = overall(answerer, file.task, answered, reading)
+                answered = [*answered[:-1], _adding(answered[-1], more)] if answered else answered
         found = Found(
-            task,
+            file.task,
             answered,
-            _merged(task, answered, span),
-            answerer.usage,
-            audio.duration_s,
-            load_seconds,
-            time.monotonic() - started - load_seconds,
-            notices=tuple(Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in audio.warnings),
-            whole=audio.complete,
+            reading,
+            file.span.duration_s,
+            file.load_s,
+            file.seconds,
+            notices=file.notices(),
+            whole=file.complete,
         )
-        return Outcome(self._envelopes.answered(found, input_info(source, audio)))
-
-    def _answered(
-        self, answerer: Answerer, task: Task, pieces: Iterator[Piece | Span], audio: Audio, source: Source
-    ) -> Iterator[Answered]:
-        """What came of each piece, in order, as many together as a batch holds."""
-        first = list(islice(pieces, 2))
-        on_shown = self._on_shown(task, source) if len(first) == 1 else None  # else it is merged before it is shown
-        size = self.job.batch_size or _batch_size(answerer.engine)
-        batch: list[Piece | Span] = []
-        for piece in chain(first, pieces):
-            batch.append(piece)
-            if sum(isinstance(one, Piece) for one in batch) == size:
-                yield from self._answer_batch(answerer, task, batch, audio.info.sha256, on_shown)
-                batch = []
-        yield from self._answer_batch(answerer, task, batch, audio.info.sha256, on_shown)
-
-    def _answer_batch(
-        self, answerer: Answerer, task: Task, batch: Sequence[Piece | Span], input_id: str, on_shown: OnShown | None
-    ) -> Iterator[Answered]:
-        pieces = [one for one in batch if isinstance(one, Piece)]
-        answers = iter(_answers(answerer, task, pieces, input_id, on_shown))
-        for one in batch:
-            if isinstance(one, Piece):
-                yield from next(answers)
-            else:
-                yield Answered(one, task.read([""] * len(task.questions), one), "no_speech")
-
-    def _read(self, source: Source) -> tuple[Task, Audio]:
-        """The samples, and the task as it is asked about them: of a question that names a time, that part."""
-        job = self.job
-        whole_range = job.start_s is None and job.end_s is None
-        if whole_range and job.task.may_name_a_time and source.path.is_file():
-            with stream(source.path) as header:
-                duration_s = header.duration_s
-            focus = None if duration_s is None else job.task.focus(duration_s)
-            if focus is not None:
-                part = load(source.path, start_s=focus.start_s, end_s=focus.end_s, max_duration_s=job.max_duration_s)
-                return focus.task, part
-        audio = load(source.path, start_s=job.start_s, end_s=job.end_s, max_duration_s=job.max_duration_s)
-        # A pipe can be read only once, and some files say their length only at their end.
-        focus = job.task.focus(audio.info.duration_s) if whole_range else None
-        return (job.task, audio) if focus is None else (focus.task, audio.part(focus.start_s, focus.end_s))
+        return Outcome(file.source, self._envelopes.answered(found, file.input_info()))
 
     def _loaded(self, source: Source) -> tuple[Engine, float]:
         """The engine, and the seconds that loading it took of this input's time."""
         if self._engine is not None:
             return self._engine, 0.0
         self._on_step(Step("loading", source))
-        self._engine = load_engine(
+        engine = load_engine(
             self.job.model.folder,
             device=self.job.device,
             dtype=self.job.dtype,
             with_grammars=any(question.grammar for question in self.job.task.questions),
         )
-        if self.job.think and not self._engine.can_think:
+        if self.job.think and not engine.can_think:
             raise UsageError(f"{self.job.model.entry.name} has no tokens to think with", hint="drop --think")
-        for message in self._engine.warnings:
+        self._engine = engine
+        for message in engine.warnings:
             self._on_warning(message)
-        return self._engine, self._engine.load_seconds
+        return engine, engine.load_seconds
 
-    def _answerer(self, engine: Engine, source: Source, what: str) -> Answerer:
-        self._on_step(Step(what, source))
+    def _batch_size(self, source: Source) -> int:
+        if self.job.batch_size is not None:
+            size = self.job.batch_size
+        else:
+            size = 8 if self._loaded(source)[0].placement.device.type == "cuda" else 4
+        # One answer more than is shown at a time: only at an input's end is it known to have one piece.
+        return max(2, size) if self._on_text is not None else size
+
+    def _answerer(self, engine: Engine, source: Source, what: str, file: FileRun | None = None) -> Answerer:
+        done_s, total_s = (file.done_s, file.total_s) if file is not None else (0.0, None)
+        self._on_step(Step(what, source, 0, done_s, total_s))
 
         def count(n_tokens: int) -> None:
             if n_tokens % STEP_EVERY == 0:
-                self._on_step(Step(what, source, n_tokens))
+                self._on_step(Step(what, source, n_tokens, done_s, total_s))
 
         return Answerer(engine, self.job, count)
+
+    def _shown(self, files: Sequence[FileRun]) -> OnShown | None:
+        """Where the only piece of an input is shown while it is decoded; several are merged before they are shown."""
+        [file, *others] = files
+        return self._on_shown(file.task, file.source) if not others and file.is_one_piece else None
 
     def _on_shown(self, task: Task, source: Source) -> OnShown | None:
         on_text = self._on_text
         return (lambda text: on_text(source, text)) if on_text is not None and task.shows else None
 
 
-def _batch_size(engine: Engine) -> int:
-    return 8 if engine.placement.device.type == "cuda" else 4
-
-
-def _answers(
-    answerer: Answerer, task: Task, pieces: Sequence[Piece], input_id: str, on_shown: OnShown | None
-) -> list[list[Answered]]:
-    """What came of each piece. Where memory does not hold all of them together, fewer at a time."""
-    try:
-        return answerer.answer(task, pieces, input_id, on_shown=on_shown)
-    except DeviceError as error:
-        if error.code != "out_of_memory" or len(pieces) < 2:
-            raise
-    half = len(pieces) // 2
-    return [
-        *_answers(answerer, task, pieces[:half], input_id, None),
-        *_answers(answerer, task, pieces[half:], input_id, None),
-    ]
-
-
-def _merged(task: Task, answered: Sequence[Answered], span: Span) -> Reading:
-    if not answered:  # an input without a sample
-        return task.read([""] * len(task.questions), span)
-    if len(answered) == 1:
-        return answered[0].reading
-    return task.merge([one.part for one in answered])
+def _adding(answered: Answered, more: Answered | None) -> Answered:
+    """The last piece's usage, and its thought, with those of what was asked about all pieces."""
+    if more is None:
+        return answered
+    return replace(
+        answered,
+        n_prompt=answered.n_prompt + more.n_prompt,
+        n_generated=answered.n_generated + more.n_generated,
+        thought="\n\n".join(thought for thought in (answered.thought, more.thought) if thought) or None,
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 from moss_cli.schema import Chapter, Summary, TaskName
-from moss_cli.tasks.merging import complete, notices, sentences, timeline
+from moss_cli.tasks.merging import PARTS_OF_ONE, complete, notices, place_of, sentences, timeline
 from moss_cli.tasks.structured import LONGEST_TEXT, NAMES, SAID, TEXT, Field, grammar, in_json, items, read_json
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
@@ -69,6 +69,48 @@ class Summarize(Task):
             chapters=timeline(parts, lambda part: _of(part).chapters, lambda chapter: chapter.title, _joined),
         )
         return Reading(result, result.summary or "", notices(parts), complete(parts))
+
+    def over(self, parts: Sequence[Part]) -> Task | None:
+        return SummarizeParts(self, tuple(parts))
+
+    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+        """The model's own summary and points of the whole; the chapters are the pieces'."""
+        whole, pieces = cast("Summary", overall.result), cast("Summary", merged.result)
+        result = whole.model_copy(update={"chapters": pieces.chapters})
+        return replace(merged, result=result, text=overall.text)
+
+
+@dataclass(frozen=True)
+class SummarizeParts(Task):
+    """One summary of the summaries of a recording's parts, without audio."""
+
+    asked: Summarize
+    parts: tuple[Part, ...]
+    name: TaskName = "summarize"
+    shows: ClassVar[bool] = True
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        instruction = self.asked.custom_prompt or PROMPTS[self.asked.style]
+        said = "\n\n".join(_told(part) for part in self.parts)
+        prompt = f"{PARTS_OF_ONE}\n\n{said}\n\n{in_json(instruction, FIELDS[:2])}"
+        return (Question(prompt, grammar(FIELDS[:2]), most_tokens=2048),)
+
+    def read(self, answers: Sequence[str], span: Span) -> Reading:
+        return self.asked.read(answers, span)
+
+    def merge(self, parts: Sequence[Part]) -> Reading:
+        return self.asked.merge(parts)
+
+    def shown(self, answer: str) -> str | None:
+        return self.asked.shown(answer)
+
+
+def _told(part: Part) -> str:
+    """What was said of one part, with its place in the recording."""
+    found = _of(part)
+    points = "".join(f"\n- {point}" for point in found.key_points)
+    return f"{place_of(part.span)}: {found.summary or ''}{points}"
 
 
 def _of(part: Part) -> Summary:

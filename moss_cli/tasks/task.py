@@ -88,6 +88,15 @@ class Task(ABC):
     def merge(self, parts: Sequence[Part]) -> Reading:
         """What was read of several pieces, in their order, as one result. Never raises."""
 
+    def over(self, parts: Sequence[Part]) -> Task | None:
+        """The task of bringing together what was read of several pieces, asked without audio, where that takes
+        understanding; None where `merge` is right."""
+        return None
+
+    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+        """What was merged by rule, completed by the answer to `over`."""
+        return merged
+
     @property
     def params(self) -> dict[str, Any]:
         """The task's own options, as they stand in the envelope's `params`."""

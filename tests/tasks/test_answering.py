@@ -17,7 +17,7 @@ from moss_cli.registry import resolve
 from moss_cli.tasks.answering import AGAIN, Answerer
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.job import Job
-from moss_cli.tasks.pieces import Piece, halves, plan, spoken, whole
+from moss_cli.tasks.pieces import Piece, halves, plan, spoken
 from moss_cli.tasks.speaker import DescribeSpeaker
 from moss_cli.tasks.task import Span, Task
 from moss_cli.tasks.transcribe import Transcribe
@@ -34,7 +34,7 @@ def clip(seconds: float, *, pause_at: float | None = None) -> Piece:
     samples = np.random.default_rng(0).uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
     if pause_at is not None:
         samples[round(pause_at * SAMPLE_RATE) : round((pause_at + 0.6) * SAMPLE_RATE)] = 0
-    return whole(samples, Span(0.0, seconds))
+    return Piece(samples, Span(0.0, seconds), input_id="x")
 
 
 def answerer(
@@ -65,7 +65,7 @@ def test_a_cut_transcript_is_asked_for_again_in_halves(monkeypatch: pytest.Monke
 
     task = Transcribe()
     one, seen = answerer(monkeypatch, engine, task, answer)
-    [answered] = one.answer(task, [clip(10.0, pause_at=5.0)], "x")
+    [answered] = one.answer(task, [clip(10.0, pause_at=5.0)])
     assert [(a.span.start_s, round(a.span.end_s, 1), a.finish_reason, a.attempts) for a in answered] == [
         (0.0, 5.3, "stop", 2),
         (answered[0].span.end_s, 10.0, "stop", 2),
@@ -82,7 +82,7 @@ def test_what_is_cut_however_short_the_piece_is_partial_and_ends(
 ) -> None:
     task = Transcribe()
     one, seen = answerer(monkeypatch, engine, task, lambda request, call: ("[0.00]hello[0.50]", "length"))
-    [answered] = one.answer(task, [clip(30.0)], "x")
+    [answered] = one.answer(task, [clip(30.0)])
     assert {a.finish_reason for a in answered} == {"length"}
     assert all(not a.complete for a in answered)
     assert answered[0].span.start_s == 0
@@ -93,7 +93,7 @@ def test_what_is_cut_however_short_the_piece_is_partial_and_ends(
 def test_other_tasks_are_not_halved(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
     task = Ask("What?")
     one, seen = answerer(monkeypatch, engine, task, lambda request, call: ('{"answer": "a', "length"))
-    [[answered]] = one.answer(task, [clip(10.0)], "x")
+    [[answered]] = one.answer(task, [clip(10.0)])
     assert (answered.finish_reason, answered.reading.text, len(seen)) == ("length", "a", 1)
 
 
@@ -103,7 +103,7 @@ def test_a_loop_is_decoded_again_with_draws_and_says_so(monkeypatch: pytest.Monk
 
     task = Transcribe()
     one, seen = answerer(monkeypatch, engine, task, answer)
-    [[answered]] = one.answer(task, [clip(3.0)], "x")
+    [[answered]] = one.answer(task, [clip(3.0)])
     assert (answered.finish_reason, answered.attempts) == ("stop", 3)
     assert [request.sampling for request in seen[1:]] == [AGAIN, AGAIN]
     assert [notice.code for notice in answered.notices()] == ["retried"]
@@ -114,7 +114,7 @@ def test_only_the_looping_answers_of_a_batch_are_decoded_again(monkeypatch: pyte
     one, seen = answerer(
         monkeypatch, engine, task, lambda request, call: ("[0.00]hello[0.50]", "loop" if call == 2 else "stop")
     )
-    answered = one.answer(task, [clip(3.0), clip(4.0), clip(5.0)], "x")
+    answered = one.answer(task, [clip(3.0), clip(4.0), clip(5.0)])
     assert [a.attempts for [a] in answered] == [1, 2, 1]
     assert len(seen) == 4
 
@@ -124,7 +124,7 @@ def test_what_was_shown_of_a_looping_answer_stands(monkeypatch: pytest.MonkeyPat
     task = Ask("What?")
     one, seen = answerer(monkeypatch, engine, task, lambda _, call: (texts[call], "loop" if call < 3 else "stop"))
     shown: list[str] = []
-    [[answered]] = one.answer(task, [clip(3.0)], "x", on_shown=shown.append)
+    [[answered]] = one.answer(task, [clip(3.0)], on_shown=shown.append)
     assert answered.reading.text == "It is rain and wind"
     assert all(answered.reading.text.startswith(text) for text in shown)
     assert shown == sorted(shown, key=len)
@@ -137,12 +137,13 @@ def test_an_answer_of_another_form_is_decoded_again_and_then_an_error(
     task = DescribeSpeaker()
     good = '{"gender": "male"}'
     one, seen = answerer(monkeypatch, engine, task, lambda _, call: (good if call == 3 else "A man.", "stop"))
-    [[answered]] = one.answer(task, [clip(3.0)], "x")
+    [[answered]] = one.answer(task, [clip(3.0)])
     assert (answered.reading.result.gender, answered.attempts, len(seen)) == ("male", 3, 3)  # type: ignore[union-attr]
     one, seen = answerer(monkeypatch, engine, task, lambda *_: ("A man.", "stop"))
-    with pytest.raises(AnswerError, match="none of 3 answers has the form") as caught:
-        one.answer(task, [clip(3.0)], "x")
-    assert (caught.value.exit_code, len(seen)) == (7, 3)
+    [error] = one.answer(task, [clip(3.0)])
+    assert isinstance(error, AnswerError)
+    assert (error.message, error.exit_code) == ("none of 3 answers has the form that was asked for", 7)
+    assert len(seen) == 3
 
 
 def test_halves_join_at_a_pause_and_short_pieces_have_none() -> None:
@@ -170,5 +171,5 @@ def test_without_a_search_for_silence_chunks_are_pieces() -> None:
     from moss_cli.audio.chunk import chunks
 
     samples = clip(50.0).samples
-    pieces = list(plan(chunks(iter([samples]), longest_s=20.0, overlap_s=4.0), skip_silence=False))
+    pieces = list(plan(chunks(iter([samples]), longest_s=20.0, overlap_s=4.0), "x", skip_silence=False))
     assert [p.name for p in pieces if isinstance(p, Piece)] == ["0", "1", "2"]

@@ -1,0 +1,137 @@
+"""Finished pieces of an unfinished input, kept so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Journal(Protocol):
+    """What was found of each piece of one input. The runner asks before a piece is answered, and tells afterwards."""
+
+    def get(self, piece: str) -> list[dict[str, Any]] | None:
+        """What was put for `piece` by this run or an earlier one of the same work; None where nothing was."""
+
+    def put(self, piece: str, found: list[dict[str, Any]]) -> None:
+        """Keep what was found of a piece: JSON-able values, which `get` gives back equal."""
+
+
+class NoJournal:
+    """Keeps nothing: for inputs whose results do not go into a folder."""
+
+    def get(self, piece: str) -> list[dict[str, Any]] | None:
+        return None
+
+    def put(self, piece: str, found: list[dict[str, Any]]) -> None:
+        pass
+
+
+class FileJournal:
+    """A line of JSON for each piece, on the disk before `put` returns; the first line says what work it is of.
+
+    A file of other work, or one that is damaged, is begun anew by the first `put`; a last line that was not finished
+    is written over. Where the file cannot be kept, for want of room, say, `on_failure` gets the reason once and
+    the work goes on without.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        work: Callable[[], Mapping[str, Any] | None],
+        on_failure: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """`work` is asked at most once and only where pieces are kept, as it may take reading the input; None from
+        it means that the input cannot be told from another, and nothing is kept."""
+        self.file = file
+        self._work, self._on_failure = work, on_failure
+        self._header: dict[str, Any] | None = None
+        self._found: dict[str, list[dict[str, Any]]] | None = None
+        self._n_bytes = 0  # of the file that stand; 0 where it is to be begun
+        self._keeps = True
+
+    def get(self, piece: str) -> list[dict[str, Any]] | None:
+        return self._known().get(piece)
+
+    def put(self, piece: str, found: list[dict[str, Any]]) -> None:
+        if self.get(piece) == found:
+            return
+        header = [self._own_header()] if self._n_bytes == 0 else []
+        if not self._keeps:
+            return
+        try:
+            self._append(b"".join(_line(value) for value in (*header, {"piece": piece, "found": found})))
+        except OSError as error:
+            self._keeps = False
+            self._on_failure((error.strerror or str(error)).lower())
+        else:
+            self._known()[piece] = found
+
+    def delete(self) -> None:
+        """Forget everything: the input is done."""
+        self.file.unlink(missing_ok=True)
+        self._found, self._n_bytes = {}, 0
+
+    def _known(self) -> dict[str, list[dict[str, Any]]]:
+        if self._found is None:
+            self._found = self._read() if self.file.exists() else {}
+        return self._found
+
+    def _own_header(self) -> dict[str, Any]:
+        if self._header is None:
+            work = self._work()
+            self._keeps = self._keeps and work is not None
+            self._header = dict(work or {})
+        return self._header
+
+    def _read(self) -> dict[str, list[dict[str, Any]]]:
+        header, found, n_bytes = read_journal(self.file)
+        if header is None or header != self._own_header() or not self._keeps:
+            return {}
+        self._n_bytes = n_bytes
+        return found
+
+    def _append(self, lines: bytes) -> None:
+        self.file.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, self._n_bytes)
+            left = memoryview(lines)
+            os.lseek(descriptor, self._n_bytes, os.SEEK_SET)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._n_bytes += len(lines)
+
+
+def read_journal(file: Path) -> tuple[dict[str, Any] | None, dict[str, list[dict[str, Any]]], int]:
+    """The first line of a journal, its pieces, and the bytes up to the end of its last whole line.
+
+    The first line is None where the file is no journal or cannot be read.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return None, {}, 0
+    whole = data[: data.rfind(b"\n") + 1]
+    found: dict[str, list[dict[str, Any]]] = {}
+    header, n_bytes = None, 0
+    for line in whole.splitlines(keepends=True):
+        try:
+            value = json.loads(line)
+            if header is None:
+                header = dict(value)
+            else:
+                found[str(value["piece"])] = [dict(one) for one in value["found"]]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            break  # what follows a damaged line is not believed either
+        n_bytes += len(line)
+    return header, found, n_bytes
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"  # ASCII: names that are not UTF-8 keep their bytes as escapes

@@ -1,0 +1,91 @@
+"""A bank of sentences that meetings are made of, rendered once and mixed anew at every training step.
+
+    python -m training.domains.meetings_bank --out DIR --seed 1 --count 12000
+
+writes `samples.i16` (all of them end to end) and `lines.jsonl` (what is said, by whom, where its samples
+lie). Nothing of it has a voice, wording or combination that is kept for testing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.domains.meetings_facts import FACTS, TOPICS, Line, draw_filler, draw_opener
+from training.domains.meetings_parts import Cast, Said, Wanted, draw_clear_voice, draw_line
+from training.voices import Voice, speak
+
+# How often each is rendered, of so many lines.
+FACT_SHARE, OPENER_SHARE = 0.76, 0.14
+
+
+def render_bank(out: Path, seed: int, count: int) -> None:
+    """Render `count` lines from `seed`. Raises ValueError for a seed that is kept for testing."""
+    if not 0 <= seed < 1_000_000:
+        raise ValueError("seeds from 1,000,000 up are never trained on")
+    rng = random.Random(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    offset = 0
+    with (out / "samples.i16").open("wb") as sound, (out / "lines.jsonl").open("w") as index:
+        for i in range(count):
+            line, voice = _draw(rng, i), draw_clear_voice(rng, reserved=False)
+            spoken = speak(line.text, voice)
+            samples = spoken.samples
+            sound.write((samples / np.abs(samples).max() * 32_000).astype("<i2").tobytes())
+            words = [round(t, 4) for t in spoken.word_starts_s]
+            place = {"offset": offset, "n_samples": len(samples), "word_starts_s": words}
+            index.write(json.dumps({"line": vars(line), "voice": voice.as_dict(), **place}) + "\n")
+            offset += len(samples)
+
+
+def _draw(rng: random.Random, i: int) -> Line:
+    """Topics and kinds of fact take turns, so that there are equally many of each."""
+    share = rng.random()
+    topic = TOPICS[i % len(TOPICS)]
+    if share < FACT_SHARE:
+        return draw_line(rng, Wanted("fact", topic, rng.choice(list(FACTS))), reserved=False)
+    if share < FACT_SHARE + OPENER_SHARE:
+        return draw_opener(rng, topic, is_first=rng.random() < 0.4, reserved=False)
+    return draw_filler(rng, rng.choice(("reply", "greeting", "closing")))
+
+
+class MeetingBank:
+    """Lines from a rendered bank (`meetings_parts.Parts`). Raises ValueError where reserved ones are asked of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.samples = np.memmap(folder / "samples.i16", dtype="<i2", mode="r")
+        self.rows: dict[Wanted, list[dict[str, Any]]] = defaultdict(list)
+        for text in (folder / "lines.jsonl").read_text().splitlines():
+            row = json.loads(text)
+            line = Line(**row["line"])
+            self.rows[Wanted(line.role, line.topic, line.kind)].append(row)
+
+    def cast(self, rng: random.Random, *, reserved: bool) -> Cast:
+        if reserved:
+            raise ValueError("a bank has nothing of what is kept for testing")
+        return self
+
+    def say(self, rng: random.Random, wanted: Wanted) -> Said:
+        row = rng.choice(self.rows[wanted])
+        part = self.samples[row["offset"] : row["offset"] + row["n_samples"]]
+        samples = part.astype(np.float32) / np.float32(32_768)
+        return Said(Line(**row["line"]), samples, Voice(**row["voice"]), tuple(row["word_starts_s"]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=12_000)
+    args = parser.parse_args()
+    render_bank(args.out, args.seed, args.count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Questions on speech, sounds and both: what the `ask` command is asked in training and when it is measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.tasks.ask import Ask
+from training.domains import questions_sounds, questions_speech, questions_steps
+from training.domains.questions_asking import PERSON, Found, Kind, span
+from training.domains.questions_choices import choices
+from training.domains.questions_clips import Clip, Item, draw_clip
+from training.domains.questions_parts import Banked, Parts, Rendered
+from training.domains.questions_wordings import worded
+from training.examples import Asked, Example, in_json, tenths
+
+__all__ = ["KINDS", "STEPS", "Banked", "Parts", "Rendered", "example"]
+
+SPEECH, SOUNDS, STEPS = questions_speech.KINDS, questions_sounds.KINDS, questions_steps.KINDS
+KINDS: dict[str, Kind] = SPEECH | SOUNDS | STEPS
+STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a plain one
+
+CHOICES_SHARE = 0.2
+THOUGHT_SHARE = {True: 0.5, False: 0.12}  # of the questions that are thought over, by whether they take two steps
+CLOSED_SHARE = 0.1  # of the others are asked with thinking switched off
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A question on a clip, with all that is known of its answer."""
+
+    kind: str
+    question: str
+    found: Found
+    choices: tuple[str, ...]
+    think: bool | None
+    is_kept: bool  # the wording, for testing
+
+    @property
+    def task(self) -> Ask:
+        return Ask(self.question, self.choices)
+
+
+def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
+    """A clip of 3 to 14 s and a question on it; `truth` has the question, its choices and how it is thought over.
+
+    Where the command would only hear a part of the clip (see `Ask.focus`), nothing is in `asked`; in training, that
+    part becomes the clip, and `truth` is of another question on it, which is in `asked` too."""
+    clip, asking = _draw(rng, parts, reserved=reserved)
+    if asking.task.focus(clip.duration_s) is None:
+        return _as_example(clip, asking, [asked(clip, asking)])
+    return _as_example(clip, asking, []) if reserved else on_part(rng, clip, asking)
+
+
+def on_part(rng: random.Random, clip: Clip, asking: Asking) -> Example:
+    """The part of a clip that the command would hear, with the question as the command puts it, and another one.
+    Raises ValueError for a question that names no such part."""
+    focus = asking.task.focus(clip.duration_s)
+    if focus is None:
+        raise ValueError("the question is on the whole clip")
+    part = clip.part(focus.start_s, focus.end_s)
+    inside = replace(asking, found=_moved(asking.found, -focus.start_s))
+    other = None
+    while other is None or other.task.focus(part.duration_s):
+        other = _ask(rng, part, "background", reserved=False)
+    answers = [asked(part, other), replace(asked(part, inside), prompt=focus.task.questions[0].prompt)]
+    is_whole = not any(
+        item.start_s < edge_s < item.end_s for item in clip.sentences for edge_s in (focus.start_s, focus.end_s)
+    )
+    heard = _as_example(part, other, answers)
+    return heard if is_whole else replace(heard, spoken=None)
+
+
+def _draw(rng: random.Random, parts: Parts, *, reserved: bool) -> tuple[Clip, Asking]:
+    """A question of some kind, on a clip that was drawn for it."""
+    weights = [kind.weight * (STEPS_WEIGHT if name in STEPS else 1.0) for name, kind in KINDS.items()]
+    name = rng.choices(list(KINDS), weights)[0]
+    while True:
+        clip = draw_clip(rng, parts, KINDS[name].wish(rng), reserved=reserved)
+        asking = _ask(rng, clip, name, reserved=reserved) if clip else None
+        if clip and asking:
+            return clip, asking
+
+
+def _ask(rng: random.Random, clip: Clip, name: str, *, reserved: bool) -> Asking | None:
+    kind = KINDS[name]
+    found = kind.find(rng, clip)
+    if found is None:
+        return None
+    question, is_kept = worded(rng, found.wording or name, found.slots, reserved=reserved)
+    offered = choices(rng, clip, kind.form, found) if rng.random() < CHOICES_SHARE else ()
+    think = True if rng.random() < THOUGHT_SHARE[name in STEPS] else False if rng.random() < CLOSED_SHARE else None
+    return Asking(name, question, found, offered, think, is_kept)
+
+
+def _moved(found: Found, by_s: float) -> Found:
+    """The answer in the times of a part of the clip."""
+    items = tuple(replace(item, start_s=item.start_s + by_s, end_s=item.end_s + by_s) for item in found.items)
+    return replace(found, items=items, steps=f"what is asked about is {span(items[0])}")
+
+
+def asked(clip: Clip, asking: Asking) -> Asked:
+    """The question as the command sends it, and its answer: a letter where there are choices, else JSON."""
+    if asking.choices:
+        answer = "ABCD"[asking.choices.index(asking.found.answer)]
+    else:
+        evidence = [
+            evidence | {side: tenths(evidence[side]) for side in ("start", "end")} for evidence in _evidence(asking)
+        ]
+        answer = in_json({"answer": asking.found.answer, "evidence": evidence})
+    if asking.think:
+        answer = f"{THINK}\n{thought(clip, asking)}\n{END_THINK}{answer}"  # the grammar begins here
+    return Asked(asking.task.questions[0].prompt, answer, asking.think)
+
+
+def thought(clip: Clip, asking: Asking) -> str:
+    """All that is heard in its order, and what follows from it."""
+    by_voice = KINDS[asking.kind].by_voice
+    heard = [f"{span(item)} {_name(item, by_voice=by_voice)}" for item in clip.items]
+    return f"{', '.join(heard) or 'no speech and no sounds'}\n{asking.found.steps}"
+
+
+def _name(item: Item, *, by_voice: bool) -> str:
+    if item.gender is None:
+        return item.text
+    return PERSON[item.gender] if by_voice else "speech"
+
+
+def _evidence(asking: Asking) -> list[dict[str, Any]]:
+    return [{"start": i.start_s, "end": i.end_s, "text": i.text} for i in asking.found.items]
+
+
+def _as_example(clip: Clip, asking: Asking, answers: Sequence[Asked]) -> Example:
+    rounded = [e | {side: round(e[side], 3) for side in ("start", "end")} for e in _evidence(asking)]
+    truth: Mapping[str, Any] = {
+        "question": asking.question,
+        "choices": list(asking.choices) or None,
+        "think": asking.think,
+        "result": {"answer": asking.found.answer, "evidence": [] if asking.choices else rounded},
+        "settings": {
+            **clip.settings,
+            "kind": asking.kind,
+            "form": KINDS[asking.kind].form,
+            "two_step": asking.kind in STEPS,
+            "reserved_wording": asking.is_kept,
+        },
+    }
+    return Example(clip.samples, truth, tuple(answers), clip.tracks, clip.families, clip.spoken)

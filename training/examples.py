@@ -1,0 +1,75 @@
+"""What every domain gives to rendering, training and measuring: a clip, what is true of it, what is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One sentence in a clip, in seconds from the clip's start."""
+
+    start: float
+    end: float
+    text: str
+    word_starts: list[float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An instruction as a command sends it, and the right answer as the model is to write it.
+
+    `think` is the prompt's (see `build_prompt`). Where it is True, the answer holds the whole thought,
+    from the `<think>` with which the prompt opens it."""
+
+    prompt: str
+    answer: str
+    think: bool | None = None
+
+
+@dataclass(frozen=True)
+class Track:
+    """Something that holds from `start_s` to `end_s`, for the heads that are used in training only.
+    `label` is `family/name`: `event/dog bark`, `tempo/112`."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+    @property
+    def family(self) -> str:
+        return self.label.split("/", 1)[0]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip of 16 kHz float32 samples. `truth` is what labels.jsonl says of it; `families` are the kinds of
+    track that are known of this clip: what has no track of such a family is known not to be there."""
+
+    samples: np.ndarray
+    truth: Mapping[str, Any]
+    asked: tuple[Asked, ...]
+    tracks: tuple[Track, ...] = ()
+    families: frozenset[str] = field(default_factory=frozenset)
+    spoken: tuple[Segment, ...] | None = None  # every sentence, where what is said is known
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+def in_json(values: Mapping[str, Any]) -> str:
+    """An answer with the white space that the commands' grammars ask for."""
+    return json.dumps(values, ensure_ascii=False, separators=(", ", ": "))
+
+
+def tenths(time_s: float) -> float:
+    """A time as answers give it: to a tenth of a second."""
+    return round(time_s, 1)

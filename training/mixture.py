@@ -1,0 +1,113 @@
+"""The clips that a step of training is made of: so many of each domain, drawn from banks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from moss_cli.tasks.transcribe import PROMPT_PLAIN, PROMPT_SEGMENTS, PROMPT_WORDS
+from training.bank import Bank
+from training.clips import Clip, training_clip
+from training.examples import Asked, Example, Track
+from training.voices import Spoken
+
+Draw = Callable[[random.Random], Example]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What the clips of a stage are. `shares`: how often each domain is drawn; the first two are of speech."""
+
+    n_sentences: tuple[int, int]
+    max_s: float
+    n_tokens: int  # of one batch, padding included
+    shares: Mapping[str, float]
+
+
+def segments_answer(clip: Clip) -> str:
+    """`[x.xx]text[y.yy]` for every sentence."""
+    return "".join(f"[{s.start:.2f}]{s.text}[{s.end:.2f}]" for s in clip.segments)
+
+
+def words_answer(clip: Clip) -> str | None:
+    """`[x.xx]word[y.yy]` for every word, which lasts until the next one; None where the starts are not known."""
+    answer = ""
+    for segment in clip.segments:
+        words = segment.text.split()
+        if len(segment.word_starts) != len(words):
+            return None
+        ends = [*segment.word_starts[1:], segment.end]
+        times = zip(segment.word_starts, ends, words, strict=True)
+        answer += "".join(f"[{start:.2f}]{word}[{end:.2f}]" for start, end, word in times)
+    return answer
+
+
+def spoken_example(clip: Clip) -> Example:
+    """A clip of the speech domain with the three instructions of `moss transcribe`."""
+    asked = [
+        Asked(PROMPT_SEGMENTS, segments_answer(clip)),
+        Asked(PROMPT_PLAIN, " ".join(s.text for s in clip.segments)),
+    ]
+    words = words_answer(clip)
+    if words is not None:
+        asked.append(Asked(PROMPT_WORDS, words))
+    tracks = tuple(Track(s.start, s.end, "speech/on") for s in clip.segments)
+    return Example(clip.samples, {}, tuple(asked), tracks, frozenset({"speech"}), tuple(clip.segments))
+
+
+def speech(banks: list[Path], mix: Mix) -> Draw:
+    """The speech domain, silence and noise among it."""
+    loaded = [Bank(folder) for folder in banks]
+    sizes = [len(bank) for bank in loaded]
+
+    def draw(rng: random.Random) -> Example:
+        def sentence() -> Spoken:
+            bank = rng.choices(loaded, sizes)[0]
+            return bank[rng.randrange(len(bank))]
+
+        return spoken_example(training_clip(rng, sentence, mix.n_sentences, mix.max_s))
+
+    return draw
+
+
+def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
+    """Every domain that the mix has a share of, from the banks in a folder (see training/tiny.sh).
+
+    The imports are here because a bank of each is needed only where its share is not nothing.
+    """
+    found: dict[str, Draw] = {}
+    for name in mix.shares:
+        if name == "transcribe":
+            found[name] = speech(sorted(folder.glob("bank[0-9]*")), mix)
+        elif name == "scene":
+            from training.domains import scenes, scenes_bank
+
+            found[name] = _from(scenes.example, scenes_bank.SceneBank(folder / "scenes_bank"))
+        elif name == "music":
+            from training.domains import music
+
+            found[name] = _from(music.example, music.NoteBank(folder / "music_bank"))
+        elif name == "describe-speaker":
+            from training.domains import voices, voices_bank
+
+            found[name] = _from(voices.example, voices_bank.VoicesBank(folder / "voices_bank"))
+        elif name == "emotion":
+            from training.domains import emotions, emotions_bank
+
+            found[name] = _from(emotions.example, emotions_bank.EmotionsBank(folder / "emotions_bank"))
+        elif name == "ask":
+            from training.domains import questions
+
+            sounds, notes = folder / "scenes_bank", folder / "music_bank"
+            found[name] = _from(questions.example, questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes))
+        elif name == "summarize":
+            from training.domains import meetings
+
+            found[name] = _from(meetings.example, meetings.MeetingBank(folder / "meetings_bank"))
+    return found
+
+
+def _from(example: Callable[..., Example], parts: object) -> Draw:
+    return lambda rng: example(rng, parts, reserved=False)
