@@ -68,7 +68,7 @@ def frame_words(segments: Sequence[Segment], count: int) -> list[int]:
 def track_targets(example: Example, count: int, labels: Sequence[str]) -> Tensor:
     """[count, labels] int8: 1 where a track holds at the middle of an audio token, -1 where its family is unknown."""
     families = [label.split("/", 1)[0] for label in labels]
-    known = torch.tensor([family in example.families for family in families])
+    known = torch.tensor([family in example.families for family in families], dtype=torch.bool)
     targets = torch.where(known, 0, -1).to(torch.int8).repeat(count, 1)
     places = {label: i for i, label in enumerate(labels)}
     for track in example.tracks:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from moss_cli.audio.chunk import chunks
+from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.errors import MossError, UsageError
 from moss_cli.tasks.answering import Answered, Answerer, OnShown
@@ -96,7 +96,9 @@ class Runner:
             try:
                 file.begin(recording)
                 chunked = chunks(recording.blocks, longest_s=job.longest_s, offset_s=recording.offset_s)
-                for piece in plan(chunked, recording.sha256(), skip_silence=file.task.needs_speech and job.vad):
+                for piece in plan(
+                    self._heard(file, chunked), recording.sha256(), skip_silence=file.task.needs_speech and job.vad
+                ):
                     place = file.expect(piece)
                     if isinstance(piece, Piece) and place is not None:
                         with file.paused():
@@ -104,6 +106,14 @@ class Runner:
                 file.end(recording.facts())
             finally:
                 recording.close()
+
+    def _heard(self, file: FileRun, chunked: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error."""
+        for chunk in chunked:
+            with file.paused():
+                file.load_s += self._loaded(file.source)[1]
+            self._on_step(Step("listening", file.source, 0, file.done_s, file.total_s))
+            yield chunk
 
     @contextmanager
     def _blamed(self, files: Sequence[FileRun]) -> Iterator[None]:

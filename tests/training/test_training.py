@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from moss_cli.engine.engine import load_engine
-from training.batches import Batches, Mix, frame_words, segments_answer
+from training.batches import Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
 from training.evaluate import BEGIN, END, Figures, match, measure, table, write_card
 from training.export import export
+from training.mixture import Mix, segments_answer
 from training.network import N_CLASSES, SILENCE, TINY, TrainingModel
 from training.sentences import PATTERNS, RESERVED_PATTERNS, sentence, vocabulary
 from training.vocabulary import write_vocabulary
@@ -98,11 +99,11 @@ def test_answers_are_in_the_format_of_the_prompt() -> None:
 
 def test_each_audio_token_is_labelled_with_the_word_spoken_then() -> None:
     clip = Clip(np.zeros(32_000, np.float32), [Segment(0.4, 1.2, "alice bob", [0.4, 0.8])])
-    classes = frame_words(clip, 25)
+    classes = frame_words(clip.segments, 25)
     alice, bob = (1 + vocabulary().index(w) for w in ("alice", "bob"))
     assert classes == [SILENCE] * 5 + [alice] * 5 + [bob] * 5 + [SILENCE] * 10
     unknown = Clip(clip.samples, [Segment(0.4, 1.2, "alice bob", [])])
-    assert frame_words(unknown, 25) == [SILENCE] * 5 + [-100] * 10 + [SILENCE] * 10
+    assert frame_words(unknown.segments, 25) == [SILENCE] * 5 + [-100] * 10 + [SILENCE] * 10
 
 
 def row(name: str, *segments: tuple[float, float, str]) -> dict[str, object]:
@@ -181,12 +182,12 @@ def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None
     from training.bank import render_bank
     from training.train import Slice
 
-    render_bank(tmp_path / "bank", seed=9, count=12)
+    render_bank(tmp_path / "bank1", seed=9, count=12)
     write_vocabulary(tmp_path / "run" / "vocabulary")
-    first = Slice(tmp_path / "run", "short", minutes=1e-6)
-    first.train([tmp_path / "bank"])
+    first = Slice(tmp_path / "run", "short", 1e-6, tmp_path)
+    first.train()
     assert first.step == 1
-    again = Slice(tmp_path / "run", "short", minutes=1e-6)
+    again = Slice(tmp_path / "run", "short", 1e-6, tmp_path)
     assert again.seed == first.seed + 1
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], tensor)
@@ -204,9 +205,9 @@ def test_seeds_kept_for_testing_are_refused_by_the_bank(tmp_path: Path) -> None:
 def test_a_batch_lines_up_targets_with_answers(tmp_path: Path) -> None:
     from training.bank import render_bank
 
-    render_bank(tmp_path / "bank", seed=8, count=8)
+    render_bank(tmp_path / "bank1", seed=8, count=8)
     write_vocabulary(tmp_path / "vocabulary")
-    batch = next(iter(Batches([tmp_path / "bank"], tmp_path / "vocabulary", Mix((1, 2), 6.0, 60.0), seed=1)))
+    batch = next(iter(Batches(tmp_path, tmp_path / "vocabulary", Mix((1, 2), 6.0, 1_000, {"transcribe": 1.0}), seed=1)))
     assert batch.ids.shape == batch.targets.shape == batch.audio_mask.shape
     assert batch.audio_mask.sum() == sum(batch.clip_tokens) == len(batch.frame_words)
     counted = batch.targets[:, :-1] >= 0
