@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import soxr
@@ -28,6 +29,27 @@ class Clip:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What was said, and when, as it stands in labels.jsonl."""
+        return said(self.segments) | {"settings": self.settings}
+
+
+def said(segments: Sequence[Segment]) -> dict[str, Any]:
+    """The text of a clip and its sentences with their times, seconds to the millisecond."""
+    return {
+        "text": " ".join(s.text for s in segments),
+        "segments": [
+            {
+                "start": round(s.start, 3),
+                "end": round(s.end, 3),
+                "text": s.text,
+                "word_starts": [round(t, 3) for t in s.word_starts],
+            }
+            for s in segments
+        ],
+    }
 
 
 def noise(rng: np.random.Generator, kind: str, n_samples: int) -> np.ndarray:

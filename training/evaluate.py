@@ -1,153 +1,204 @@
-"""Measure the embedded model through the real command, on clips that it was not trained on.
+"""Measure the embedded model through the real commands, on clips that it was not trained on.
 
-    python -m training.evaluate --count 200 [--model FOLDER] [--card moss_cli/weights/tiny/README.md]
+    python -m training.evaluate --model tiny --count 200 --card moss_cli/weights/tiny/README.md
+    python -m training.evaluate --model FOLDER/ --task music --task ask --out build/evaluation
 
-Every figure comes from `moss transcribe -f jsonl` over rendered wav files. With --card the table
-is written into the model card, between its two marks.
+Clips of every task are rendered from seeds, voices and ranges that are kept for testing, and the commands are asked
+about them. The figures of a task are kept in OUT/TASK.json with the checksum of the weights: what is known of these
+weights is not measured again (but with --again), and the tables are of all that is known of them. With --card the
+floors and what was reached are written into the model card, between its two marks; all other figures, confusion
+tables and plots go to the folder --page.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
+from moss_cli.registry import resolve
+from training.commands import answers, command_lines
+from training.measures.emotions import measure_emotions
+from training.measures.meetings import measure_meetings
+from training.measures.music import measure_music
+from training.measures.questions import measure_questions
+from training.measures.scenes import measure_scenes
+from training.measures.speech import measure_silence, measure_speech, measure_words
+from training.measures.voices import measure_voices
+from training.render import FIRST_TEST_SEED, Wanted, render
+from training.report import table, write_card, write_page
 
-from training.render import Wanted, render
+SEED = FIRST_TEST_SEED
+SOURCES = ("render.py", "clips.py", "examples.py", "sentences.py", "voices.py", "lexicon.txt", "domains/*.py")
 
-SEED = 1_000_000
-SHORT = {"n_sentences": (1, 3), "max_s": 12.0}
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-
-
-@dataclass(frozen=True)
-class Group:
-    """One row of the table: what is rendered, and what it is called."""
-
-    title: str
-    task: str
-    seed: int
-    wanted: Wanted
-
-
-GROUPS = [
-    Group("training voices, 1 to 3 sentences up to 12 s", "transcribe", SEED, Wanted("training", **SHORT)),
-    Group("reserved voices, 1 to 3 sentences up to 12 s", "transcribe", SEED + 1, Wanted("reserved", **SHORT)),
-    Group("training voices, 1 to 4 sentences up to 30 s", "transcribe", SEED + 2, Wanted("training")),
-    Group("silence and noise", "empty", SEED + 3, Wanted(max_s=12.0)),
-]
+Row = Mapping[str, Any]
+Envelopes = Mapping[str, Row]
+Measured = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What was measured on one group."""
+class Clips:
+    """Rendered clips and what is true of them."""
 
-    n_clips: int
-    word_error_rate: float | None  # of all words together; None where nothing is said
-    boundary_error_s: float | None  # mean distance of starts and ends, of sentences that were found
-    sentences_found: float | None  # share of the sentences that a segment was found for
-    n_not_empty: int | None  # of clips without speech, those with a transcript
+    folder: Path
+    labels: Sequence[Row]
 
 
-def transcribe(folder: Path, model: str) -> dict[str, dict[str, Any]]:
-    """Envelopes by file name."""
-    command = [sys.executable, "-m", "moss_cli", "transcribe", str(folder), "-f", "jsonl", "--model", model, "-q"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-    envelopes = [json.loads(line) for line in done.stdout.splitlines()]
-    return {Path(e["input"]["path"]).name: e for e in envelopes}
+@dataclass(frozen=True)
+class Study:
+    """One model and the clips that it is asked about, `count` of each kind, kept in `folder`."""
+
+    model: str
+    count: int
+    folder: Path
+
+    def clips(self, task: str, seed: int = SEED, wanted: Wanted | None = None) -> Clips:
+        """Clips of a task, rendered unless they are there as the present renderers make them."""
+        folder = self.folder / f"{task}-{seed}-{self.count}-{renderers()[:8]}"
+        if not (folder / "labels.jsonl").exists():
+            render(folder, task, seed, self.count, wanted)
+        return Clips(folder, [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()])
+
+    def answers(self, command: str, clips: Clips, *options: str, rows: Sequence[Row] | None = None) -> Envelopes:
+        """What a command says of all clips, or of some `rows`."""
+        asked = clips.labels if rows is None else rows
+        return answers(command_lines(command, clips.folder, asked, options), self.model)
+
+    def measured(
+        self, command: str, clips: Clips, measure: Callable[[Sequence[Row], Envelopes], Measured], *options: str
+    ) -> Measured:
+        """The figures of what a command says of clips."""
+        said = self.answers(command, clips, *options)
+        return measure(clips.labels, said) | {"not_whole": not_whole(said)}
 
 
-def match(
-    truth: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pair each sentence with the segment that overlaps it most, each segment once."""
-    pairs, left = [], list(found)
-    for sentence in truth:
-        best = max(left, key=lambda s: _overlap(sentence, s), default=None)
-        if best is not None and _overlap(sentence, best) > 0:
-            pairs.append((sentence, best))
-            left.remove(best)
-    return pairs
+def renderers() -> str:
+    """A checksum of everything that makes clips."""
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(here.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
-def _overlap(a: dict[str, Any], b: dict[str, Any]) -> float:
-    return min(a["end"], b["end"]) - max(a["start"], b["start"])
+def not_whole(envelopes: Envelopes) -> int:
+    """How many answers failed or broke off."""
+    return sum(one["status"] != "ok" for one in envelopes.values())
 
 
-def measure(labels: Sequence[dict[str, Any]], envelopes: dict[str, dict[str, Any]]) -> Figures:
-    """Compare answers with what was rendered. A clip without a result counts as an empty answer."""
-    texts = [envelopes.get(row["file"], {}).get("text") or "" for row in labels]
-    if not any(row["text"] for row in labels):
-        return Figures(len(labels), None, None, None, sum(bool(text) for text in texts))
-    errors: list[float] = []
-    n_sentences = 0
-    for row in labels:
-        result = envelopes.get(row["file"], {}).get("result") or {"segments": []}
-        n_sentences += len(row["segments"])
-        for sentence, segment in match(row["segments"], result["segments"]):
-            errors += [abs(sentence[side] - segment[side]) for side in ("start", "end")]
-    return Figures(
-        n_clips=len(labels),
-        word_error_rate=float(jiwer.wer([row["text"] for row in labels], texts)),
-        boundary_error_s=sum(errors) / len(errors) if errors else None,
-        sentences_found=len(errors) / 2 / n_sentences,
-        n_not_empty=None,
-    )
-
-
-def evaluate(model: str, count: int, groups: Sequence[Group] = tuple(GROUPS)) -> dict[str, Figures]:
-    """Render, transcribe and measure each group."""
+def transcribe(study: Study) -> Measured:
+    """The whole speech domain, in voices of both kinds; word times are asked for on their own."""
     figures = {}
-    for group in groups:
-        with tempfile.TemporaryDirectory() as folder:
-            labels = render(Path(folder), group.task, group.seed, count, group.wanted)
-            figures[group.title] = measure(labels, transcribe(Path(folder), model))
+    for i, voices in enumerate(("training", "reserved")):
+        clips = study.clips("transcribe", SEED + i, Wanted(voices))
+        words = measure_words(clips.labels, study.answers("transcribe", clips, "--timestamps", "word"))
+        figures[f"{voices} voices"] = study.measured("transcribe", clips, measure_speech) | words
     return figures
 
 
-def table(figures: dict[str, Figures]) -> str:
-    """A Markdown table."""
-    lines = [
-        "| clips | number | word error rate | boundaries off by | sentences found | not empty |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+def empty(study: Study) -> Measured:
+    return study.measured("transcribe", study.clips("empty"), measure_silence)
+
+
+def mixed(study: Study) -> Measured:
+    """Speech over scenes: what is said, and what else is heard."""
+    clips = study.clips("mixed")
+    rows = [
+        {**row, "result": {"events": row["events"], "setting": row["setting"], "atmosphere": None}}
+        for row in clips.labels
     ]
-    for title, f in figures.items():
-        cells = [
-            title,
-            str(f.n_clips),
-            "" if f.word_error_rate is None else f"{100 * f.word_error_rate:.1f} %",
-            "" if f.boundary_error_s is None else f"{1000 * f.boundary_error_s:.0f} ms",
-            "" if f.sentences_found is None else f"{100 * f.sentences_found:.1f} %",
-            "" if f.n_not_empty is None else str(f.n_not_empty),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    heard = measure_scenes(rows, study.answers("scene", clips))
+    speech = study.measured("transcribe", clips, measure_speech)
+    return {"transcribe": speech, "scene": {name: heard[name] for name in ("event_f1", "setting", "confusion")}}
 
 
-def write_card(card: Path, text: str) -> None:
-    """Put the table between the card's marks."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    card.write_text(pattern.sub(lambda _: f"{BEGIN}\n{text}\n{END}", card.read_text()))
+def ask(study: Study) -> Measured:
+    """Every question as it is; those in two steps also with and without a thought."""
+    clips = study.clips("ask")
+    two_step = [row for row in clips.labels if row["settings"]["two_step"]]
+    plain = study.answers("ask", clips)
+    thought = study.answers("ask", clips, "--think", rows=two_step)
+    unthought = study.answers("ask", clips, "--no-think", rows=two_step)
+    return {
+        "as they are": measure_questions(clips.labels, plain) | {"not_whole": not_whole(plain)},
+        "two steps thought over": measure_questions(clips.labels, {**plain, **thought}),
+        "with --think": measure_questions(two_step, thought) | {"not_whole": not_whole(thought)},
+        "with --no-think": measure_questions(two_step, unthought) | {"not_whole": not_whole(unthought)},
+    }
+
+
+def _of(task: str, measure: Callable[[Sequence[Row], Envelopes], Measured]) -> Callable[[Study], Measured]:
+    return lambda study: study.measured(task, study.clips(task), measure)
+
+
+EVALUATIONS: dict[str, Callable[[Study], Measured]] = {
+    "transcribe": transcribe,
+    "empty": empty,
+    "describe-speaker": _of("describe-speaker", measure_voices),
+    "emotion": _of("emotion", measure_emotions),
+    "scene": _of("scene", measure_scenes),
+    "music": _of("music", measure_music),
+    "ask": ask,
+    "summarize": _of("summarize", measure_meetings),
+    "mixed": mixed,
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Figures on disk, a file a task, each with the weights that it is of."""
+
+    folder: Path
+    weights: str
+    count: int
+
+    def load(self, task: str) -> Measured | None:
+        """The figures of a task; None where they are not known of these weights, or of another number of clips."""
+        path = self.folder / f"{task}.json"
+        if not path.exists():
+            return None
+        kept = json.loads(path.read_text())
+        same = (kept["weights"], kept["count"]) == (self.weights, self.count)
+        return kept["figures"] if same else None
+
+    def save(self, task: str, figures: Measured) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = {"task": task, "count": self.count, "weights": self.weights, "figures": figures}
+        (self.folder / f"{task}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+    def all(self) -> dict[str, Measured]:
+        found = {task: self.load(task) for task in EVALUATIONS}
+        return {task: figures for task, figures in found.items() if figures is not None}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="tiny", help="a name, or a checkpoint folder")
-    parser.add_argument("--count", type=int, default=200, help="clips in each group")
+    parser.add_argument("--task", choices=EVALUATIONS, action="append", help="repeatable; all where none is given")
+    parser.add_argument("--count", type=int, default=200, help="clips of each kind")
+    parser.add_argument("--out", type=Path, default=Path("build/evaluation"), help="folder for clips and figures")
+    parser.add_argument("--again", action="store_true", help="measure also what is known of these weights")
     parser.add_argument("--card", type=Path, help="model card to write the table into")
+    parser.add_argument("--page", type=Path, default=Path("docs/tiny"), help="folder of all figures, with --card")
     args = parser.parse_args()
-    text = table(evaluate(args.model, args.count))
-    print(text)
+    weights = hashlib.sha256((resolve(args.model).folder / "model.safetensors").read_bytes()).hexdigest()
+    kept = Kept(args.out, weights, args.count)
+    study = Study(args.model, args.count, args.out / "clips")
+    for task in args.task or EVALUATIONS:
+        if args.again or kept.load(task) is None:
+            started = time.monotonic()
+            kept.save(task, EVALUATIONS[task](study))
+            print(f"{task}: {time.monotonic() - started:.0f} s", flush=True)
+    known = kept.all()
+    print(table(known))
     if args.card:
-        write_card(args.card, text)
+        write_page(args.page, known, args.count)
+        write_card(args.card, known, args.count, args.page)
 
 
 if __name__ == "__main__":

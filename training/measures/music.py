@@ -21,20 +21,24 @@ def measure_music(
     `tempo`: share of the clips whose tempo is within 4 % of the true one; `key` (tonic and mode), `mode`, `style`,
     `mood`: shares that are right. `instrument_f1`, `instrument_precision`, `instrument_recall`: over all clips
     together. `change_f1`, `change_recall`: points at which one section ends and the next begins, right within
-    1 s, each matched once. `key_confusion`, `instrument_confusion`: rows are true, columns are said; a missed
-    instrument stands against those that the clip's answer wrongly named. A clip without an envelope, or
+    1 s, each matched once. `key_confusion`, `mode_confusion`, `style_confusion`, `mood_confusion` and
+    `instrument_confusion`: rows are true, columns are said; a missed instrument stands against those that the
+    clip's answer wrongly named. A clip without an envelope, or
     whose envelope has no result, is all wrong.
     """
     right: dict[str, int] = dict.fromkeys(("tempo", "key", "mode", "style", "mood"), 0)
     instruments, changes = _Counts(), _Counts()
-    keys: Table = defaultdict(lambda: defaultdict(int))
+    taken: dict[str, Table] = {name: defaultdict(lambda: defaultdict(int)) for name in ("key", "style", "mood")}
+    modes: Table = defaultdict(lambda: defaultdict(int))
     names: Table = defaultdict(lambda: defaultdict(int))
     for row in labels:
         truth = row["result"]
         said = envelopes.get(row["file"], {}).get("result") or {}
         for name, is_right in _judged(truth, said).items():
             right[name] += is_right
-        keys[truth["key"]][said.get("key") or NOTHING] += 1
+        for name, table in taken.items():
+            table[truth[name]][said.get(name) or NOTHING] += 1
+        modes[_mode(truth)][_mode(said)] += 1
         true_names, said_names = set(truth["instruments"]), set(said.get("instruments") or ())
         instruments.add(len(true_names & said_names), len(true_names), len(said_names))
         _confuse(names, true_names, said_names)
@@ -48,8 +52,9 @@ def measure_music(
         "instrument_recall": _share(instruments.found, instruments.true),
         "change_f1": changes.f1,
         "change_recall": _share(changes.found, changes.true),
-        "key_confusion": {key: dict(columns) for key, columns in keys.items()},
-        "instrument_confusion": {name: dict(columns) for name, columns in names.items()},
+        **{f"{name}_confusion": _plain(table) for name, table in taken.items()},
+        "mode_confusion": _plain(modes),
+        "instrument_confusion": _plain(names),
     }
 
 
@@ -71,11 +76,19 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
+def _plain(table: Table) -> Table:
+    return {name: dict(columns) for name, columns in table.items()}
+
+
+def _mode(result: Mapping[str, Any]) -> str:
+    return (result.get("key") or NOTHING).split(" ")[-1]
+
+
 def _judged(truth: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, bool]:
     true_bpm, said_bpm = truth["tempo_bpm"], said.get("tempo_bpm")
     return {
         "tempo": said_bpm is not None and abs(said_bpm - true_bpm) <= TEMPO_TOLERANCE * true_bpm + 1e-9,
-        "mode": (said.get("key") or "").split(" ")[-1] == truth["key"].split(" ")[-1],
+        "mode": _mode(said) == _mode(truth),
         **{name: said.get(name) == truth[name] for name in ("key", "style", "mood")},
     }
 

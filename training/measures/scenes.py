@@ -20,11 +20,13 @@ def measure_scenes(
     `event_f1`, `event_precision`, `event_recall`: over all events together; one is found when an event of
     the same label starts and ends within `collar_s` of it, each matched once. `setting`, `atmosphere`:
     shares of the clips that have it right. `confusion`: rows are true labels, columns those of the
-    event that overlaps most. A clip without an envelope, or whose envelope has no result, is all wrong.
+    event that overlaps most; `setting_confusion` is of settings. A clip without an envelope, or whose envelope has
+    no result, is all wrong.
     """
     n_true = n_said = n_found = 0
     right = {"setting": 0, "atmosphere": 0}
     confusion: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    settings: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in labels:
         truth = row["result"]
         result = envelopes.get(row["file"], {}).get("result") or {}
@@ -34,6 +36,7 @@ def measure_scenes(
         n_found += n_matched(truth["events"], said, collar_s)
         for name in right:
             right[name] += bool(result) and result.get(name) == truth[name]
+        settings[truth["setting"]][result.get("setting") or NOTHING] += 1
         for true_label, said_label in overlapping(truth["events"], said):
             confusion[true_label][said_label] += 1
     return {
@@ -44,6 +47,7 @@ def measure_scenes(
         "event_recall": _share(n_found, n_true),
         **{name: _share(count, len(labels)) for name, count in right.items()},
         "confusion": {label: dict(columns) for label, columns in confusion.items()},
+        "setting_confusion": {setting: dict(columns) for setting, columns in settings.items()},
     }
 
 
