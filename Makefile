@@ -32,7 +32,7 @@ completions: $(VENV)/.installed
 examples: $(VENV)/.installed
 	$(BIN)/python docs/make_examples.py
 
-# The next two need Debian's espeak-ng and flite.
+# The next two need Debian's espeak-ng and flite, and fluidsynth with its FluidR3 sound font.
 evaluate: $(VENV)/.dev
 	$(BIN)/python -m training.evaluate --count 200 --card moss_cli/weights/tiny/README.md
 

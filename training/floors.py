@@ -59,6 +59,7 @@ def _speech(voices: str, word_error_rate: float) -> tuple[Figure, ...]:
         figure("word_error_rate", "word error rate", word_error_rate),
         figure("boundary_error_s", "segment boundaries off by", 0.08, "ms"),
         figure("word_time_error_s", "word times off by", 0.08, "ms"),
+        figure("words_timed", "words transcribed and timed", None, at_most=False),
         figure("sentences_found", "sentences found", None, at_most=False),
     )
 

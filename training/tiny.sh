@@ -1,15 +1,52 @@
 #!/bin/sh
-# The embedded model from nothing: two banks of sentences, then the slices of training. Some two and a
-# half hours on two cores. Each slice goes on from what the last one saved; a killed one is run again.
+# The embedded model from nothing: banks of what every domain is rendered from, the vocabulary, then slices of training,
+# each of which goes on from what the one before saved. About five hours on two cores.
+#
+#     sh training/tiny.sh PYTHON FOLDER
+#
+# What is done is not done again: a run that was killed goes on where it last saved. FOLDER/checkpoint is the model.
 set -eu
 python=${1:-python3}
 run=${2:-build/tiny}
+banks=$run/banks
 export OMP_WAIT_POLICY=PASSIVE
-for seed in 1 2; do
-  [ -e "$run/bank$seed/sentences.jsonl" ] || "$python" -m training.bank --out "$run/bank$seed" --seed $seed --count 30000
-done
-banks="--bank $run/bank1 --bank $run/bank2"
-"$python" -m training.train encoder --run "$run" $banks --minutes 12
-"$python" -m training.train short --run "$run" $banks --minutes 14
-"$python" -m training.train speech --run "$run" $banks --minutes 65
-"$python" -m training.train long --run "$run" $banks --minutes 32
+mkdir -p "$banks"
+
+# bank NAME MODULE OPTIONS...: a bank has its name once it is whole.
+bank() {
+  name=$1 module=$2
+  shift 2
+  [ -e "$banks/$name" ] && return
+  rm -rf "$banks/$name.new"
+  "$python" -m "training.$module" --out "$banks/$name.new" "$@"
+  mv "$banks/$name.new" "$banks/$name"
+}
+
+# stage NAME STAGE MINUTES
+stage() {
+  [ -e "$run/$1.done" ] && return
+  "$python" -m training.train "$2" --run "$run" --banks "$banks" --minutes "$3"
+  touch "$run/$1.done"
+}
+
+bank bank1 bank --seed 1 --count 30000
+bank bank2 bank --seed 2 --count 30000
+bank voices_bank domains.voices_bank --seed 1 --speakers 3200
+bank emotions_bank domains.emotions_bank --seed 1 --speakers 600
+bank scenes_bank domains.scenes_bank --seed 1 --events 250 --beds 40
+bank music_bank domains.music_bank
+bank meetings_bank domains.meetings_bank --seed 1 --count 12000
+
+if [ ! -e "$run/vocabulary.done" ]; then
+  rm -rf "$run/vocabulary"
+  "$python" -m training.vocabulary --out "$run/vocabulary"
+  "$python" -m training.more_vocabulary --run "$run" --banks "$banks"
+  touch "$run/vocabulary.done"
+fi
+
+stage 1-encoder encoder 12
+stage 2-short short 14
+stage 3-speech speech 65
+stage 4-long long 32
+stage 5-all all 77
+stage 6-all all 95

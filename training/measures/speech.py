@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import chain
@@ -13,13 +13,16 @@ import jiwer
 Row = Mapping[str, Any]
 Envelopes = Mapping[str, Row]
 
+MOST_CONFUSED = 12  # pairs of words
+
 
 def measure_speech(labels: Sequence[Row], envelopes: Envelopes) -> dict[str, Any]:
     """Compare envelopes (by file name) with rows of labels.jsonl. A clip without a result is an empty answer.
 
     `word_error_rate`: of all words together. `boundary_error_s`: mean distance of starts and ends, over the
     sentences that a segment was found for; None where there are none. `sentences_found`: their share. `by_rate`,
-    `by_noise`: word error rates of the clips of each sample rate and kind of noise.
+    `by_noise`: word error rates of the clips of each sample rate and kind of noise. `confusion`: of the words that were
+    most often taken for others, rows are true, columns are said.
     """
     texts = {row["file"]: envelopes.get(row["file"], {}).get("text") or "" for row in labels}
     errors: list[float] = []
@@ -34,6 +37,7 @@ def measure_speech(labels: Sequence[Row], envelopes: Envelopes) -> dict[str, Any
         "sentences_found": len(errors) / 2 / n_sentences if n_sentences else None,
         "by_rate": _parted(labels, texts, "sample_rate"),
         "by_noise": _parted(labels, texts, "noise"),
+        "confusion": _confusion(labels, texts),
     }
 
 
@@ -98,6 +102,23 @@ def _word_error_rate(labels: Sequence[Row], texts: Mapping[str, str]) -> float |
     if not labels:
         return None
     return float(jiwer.wer([row["text"] for row in labels], [texts[row["file"]] for row in labels]))
+
+
+def _confusion(labels: Sequence[Row], texts: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """How often which word was taken for which, of the MOST_CONFUSED pairs."""
+    if not labels:
+        return {}
+    found: Counter[tuple[str, str]] = Counter()
+    aligned = jiwer.process_words([row["text"] for row in labels], [texts[row["file"]] for row in labels])
+    for true, said, chunks in zip(aligned.references, aligned.hypotheses, aligned.alignments, strict=True):
+        for chunk in chunks:
+            if chunk.type == "substitute":
+                heard = said[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                found.update(zip(true[chunk.ref_start_idx : chunk.ref_end_idx], heard, strict=True))
+    table: dict[str, dict[str, int]] = defaultdict(dict)
+    for (word, other), count in sorted(found.items(), key=lambda one: (-one[1], one[0]))[:MOST_CONFUSED]:
+        table[word][other] = count
+    return dict(table)
 
 
 def _parted(labels: Sequence[Row], texts: Mapping[str, str], setting: str) -> dict[str, float | None]:
