@@ -52,6 +52,10 @@ class ModelEntry:
     text_only: bool = True
     max_seconds: float = 600.0
 
+    def knows(self, task: str) -> bool:
+        """Whether it was trained for a task."""
+        return not self.tasks or task in self.tasks
+
 
 @dataclass(frozen=True)
 class Registry:

@@ -86,9 +86,13 @@ TASKS: dict[str, Callable[[bool, Wanted], Draw]] = {
 
 def clips(task: str, seed: int, count: int, wanted: Wanted | None = None) -> Iterator[tuple[str, Example]]:
     """Names and clips; each depends on the seed and its own number alone."""
-    draw = TASKS[task](seed >= FIRST_TEST_SEED, wanted or Wanted())
     for i in range(count):
-        yield f"{task}-{seed}-{i:04d}.wav", draw(random.Random(f"{task}/{seed}/{i}"))
+        yield f"{task}-{seed}-{i:04d}.wav", clip(task, seed, i, wanted)
+
+
+def clip(task: str, seed: int, i: int, wanted: Wanted | None = None) -> Example:
+    """The clip of that number."""
+    return TASKS[task](seed >= FIRST_TEST_SEED, wanted or Wanted())(random.Random(f"{task}/{seed}/{i}"))
 
 
 def label(name: str, example: Example) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from moss_cli import __version__
 from moss_cli.cli import (
     ask,
     completions,
+    demo,
     describe_speaker,
     emotion,
     inspect,
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine.",
-    epilog="Try it: moss transcribe --model tiny talk.wav",
+    epilog="Try it: moss demo",
 )
 
 
@@ -58,6 +59,7 @@ app.command("music")(music.music)
 app.command("ask")(ask.ask)
 app.command("summarize")(summarize.summarize)
 app.add_typer(models.app, name="models")
+app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)
 app.command("inspect")(inspect.inspect)
 app.command("completions")(completions.completions)

@@ -75,7 +75,7 @@ class Envelopes:
 
     def _untrained(self) -> Iterator[Notice]:
         entry, name = self.job.model.entry, self.job.task.name
-        if entry.tasks and name not in entry.tasks:
+        if not entry.knows(name):
             message = f"{entry.name} was not trained for {name}: what it answers means nothing"
             yield Notice(code="untrained", message=message)
         elif entry.tasks and not self.job.task.is_usual:

@@ -73,6 +73,13 @@ class Runner:
         self._answer_all(batch)
         yield from self._finished(waiting)
 
+    def with_task(self, task: Task, *, think: bool | None = None) -> Runner:
+        """A runner of the same job but for the task and whether it is thought over, with the model as far as it is
+        loaded."""
+        other = Runner(replace(self.job, task=task, think=think), self._on_step, self._on_warning, self._on_text)
+        other._engine = self._engine
+        return other
+
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
         source, task, started = Source(Path(), "the question"), self.job.task, time.monotonic()
