@@ -28,8 +28,9 @@ Sentences = list[tuple[float, float]]
 
 
 def spoken_clips(folder: Path) -> list[tuple[str, Samples, Sentences]]:
-    """Name, samples and sentences (start and end in seconds) of each clip of a folder."""
-    labels = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    """Name, samples and sentences (start and end in seconds) of each clip of a folder whose sentences are known."""
+    rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    labels = [row for row in rows if "segments" in row]
     files = [next(folder.glob(f"{Path(label['file']).stem}.*")) for label in labels]
     times = [[(segment["start"], segment["end"]) for segment in label["segments"]] for label in labels]
     return [(file.name, load(file).samples, sentences) for file, sentences in zip(files, times, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import random
 import shutil
 from pathlib import Path
@@ -14,7 +14,6 @@ import torch
 from moss_cli.engine.engine import load_engine
 from training.batches import Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
-from training.evaluate import BEGIN, END, Figures, match, measure, table, write_card
 from training.export import export
 from training.mixture import Mix, segments_answer
 from training.network import N_CLASSES, SILENCE, TINY, TrainingModel
@@ -106,46 +105,6 @@ def test_each_audio_token_is_labelled_with_the_word_spoken_then() -> None:
     assert frame_words(unknown.segments, 25) == [SILENCE] * 5 + [-100] * 10 + [SILENCE] * 10
 
 
-def row(name: str, *segments: tuple[float, float, str]) -> dict[str, object]:
-    parts = [{"start": s, "end": e, "text": t} for s, e, t in segments]
-    return {"file": name, "text": " ".join(t for _, _, t in segments), "segments": parts}
-
-
-def envelope(*segments: tuple[float, float, str]) -> dict[str, object]:
-    answer = row("", *segments)
-    return {"text": answer["text"], "result": {"segments": answer["segments"]}}
-
-
-def test_figures_are_computed_over_all_words_and_found_sentences() -> None:
-    labels = [row("a", (0.0, 1.0, "one two"), (2.0, 3.0, "three four")), row("b", (0.0, 1.0, "five"))]
-    found = {"a": envelope((0.1, 1.0, "one two"), (2.0, 3.3, "three six")), "b": envelope()}
-    figures = measure(labels, found)
-    assert figures == Figures(2, pytest.approx(2 / 5), pytest.approx(0.1), pytest.approx(2 / 3), None)
-
-
-def test_a_clip_without_a_result_counts_as_an_empty_answer() -> None:
-    assert measure([row("a", (0.0, 1.0, "one"))], {}).word_error_rate == 1.0
-
-
-def test_transcripts_of_silence_are_counted() -> None:
-    assert measure([row("a"), row("b")], {"a": envelope((0.0, 1.0, "x")), "b": envelope()}).n_not_empty == 1
-
-
-def test_each_segment_is_matched_once() -> None:
-    one = {"start": 0.0, "end": 3.0}
-    pairs = match([{"start": 0.0, "end": 1.0}, {"start": 1.5, "end": 3.0}], [one])
-    assert len(pairs) == 1
-
-
-def test_the_card_keeps_its_text_around_the_table(tmp_path: Path) -> None:
-    card = tmp_path / "README.md"
-    card.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    text = table({"x": Figures(3, 0.05, 0.04, 1.0, None)})
-    write_card(card, text)
-    assert card.read_text() == f"before\n{BEGIN}\n{text}\n{END}\nafter\n"
-    assert "| x | 3 | 5.0 % | 40 ms | 100.0 % |  |" in text
-
-
 def test_an_exported_model_loads_through_the_engine(tmp_path: Path) -> None:
     write_vocabulary(tmp_path / "vocabulary")
     model = TrainingModel()
@@ -157,24 +116,14 @@ def test_an_exported_model_loads_through_the_engine(tmp_path: Path) -> None:
         assert torch.equal(engine.model.state_dict()[name], tensor.to(torch.bfloat16).float())
 
 
-def test_the_shipped_vocabulary_is_the_one_that_is_made(tmp_path: Path) -> None:
+def test_the_shipped_vocabulary_is_the_one_that_is_made_and_what_further_domains_add(tmp_path: Path) -> None:
     write_vocabulary(tmp_path)
     shipped = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
-    for name in ("vocab.json", "merges.txt", "added_tokens.json", "processor_config.json"):
+    for name in ("added_tokens.json", "processor_config.json"):
         assert (tmp_path / name).read_bytes() == (shipped / name).read_bytes()
-
-
-@renderers
-def test_the_same_seed_renders_the_same_bytes(tmp_path: Path) -> None:
-    from training.render import Wanted, render
-
-    sums = []
-    for folder in ("a", "b"):
-        render(tmp_path / folder, "transcribe", 1_000_000, 3, Wanted())
-        files = sorted((tmp_path / folder).iterdir())
-        sums.append([(f.name, hashlib.sha256(f.read_bytes()).hexdigest()) for f in files])
-    assert len(sums[0]) == 4
-    assert sums[0] == sums[1]
+    made, more = (json.loads((folder / "vocab.json").read_text()) for folder in (tmp_path, shipped))
+    assert made.items() <= more.items()
+    assert (shipped / "merges.txt").read_text().startswith((tmp_path / "merges.txt").read_text())
 
 
 @renderers
