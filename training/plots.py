@@ -62,7 +62,9 @@ def _heatmap(title: str, table: Table, top: float) -> tuple[list[str], float, fl
         drawn.append(_text(left - 8, y + 15, true, anchor="end"))
         for j, name in enumerate(said):
             drawn += _cell(left + j * CELL, y, table[true].get(name, 0), whole, right=name == true)
-    return drawn, left + CELL * len(said) + 90, head + LINE * len(table)
+    slanted = CHARACTER * 0.8 * max(map(len, said))  # how far the last column's name leans out
+    right = max(left + CELL * len(said) + slanted, CHARACTER * (len(title) + 36))
+    return drawn, right, head + LINE * len(table)
 
 
 def _cell(x: float, y: float, count: int, whole: int, *, right: bool) -> list[str]:
