@@ -119,8 +119,18 @@ def test_only_text_is_shown_early(
 
 
 def test_a_terminal_gets_what_a_pipe_gets(reference: Path) -> None:
-    command = [sys.executable, "-m", "moss_cli", "summarize", WEATHER, "--model", str(reference / "checkpoint")]
-    command += ["--max-new-tokens", "80", "--quiet"]
+    command = [
+        sys.executable,
+        "-m",
+        "moss_cli",
+        "ask",
+        "What?",
+        WEATHER,
+        "--no-think",
+        "--model",
+        str(reference / "checkpoint"),
+    ]
+    command += ["--max-new-tokens", "40", "--quiet"]
     piped = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120, check=False)
     master, slave = pty.openpty()
     plain(slave)
