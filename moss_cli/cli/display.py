@@ -40,7 +40,7 @@ class Display:
     def show(self, doing: str, name: str, more: str) -> None:
         self._doing = (doing, name, more)
         if not self._live.is_started:
-            self._live.start()
+            self._live.start(refresh=True)  # also what is over before its time to be drawn comes
 
     def stop(self) -> None:
         self._live.stop()

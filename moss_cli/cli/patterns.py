@@ -42,7 +42,7 @@ def _compiled(option: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(anywhere + body + below, re.DOTALL)
     except re.error as error:
-        raise UsageError(f"{option} {one_line(pattern)!r} is not a pattern: {error}") from error
+        raise UsageError(f"{option} {one_line(pattern)!r} is not a pattern: {error.msg}") from error
 
 
 _TOKEN = re.compile(r"\\(?P<escaped>.)|\[(?P<negated>[!^]?)(?P<set>\]?[^\]]+|\])\]|(?P<other>.)", re.DOTALL)
