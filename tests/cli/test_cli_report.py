@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -178,6 +179,21 @@ def test_a_run_that_is_interrupted_leaves_whole_documents_and_says_what_was_not_
     found = report(tmp_path)
     assert found["counts"] == counts(done=1, failed=1, interrupted=2)
     assert [one["status"] for one in found["inputs"]] == ["done", "failed", "interrupted", "interrupted"]
+
+
+def test_a_signal_that_a_library_swallows_ends_the_run_at_its_next_step(
+    moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any
+) -> None:
+    for name in "abc":
+        wav(f"in/{name}.wav")
+
+    def swallowed() -> None:
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    at_answer(1, swallowed)
+    run = moss(*TINY, "in", "--batch-size", "1")
+    assert (run.code, run.out) == (143, "==> in/a.wav <==\nhello there\n")
 
 
 def test_what_holds_for_all_inputs_is_the_reason_of_those_that_are_left(
