@@ -119,8 +119,7 @@ class Console:
     def _tell_progress(self) -> None:
         """How far the run is, on a line of its own, where the last one was long ago."""
         now = self._clock()
-        line = self._progress.line()
-        if self._is_plain and line and now - self._last_plain_at >= _PLAIN_EVERY_S:
+        if self._is_plain and now - self._last_plain_at >= _PLAIN_EVERY_S and (line := self._progress.line()):
             self._last_plain_at = now
             self._line("moss: ", line, color="2")
 
