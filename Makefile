@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench completions evaluate tiny clean
+.PHONY: demo test lint format bench completions examples evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
@@ -28,6 +28,9 @@ completions: $(VENV)/.installed
 	$(BIN)/moss completions bash > completions/moss.bash
 	$(BIN)/moss completions zsh > completions/_moss
 	$(BIN)/moss completions fish > completions/moss.fish
+
+examples: $(VENV)/.installed
+	$(BIN)/python docs/make_examples.py
 
 # The next two need Debian's espeak-ng and flite.
 evaluate: $(VENV)/.dev

@@ -50,7 +50,7 @@ class Stage:
 
 SPEECH = {"transcribe": 1.0}
 SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
-ALL = {"transcribe": 0.2, "describe-speaker": 0.1, "emotion": 0.1, "scene": 0.13, "music": 0.2, "ask": 0.2} | {
+ALL = {"transcribe": 0.4, "describe-speaker": 0.08, "emotion": 0.08, "scene": 0.12, "music": 0.12, "ask": 0.13} | {
     "summarize": 0.07
 }
 STAGES = {
@@ -59,7 +59,7 @@ STAGES = {
     "speech": Stage(Mix((1, 3), 12.0, 7_000, SPEECH), with_decoder=True, peak_rate=1.5e-3),
     "long": Stage(Mix((1, 4), 30.0, 7_000, SPEECH), with_decoder=True, peak_rate=1e-3),
     "sounds": Stage(Mix((1, 3), 12.0, 7_000, SOUNDS), with_decoder=True, peak_rate=1.2e-3),
-    "all": Stage(Mix((1, 4), 20.0, 7_000, ALL), with_decoder=True, peak_rate=1.2e-3),
+    "all": Stage(Mix((1, 4), 30.0, 7_000, ALL), with_decoder=True, peak_rate=1e-3),
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from moss_cli.errors import AnswerError
 from moss_cli.schema import Notice
 from moss_cli.tasks.answering import Answered, Answerer
 from moss_cli.tasks.task import Part, Reading, Span, Task
@@ -33,6 +34,9 @@ def overall(
         last = len(groups) == 1
         found: list[Part] = []
         for group in groups:
+            if len(group) == 1:  # a last one, left over
+                found += group
+                continue
             one = _ask(answerer, task, group)
             if one is None or not one.complete:
                 message = "the pieces' answers could not be brought together by the model; they stand one after another"
@@ -47,7 +51,12 @@ def overall(
 
 def _ask(answerer: Answerer, task: Task, group: Sequence[Part]) -> Answered | None:
     question = task.over(group)
-    return None if question is None else answerer.answer_text(question)
+    if question is None:
+        return None
+    try:
+        return answerer.answer_text(question)
+    except AnswerError:
+        return None
 
 
 def _groups(answerer: Answerer, task: Task, parts: Sequence[Part]) -> list[list[Part]]:

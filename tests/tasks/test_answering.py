@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
 import numpy as np
 import pytest
+from scripted import answerer, clip
 
-import moss_cli
 from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Generation, OnToken, Request
+from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import Request
 from moss_cli.errors import AnswerError
-from moss_cli.registry import resolve
-from moss_cli.tasks.answering import AGAIN, Answerer
+from moss_cli.tasks.answering import AGAIN
 from moss_cli.tasks.ask import Ask
-from moss_cli.tasks.job import Job
 from moss_cli.tasks.pieces import Piece, halves, plan, spoken
 from moss_cli.tasks.speaker import DescribeSpeaker
-from moss_cli.tasks.task import Span, Task
+from moss_cli.tasks.task import Span
 from moss_cli.tasks.transcribe import Transcribe
-
-Answers = Callable[[Sequence[Request]], list[Generation]]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return load_engine(Path(moss_cli.__file__).parent / "weights" / "tiny", device="cpu", dtype="fp32")
-
-
-def clip(seconds: float, *, pause_at: float | None = None) -> Piece:
-    samples = np.random.default_rng(0).uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
-    if pause_at is not None:
-        samples[round(pause_at * SAMPLE_RATE) : round((pause_at + 0.6) * SAMPLE_RATE)] = 0
-    return Piece(samples, Span(0.0, seconds), input_id="x")
-
-
-def answerer(
-    monkeypatch: pytest.MonkeyPatch, engine: Engine, task: Task, answer: Callable[[Request, int], tuple[str, str]]
-) -> tuple[Answerer, list[Request]]:
-    """`answer` gives the text of an answer and how it ends, for a request and the number of its call."""
-    seen: list[Request] = []
-
-    def generate(self: Engine, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
-        found = []
-        for request in requests:
-            seen.append(request)
-            text, reason = answer(request, len(seen))
-            ids = [*request.prefix, *self.tokenizer.encode(text)]
-            if on_token is not None:
-                for n in range(1, len(ids) + 1):
-                    on_token(0, ids[:n], n)
-            found.append(Generation(ids, reason, len(ids)))  # type: ignore[arg-type]
-        return found
-
-    monkeypatch.setattr(Engine, "generate", generate)
-    return Answerer(engine, Job(task, resolve("tiny"))), seen
 
 
 def test_a_cut_transcript_is_asked_for_again_in_halves(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
