@@ -99,8 +99,8 @@ Made by `make examples`, which runs the commands below with `tiny`, the embedded
 commands stands in the [README](../README.md); `moss schema TASK` prints the JSON Schema of what a task gives.
 
 Everything is as printed, with `MOSS_DEVICE=cpu` set, but for two things:
-- What a run took differs each time; here `load_seconds` and `seconds` are always {load_seconds} and {seconds}, and two seconds
-  stand in the line on stderr that says it of several inputs.
+- What a run took differs each time; here `load_seconds` and `seconds` are always {load_seconds} and {seconds}, and
+  two seconds stand in the line on stderr that says it of several inputs.
 - The line on stderr that says that `tiny` is a demonstration model comes with each command, and is left out.
 """
 
