@@ -41,6 +41,7 @@ tiny: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/grammar.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -99,12 +99,14 @@ Made by `make examples`, which runs the commands below with `tiny`, the embedded
 commands stands in the [README](../README.md); `moss schema TASK` prints the JSON Schema of what a task gives.
 
 Everything is as printed, with `MOSS_DEVICE=cpu` set, but for two things:
-- What a run took, `load_seconds` and `seconds`, differs each time; here it is always {load_seconds} and {seconds}.
+- What a run took differs each time; here `load_seconds` and `seconds` are always {load_seconds} and {seconds}, and
+  two seconds stand in the line on stderr that says it of several inputs.
 - The line on stderr that says that `tiny` is a demonstration model comes with each command, and is left out.
 """
 
 # In place of what a run took: numbers of the usual size.
 LOAD_SECONDS, SECONDS = "0.1", "0.5"
+TOOK = re.compile(r"in [\d:.]+, [\d.]+x real time$")
 DIFFERING = re.compile(r'"(load_seconds|seconds)": [0-9.e-]+')
 
 # What Markdown calls a format, where not by its suffix.
@@ -147,10 +149,11 @@ def from_the_start(written: IO[str]) -> str:
 
 
 def messages(stderr: str) -> Iterator[str]:
-    """The lines of stderr but the one that the introduction tells of."""
+    """The lines of stderr but the one that the introduction tells of; how long a run took is replaced."""
     from moss_cli.cli.analyse import DEMO_NOTE
 
-    yield from (line for line in stderr.splitlines() if line != "moss: " + DEMO_NOTE.format(name="tiny"))
+    lines = (line for line in stderr.splitlines() if line != "moss: " + DEMO_NOTE.format(name="tiny"))
+    yield from (TOOK.sub("in 0:02.0, 3.8x real time", line) for line in lines)
 
 
 def written(folder: Path) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _AUDIO = """
@@ -12,6 +14,25 @@ _AUDIO = """
 _VIDEO = "3g2 3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt rm rmvb ts vob webm wmv"
 _SUFFIXES = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
 
+Skip = Callable[[str, bool], bool]  # path relative to the searched folder, and whether it is a folder
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Something below a folder that could not be looked at, and why."""
+
+    path: Path
+    reason: str
+    is_folder: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found, both sorted by path."""
+
+    files: tuple[Path, ...]
+    missed: tuple[Missed, ...]
+
 
 def is_audio_name(path: Path) -> bool:
     """Whether a folder search takes this file: the suffix is that of an audio or video format that can be read."""
@@ -19,45 +40,70 @@ def is_audio_name(path: Path) -> bool:
 
 
 def find_audio(folder: Path) -> list[Path]:
-    """Every audio or video file below `folder`, sorted.
+    """Every audio or video file below `folder`, sorted; see `search`."""
+    return list(search(folder).files)
 
-    Hidden files and folders are left out, as are folders that may not be listed. Symbolic links to folders are
-    followed after the real folders, each folder once, so that loops end.
+
+def search(folder: Path, skip: Skip = lambda relative, is_folder: False) -> Found:
+    """Look for audio and video files below `folder`, but for what `skip` leaves out: files, or folders as a whole.
+
+    Hidden files and folders are left out. Symbolic links to folders are followed after the real folders, each folder
+    once, so that loops end. Folders that may not be listed and links that lead nowhere are `missed`.
     """
-    found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    roots = [folder]
-    while roots:
-        links: list[Path] = []
-        for root in roots:
-            _walk(root, found, links, seen)
-        roots = sorted(links)
-    return sorted(found)
+    walk = _Walk(skip)
+    walk.through([("", os.fspath(folder))])
+    while walk.links:
+        links, walk.links = sorted(walk.links), []
+        walk.through(links)
+    return Found(tuple(sorted(walk.files)), tuple(sorted(walk.missed, key=lambda one: one.path)))
 
 
-def _walk(root: Path, found: list[Path], links: list[Path], seen: set[tuple[int, int]]) -> None:
-    for current, folders, files in os.walk(root):
-        if _visited(current, seen):
-            folders.clear()
-            continue
-        here = Path(current)
-        visible = sorted(name for name in folders if not name.startswith("."))
-        links += [here / name for name in visible if (here / name).is_symlink()]
-        folders[:] = [name for name in visible if not (here / name).is_symlink()]
-        found += [
-            here / name
-            for name in files
-            if not name.startswith(".") and is_audio_name(Path(name)) and (here / name).is_file()
-        ]
+@dataclass
+class _Walk:
+    """A search under way. Folders wait in a list and not on the stack, so that no depth is too deep."""
+
+    skip: Skip
+    files: list[Path] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)  # to folders: relative, whole path
+    missed: list[Missed] = field(default_factory=list)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def through(self, waiting: list[tuple[str, str]]) -> None:
+        while waiting:
+            relative, folder = waiting.pop()
+            try:
+                for entry in self._entries(folder):
+                    self._take(entry, relative + entry.name, waiting)
+            except FileNotFoundError:  # it vanished meanwhile
+                pass
+            except OSError as error:
+                self.missed.append(Missed(Path(folder), _reason(error), is_folder=True))
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """What is in a folder that was not seen yet and is not hidden."""
+        status = os.stat(folder)  # noqa: PTH116 - a Path for each folder takes longer than the rest
+        key = (status.st_dev, status.st_ino)
+        if key not in self.seen:
+            self.seen.add(key)
+            with os.scandir(folder) as entries:
+                yield from (entry for entry in entries if not entry.name.startswith("."))
+
+    def _take(self, entry: os.DirEntry[str], relative: str, waiting: list[tuple[str, str]]) -> None:
+        try:
+            is_folder = entry.is_dir()
+        except OSError as error:  # a link that leads in circles, or through a locked folder
+            if is_audio_name(Path(entry.name)) and not self.skip(relative, False):
+                self.missed.append(Missed(Path(entry.path), _reason(error), is_folder=False))
+            return
+        if (not is_folder and not is_audio_name(Path(entry.name))) or self.skip(relative, is_folder):
+            return
+        if is_folder:
+            (self.links if entry.is_symlink() else waiting).append((relative + "/", entry.path))
+        elif entry.is_file():
+            self.files.append(Path(entry.path))
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+            self.missed.append(Missed(Path(entry.path), "a link that leads nowhere", is_folder=False))
 
 
-def _visited(folder: str, seen: set[tuple[int, int]]) -> bool:
-    try:
-        status = Path(folder).stat()
-    except OSError:  # it vanished meanwhile
-        return True
-    key = (status.st_dev, status.st_ino)
-    if key in seen:
-        return True
-    seen.add(key)
-    return False
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

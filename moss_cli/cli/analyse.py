@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
-from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import Inputs, collect
 from moss_cli.cli.options import AnalysisOptions
+from moss_cli.cli.report import Report
 from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
 from moss_cli.engine.devices import pick_device
 from moss_cli.engine.sampling import Sampling
-from moss_cli.errors import ExitCode, MossError, UsageError
+from moss_cli.errors import MossError, UsageError
 from moss_cli.output.paths import PlannedInput, path_text
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
-from moss_cli.tasks.job import Job, OnText, Outcome, Source, Step
+from moss_cli.tasks.job import Job, OnText, Source
 from moss_cli.tasks.runner import Runner
 from moss_cli.tasks.task import Task
 
@@ -29,38 +31,46 @@ def analyse(
     console: Console, task: Task, arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
 ) -> int:
     """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
-    inputs = collect(arguments)
-    runner, writer, report = _prepare(console, task, inputs, options, layout)
-    try:
-        for one in inputs.found:
-            report.next()
-            _run_one(runner, writer, one, report)
-    except MossError:
-        writer.finish()  # what stands on stdout is a whole document also then
-        raise
-    writer.finish()
-    console.clear()
+    listed = options.files_from is not None
+    inputs = collect(arguments, include=options.include, exclude=options.exclude, listed=listed)
+    with _report(console, inputs, task, options) as report:
+        runner, writer = _prepare(console, task, inputs, options, report, layout)
+        try:
+            _run(runner, writer, inputs.found, report)
+        finally:
+            writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
 
 
 def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
     """Answer a question without audio and return the exit code. Raises MossError."""
     one = PlannedInput(Path("question"))  # what a file of an output folder is called
-    runner, writer, report = _prepare(console, task, Inputs((one,), several=False), options)
-    writer.check(one)
-    outcome = runner.ask_text()
-    console.clear()
-    writer.write(one, outcome.envelope)
-    writer.finish()
-    report.show(one, outcome)
+    inputs = Inputs((one,), several=False)
+    with _report(console, inputs, task, options) as report:
+        runner, writer = _prepare(console, task, inputs, options, report)
+        writer.check(one)
+        outcome = runner.ask_text()
+        console.clear()
+        writer.write(one, outcome.envelope)
+        writer.finish()
+        report.show(one, outcome)
     return report.exit_code()
 
 
-def _prepare(
-    console: Console, task: Task, inputs: Inputs, options: AnalysisOptions, layout: Layout = AS_IT_IS
-) -> tuple[Runner, Writer, _Report]:
+def _report(console: Console, inputs: Inputs, task: Task, options: AnalysisOptions) -> Report:
     console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
     console.debug = options.debug
+    return Report(console, inputs, task.name, options)
+
+
+def _prepare(
+    console: Console,
+    task: Task,
+    inputs: Inputs,
+    options: AnalysisOptions,
+    report: Report,
+    layout: Layout = AS_IT_IS,
+) -> tuple[Runner, Writer]:
     timestamps = task.params.get("timestamps")
     model = resolve(options.model)
     job = make_job(task, model, options)
@@ -69,8 +79,7 @@ def _prepare(
     )
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
-    report = _Report(console, len(inputs.found), show_thinking=options.show_thinking)
-    return Runner(job, report.step, console.warning, _on_text(console, writer)), writer, report
+    return Runner(job, report.step, console.warning, _on_text(console, writer)), writer
 
 
 def _on_text(console: Console, writer: Writer) -> OnText | None:
@@ -79,7 +88,7 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
         return None
 
     def show(source: Source, text: str) -> None:
-        console.clear()  # the live line would stand in between
+        console.hold()  # the live lines would stand in between
         writer.show(source.shown, text)
 
     return show
@@ -134,61 +143,30 @@ def _time(option: str, text: str) -> float:
         raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
 
 
-def _run_one(runner: Runner, writer: Writer, one: PlannedInput, report: _Report) -> None:
-    """Read, answer and write one input; what is wrong with it alone goes to the report."""
-    try:
-        writer.check(one)
-    except MossError as error:
-        report.failed(error)
-        return
-    outcome = next(runner.run([Source(one.path, *path_text(one.path))]))
-    report.console.clear()  # stdout may be the same terminal
-    try:
-        writer.write(one, outcome.envelope)
-    except UsageError as error:  # a file has appeared in its place meanwhile
-        report.failed(error)
-        return
-    report.show(one, outcome)
+def _run(runner: Runner, writer: Writer, inputs: Sequence[PlannedInput], report: Report) -> None:
+    """Read, answer and write the inputs; what is wrong with one of them alone goes to the report."""
+    given: deque[PlannedInput] = deque()  # to the runner, whose outcomes come in the same order
+    with closing(runner.run(_sources(inputs, writer, report, given))) as outcomes:
+        for outcome in outcomes:
+            one = given.popleft()
+            report.console.clear()  # stdout may be the same terminal
+            try:
+                writer.write(one, outcome.envelope)
+            except UsageError as error:  # a file has appeared in its place meanwhile
+                report.failed(one, error)
+            else:
+                report.show(one, outcome)
 
 
-class _Report:
-    """Shows outcomes on stderr and adds them up to an exit code."""
-
-    def __init__(self, console: Console, n_inputs: int, *, show_thinking: bool) -> None:
-        self.console, self.n_inputs, self.position = console, n_inputs, 0
-        self.show_thinking = show_thinking
-        self.errors: list[MossError] = []
-        self.n_partial = 0
-
-    def next(self) -> None:
-        self.position += 1
-
-    def step(self, step: Step) -> None:
-        self.console.step(step, self.position, self.n_inputs)
-
-    def show(self, one: PlannedInput, outcome: Outcome) -> None:
-        if outcome.error is not None:
-            self.failed(outcome.error)
-            return
-        is_partial = outcome.envelope.status == "partial"
-        self.n_partial += is_partial
-        if self.show_thinking and outcome.envelope.thinking:
-            for line in outcome.envelope.thinking.splitlines():
-                self.console.note(f"thinking: {line}", always=True)
-        name = printable(one.path)
-        for warning in outcome.envelope.warnings:
-            named = warning.message.startswith(name)
-            text = warning.message if named else f"{name}: {warning.message}"
-            self.console.warning(text, always=is_partial)  # why the exit code is not 0
-
-    def failed(self, error: MossError) -> None:
-        self.errors.append(error)
-        self.console.error(error)
-
-    def exit_code(self) -> int:
-        if not self.errors:
-            return ExitCode.INCOMPLETE if self.n_partial else ExitCode.OK
-        if self.n_inputs > len(self.errors):
-            return ExitCode.INCOMPLETE
-        codes = {error.exit_code for error in self.errors}
-        return codes.pop() if len(codes) == 1 else ExitCode.INCOMPLETE
+def _sources(
+    inputs: Sequence[PlannedInput], writer: Writer, report: Report, given: deque[PlannedInput]
+) -> Iterator[Source]:
+    """The inputs whose results can be written, each looked at when its turn comes."""
+    for one in inputs:
+        try:
+            writer.check(one)
+        except MossError as error:
+            report.failed(one, error)
+        else:
+            given.append(one)
+            yield Source(one.path, *path_text(one.path))

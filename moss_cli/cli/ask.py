@@ -41,7 +41,8 @@ def ask(
     if not question.strip():
         raise UsageError("the question is empty")
     if len(choices) == 1 or len(choices) > MOST_CHOICES:
-        raise UsageError(f"--choice is given {len(choices)} times", hint=f"give 2 to {MOST_CHOICES} different choices")
+        given = "once" if len(choices) == 1 else f"{len(choices)} times"
+        raise UsageError(f"--choice is given {given}", hint=f"give 2 to {MOST_CHOICES} different choices")
     if options.prompt is not None:
         raise UsageError("the question is the prompt; there is no --prompt beside it")
     if not inputs:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from moss_cli.cli.display import Display
+from moss_cli.cli.progress import Progress
 from moss_cli.errors import MossError
+from moss_cli.output.paths import path_text
 from moss_cli.output.terminal import one_line, printable
 
 if TYPE_CHECKING:
-    from rich.status import Status
-
     from moss_cli.tasks.job import Step
 
 _DOING = {
@@ -20,19 +24,25 @@ _DOING = {
     "listening": "listening to",
     "answering": "thinking about",
 }
+_PLAIN_EVERY_S = 30.0
 
 
 class Console:
     """Messages to one stream. `quiet` leaves errors and what must be said; `verbose` says more."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream = stream or sys.stderr
         self.quiet = False
         self.verbose = False
         self.debug = False
         self.progress: bool | None = None
-        self._status: Status | None = None
-        self._last_step: tuple[str, str] | None = None
+        self.check_stop: Callable[[], None] = lambda: None  # raises where a signal has come that a library swallowed
+        self._clock = clock
+        self._display: Display | None = None
+        self._held = False
+        self._progress = Progress((), clock)
+        self._said: set[tuple[str, str]] = set()  # of the files at work: what is being done, and the name
+        self._last_plain_at = clock()
 
     def error(self, error: MossError) -> None:
         """One line of what happened and, where there is one, what to do."""
@@ -67,33 +77,59 @@ class Console:
     def is_terminal(self) -> bool:
         return self.stream.isatty()
 
-    def step(self, step: Step, position: int, count: int) -> None:
-        """Show what is being done: a live line on a terminal, plain lines with --verbose elsewhere."""
-        doing = f"{_DOING[step.what]} {one_line(step.source.shown)}"
-        if count > 1:
-            doing += f" ({position} of {count})"
-        live = self.is_terminal if self.progress is None else self.progress
-        if self.quiet:
+    @property
+    def _is_live(self) -> bool:
+        wanted = self.progress is not False and not self.quiet
+        return wanted and self.is_terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+    @property
+    def _is_plain(self) -> bool:
+        wanted = self.progress or (self.verbose and self.progress is not False)
+        return bool(wanted) and not self.quiet and not self._is_live
+
+    def follow(self, paths: Sequence[Path]) -> None:
+        """Begin a run over these files, whose progress is shown from here on."""
+        self._progress = Progress(paths, self._clock)
+        self._last_plain_at = self._clock()
+
+    def step(self, step: Step) -> None:
+        """Show what is being done: live on a terminal; elsewhere with --verbose in plain lines."""
+        self.check_stop()
+        self._progress.step(step)
+        doing, name = _DOING[step.what], one_line(step.source.shown)
+        if self._is_live:
+            if not self._held:
+                self._display = self._display or Display(self.stream, self._progress)
+                self._display.show(doing, name, f", {step.n_tokens} tokens" if step.n_tokens else "")
             return
-        if live and self.is_terminal:
-            self._show(doing + (f", {step.n_tokens} tokens" if step.n_tokens else ""))
-        elif (live or self.verbose) and self._last_step != (step.what, step.source.shown):
-            self._line("moss: ", doing, color="2")
-        self._last_step = (step.what, step.source.shown)
+        if self.verbose and not self.quiet and (doing, name) not in self._said:
+            self._said.add((doing, name))
+            self._line("moss: ", f"{doing} {name}", color="2")
+        self._tell_progress()
 
-    def _show(self, text: str) -> None:
-        from rich.console import Console as RichConsole
-        from rich.text import Text
+    def finished(self, path: Path, audio_s: float | None) -> None:
+        """A file is done; `audio_s` seconds of it were analysed, or None of it."""
+        self.clear()
+        self._held = False
+        self._progress.finished(path, audio_s)
+        name = one_line(path_text(path)[0])
+        self._said = {said for said in self._said if said[1] != name}
+        self._tell_progress()
 
-        if self._status is None:
-            rich = RichConsole(file=self.stream, no_color=bool(os.environ.get("NO_COLOR")))
-            self._status = rich.status(Text(text))
-            self._status.start()
-        else:
-            self._status.update(Text(text))  # Text: what a file is called never becomes markup
+    def _tell_progress(self) -> None:
+        """How far the run is, on a line of its own, where the last one was long ago."""
+        now = self._clock()
+        if self._is_plain and now - self._last_plain_at >= _PLAIN_EVERY_S and (line := self._progress.line()):
+            self._last_plain_at = now
+            self._line("moss: ", line, color="2")
+
+    def hold(self) -> None:
+        """Take the live lines away until the file is finished: a result is being shown on the terminal."""
+        self.clear()
+        self._held = True
 
     def clear(self) -> None:
-        """Take the live line away."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        """Take the live lines away until the next step."""
+        if self._display is not None:
+            self._display.stop()
+            self._display = None

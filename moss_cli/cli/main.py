@@ -46,6 +46,11 @@ class Signals:
         self.received = number
         raise Signalled
 
+    def check(self) -> None:
+        """Raise `Signalled` once more if a library has swallowed it, or made another error of it."""
+        if self.received is not None:
+            raise Signalled
+
     def ignore(self) -> None:
         """For the last steps, in which an impatient second Ctrl-C has nothing left to interrupt."""
         for number in self._numbers:
@@ -57,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     signals = Signals()
     _replace_closed_streams()
     console = Console()
+    console.check_stop = signals.check
     try:
         code = _run(argv, console)
         sys.stdout.flush()

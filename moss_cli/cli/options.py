@@ -19,10 +19,10 @@ DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
 TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Files, folders, or - for stdin.", show_default=False)
+    list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for stdin.", show_default=False)
 ]
 
-MODEL, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Output", "Audio", "Decoding", "Messages"
+MODEL, INPUTS, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Inputs", "Output", "Audio", "Decoding", "Messages"
 
 
 def _option(*names: str, panel: str, help: str, **settings: Any) -> Any:
@@ -46,6 +46,28 @@ class AnalysisOptions:
         str, _option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
     ] = "auto"
     dtype: Annotated[DtypeChoice, _option("--dtype", panel=MODEL, help="How the weights are held.")] = "auto"
+    include: Annotated[
+        list[str] | None,
+        _option(
+            "--include",
+            panel=INPUTS,
+            help="Of folders, take these files only: '*.mp3', 'calls/**'; repeatable.",
+            metavar="PATTERN",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        _option("--exclude", panel=INPUTS, help="Of folders, leave these out; repeatable.", metavar="PATTERN"),
+    ] = None
+    files_from: Annotated[
+        str | None,
+        _option(
+            "--files-from",
+            panel=INPUTS,
+            help="Take inputs from a list too, one a line or NUL-separated; - reads it from stdin.",
+            metavar="LIST",
+        ),
+    ] = None
     format: Annotated[
         list[Format] | None,
         _option(
@@ -134,6 +156,10 @@ class AnalysisOptions:
     progress: Annotated[
         bool | None, _option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")
     ] = None
+    report: Annotated[
+        str | None,
+        _option("--report", panel=MESSAGES, help="Write what came of each input to a JSON file.", metavar="FILE"),
+    ] = None
     debug: Annotated[bool, _option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 
 
@@ -142,17 +168,41 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> int:
-        shared = {field.name: values.pop(field.name) for field in fields(AnalysisOptions)}
-        return command(**values, options=AnalysisOptions(**shared))
+        options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
+        values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
+        return command(**values, options=options)
 
     hints = get_type_hints(AnalysisOptions, include_extras=True)
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
+    needed = [p.name for p in own if p.default is inspect.Parameter.empty]
     shared = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
         for f in fields(AnalysisOptions)
     ]
     own_hints = get_type_hints(command, include_extras=True)
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[p.name]) for p in own]
+    keyword = [
+        p.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=own_hints[p.name],
+            default=None if p.name == "inputs" else p.default,  # INPUT may be missing beside --files-from
+        )
+        for p in own
+    ]
     wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
     return wrapper
+
+
+def _all_inputs(
+    context: typer.Context, inputs: list[str] | None, options: AnalysisOptions, *, needed: bool
+) -> list[str] | None:
+    """The inputs of the command line and of --files-from. Raises UsageError where some are needed and none given."""
+    if options.files_from is not None:
+        from moss_cli.cli.inputs import read_list
+
+        return [*(inputs or ()), *read_list(options.files_from, inputs or ())]
+    if needed and not inputs:
+        from moss_cli.errors import UsageError
+
+        raise UsageError("missing argument 'INPUT...'", hint=f"see `{context.command_path} --help`")
+    return inputs

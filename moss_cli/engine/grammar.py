@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from moss_cli.engine.tokenizer import Tokenizer
@@ -29,6 +30,7 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
         self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
         self._preparing: Future[Any] | None = None
+        self._matchers: dict[str, Any] = {}
 
     def prepare(self) -> None:
         """Begin to prepare the vocabulary in a thread of its own."""
@@ -51,15 +53,22 @@ class Grammars:
 
         thinking: whether a thought may come first; in_thought: whether the prompt has opened one.
         """
-        from llguidance import LLMatcher
-
-        matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
-        if matcher.is_error():
-            raise ValueError(matcher.get_error())
+        matcher = self._compiled(grammar).deep_copy()
         special = self._tokenizer.special
         return Constraint(
             matcher, special.get(THINK) if thinking else None, special.get(END_THINK), in_thought=in_thought
         )
+
+    def _compiled(self, grammar: str) -> Any:
+        """A matcher at its beginning, to be copied: compiling takes longer than some answers' masks."""
+        from llguidance import LLMatcher
+
+        if grammar not in self._matchers:
+            matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
+            if matcher.is_error():
+                raise ValueError(matcher.get_error())
+            self._matchers[grammar] = matcher
+        return self._matchers[grammar]
 
 
 def json_grammar(schema: dict[str, Any]) -> str:
@@ -99,12 +108,11 @@ class Constraint:
         """Whether the next token is bound: not inside a thought."""
         return not self._thinking
 
-    def fill(self, row: Tensor) -> None:
-        """Write the allowed tokens as bits into `row`, int32 [ceil(vocab / 32)] on the CPU."""
-        self._matcher.unsafe_compute_mask_ptr(row.data_ptr(), row.numel() * row.element_size())
+    def fill(self, row: NDArray[np.uint32]) -> None:
+        """Write the allowed tokens as bits into `row`, [ceil(vocab / 32)]."""
+        self._matcher.unsafe_compute_mask_ptr(row.__array_interface__["data"][0], row.nbytes)
         if not self._started and self._think_id is not None:
-            bit = np.uint32(1 << (self._think_id % BITS)).astype(np.int32)
-            row[self._think_id // BITS] |= int(bit)
+            row[self._think_id // BITS] |= np.uint32(1 << (self._think_id % BITS))
 
     def end_thought(self) -> int | None:
         """The token that closes a thought, if one is open: an answer may not end before it has begun."""
@@ -127,15 +135,12 @@ class Constraint:
 
 
 def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Tensor:
-    """Logits [B, vocab] with -inf where a row's grammar forbids the token; rows with None stay free."""
-    bound = [(i, c) for i, c in enumerate(constraints) if c is not None and c.active]
+    """Put -inf into logits [B, vocab] where a row's grammar forbids the token; rows with None stay free."""
+    bound = [(row, c) for row, c in enumerate(constraints) if c is not None and c.active]
     if not bound:
         return logits
-    n_words = -(-logits.shape[1] // BITS)
-    bits = torch.zeros((len(bound), n_words), dtype=torch.int32)
-    for place, (_, constraint) in enumerate(bound):
-        constraint.fill(bits[place])
-    allowed = np.unpackbits(bits.numpy().view(np.uint8), axis=1, bitorder="little", count=logits.shape[1])
-    rows = torch.tensor([i for i, _ in bound], device=logits.device)
-    masked = logits[rows].masked_fill(torch.from_numpy(allowed == 0).to(logits.device), float("-inf"))
-    return logits.index_copy(0, rows, masked)
+    bits = np.full((len(logits), -(-logits.shape[1] // BITS)), 0xFFFFFFFF, np.uint32)  # all of them allowed
+    for row, constraint in bound:
+        constraint.fill(bits[row])
+    forbidden = np.unpackbits(~bits.view(np.uint8), axis=1, bitorder="little", count=logits.shape[1])
+    return logits.masked_fill_(torch.from_numpy(forbidden.view(np.bool_)).to(logits.device), float("-inf"))

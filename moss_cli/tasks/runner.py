@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,7 @@ class Runner:
 
     def run(
         self, sources: Iterable[Source], journal_of: Callable[[Source], Journal] = lambda source: NoJournal()
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome, None, None]:
         """An outcome for each input, in their order. Sources are taken one by one, some before earlier ones are done.
 
         What is wrong with one input is in its outcome; ModelError and DeviceError, which hold for

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from cli_run import DEMO, Run
+from cli_run import Run, split
 
 import moss_cli
 from moss_cli.engine.engine import Engine, load_engine
@@ -68,7 +68,7 @@ def moss(
             patch.setattr(sys, "stdin", stream)
             code = run(argv)
         captured = capfd.readouterr()
-        return Run(code, captured.out, [line for line in captured.err.splitlines() if line != DEMO])
+        return Run(code, captured.out, *split(captured.err.splitlines()))
 
     return run_here
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_run import DEMO, TINY
+from cli_run import DEMO, TINY, split
 
 MOSS = [sys.executable, "-m", "moss_cli"]
 ROOT = Path(__file__).parents[2]
@@ -55,9 +55,10 @@ def test_a_bare_environment_is_enough_and_stderr_holds_only_what_moss_says(
     assert [d["status"] == "error" for d in documents] == [False] * 5 + [True]
     assert all(d["model"]["demo"] and d["usage"]["generated_tokens"] <= 4 for d in documents[:5])
     assert documents[0]["input"]["sha256"] == documents[4]["input"]["sha256"]
-    first, *between, last = run.stderr.splitlines()
-    assert first == DEMO
+    assert run.stderr.splitlines()[0] == DEMO
+    (*between, last), summary = split(run.stderr.splitlines())
     assert last == f"moss: error: no such file: {tmp_path / 'gone.wav'}"
+    assert summary[0].startswith("6 inputs: ")
     shown = [*names, "standard input"]
     assert all(line.startswith(tuple(f"moss: warning: {name}" for name in shown)) for line in between)
     assert list(here.iterdir()) == []

@@ -89,7 +89,7 @@ def test_a_choice_is_answered_with_one_of_them(capfd: pytest.CaptureFixture[str]
 
 def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "What is it?", SAMPLE, "--choice", "rain", "--model", "tiny"]) == 2
-    assert "--choice is given 1 times" in capfd.readouterr().err
+    assert "--choice is given once" in capfd.readouterr().err
 
 
 def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

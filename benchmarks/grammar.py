@@ -1,0 +1,64 @@
+"""What decoding under a grammar costs: the same answers of the embedded model with and without, in turns in one run.
+
+    python benchmarks/grammar.py [--rounds 15] [--batch 4]
+
+Every turn decodes the transcripts of samples/; both ways must give the same tokens, or there is nothing to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+import moss_cli
+from moss_cli.audio.decode import load
+from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import Generation, Request
+from moss_cli.engine.model import Prompt
+from moss_cli.tasks.transcribe import Transcribe
+
+SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("*.wav"))
+
+
+def decode(engine: Engine, prompts: list[Prompt], grammar: str | None) -> list[Generation]:
+    constraints = [engine.grammars.constrain(grammar) if grammar else None for _ in prompts]
+    requests = [Request(prompt, 400, constraint=c) for prompt, c in zip(prompts, constraints, strict=True)]
+    return engine.generate(requests)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--batch", type=int, default=4)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    engine = load_engine(
+        Path(moss_cli.__file__).parent / "weights" / "tiny", device="cpu", dtype="fp32", with_grammars=True
+    )
+    [question, *_] = Transcribe().questions
+    heard = [engine.hear(load(path).samples) for path in SAMPLES]
+    prompts = [engine.ask(question.prompt, heard[i % len(heard)]) for i in range(args.batch)]
+    ways = {"free": None, "under a grammar": question.grammar}
+    answers = {name: decode(engine, prompts, grammar) for name, grammar in ways.items()}  # and warmed up
+    if len({tuple(tuple(answer.ids) for answer in found) for found in answers.values()}) != 1:
+        raise SystemExit("the answers differ with and without a grammar: no like for like")
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(args.rounds):
+        for name, grammar in list(ways.items())[:: 1 if turn % 2 else -1]:
+            start = time.perf_counter()
+            decode(engine, prompts, grammar)
+            seconds[name].append(time.perf_counter() - start)
+    ratios = [under / free for free, under in zip(*seconds.values(), strict=True)]
+    n_tokens = sum(len(answer.ids) for answer in answers["free"])
+    print(f"{n_tokens} tokens in {args.batch} answers, {args.rounds} rounds, one thread")
+    for name, values in seconds.items():
+        print(f"{name:<16} {1000 * statistics.median(values):7.1f} ms")
+    print(f"{'ratio':<16} {statistics.median(ratios):7.3f} (median of the rounds; the cost is what is above 1)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""What is said of a run: each outcome as it comes, all of them at the end, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from moss_cli import __version__
+from moss_cli.audio.source import printable
+from moss_cli.cli.console import Console
+from moss_cli.cli.inputs import Inputs, missed_message
+from moss_cli.cli.options import AnalysisOptions
+from moss_cli.cli.progress import times
+from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError
+from moss_cli.output import terminal
+from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.output.paths import PlannedInput, identity, path_text
+from moss_cli.output.times import human, to_ms
+from moss_cli.schema import SCHEMA_VERSION, Notice
+from moss_cli.tasks.job import Outcome, Step
+
+Status = Literal["done", "skipped", "partial", "failed", "interrupted"]
+
+DONE_ALREADY = "done already"
+MOST_LINES = 20
+
+_REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
+_BUG_HINT = "this should not happen; run again with --debug for the details"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What came of one input."""
+
+    path: Path
+    status: Status
+    outputs: tuple[Path, ...] = ()
+    code: str | None = None
+    message: str | None = None
+    exit_code: int = ExitCode.OK
+    warnings: tuple[Notice, ...] = ()
+    audio_s: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in the JSON report."""
+        path, path_bytes = path_text(self.path)
+        return {
+            "path": path,
+            **({} if path_bytes is None else {"path_bytes": path_bytes}),
+            "status": self.status,
+            **({"outputs": [path_text(output)[0] for output in self.outputs]} if self.outputs else {}),
+            "code": self.code,
+            "message": None if self.message is None else terminal.one_line(self.message),
+            "warnings": [notice.model_dump() for notice in self.warnings],
+        }
+
+
+@dataclass(frozen=True)
+class Tally:
+    """All of a run: `audio_s` of audio analysed in `seconds`."""
+
+    entries: Sequence[Entry]
+    started: datetime
+    finished: datetime
+    seconds: float
+
+    @property
+    def audio_s(self) -> float:
+        return sum(entry.audio_s for entry in self.entries)
+
+    def document(self, task: str) -> dict[str, Any]:
+        """The JSON report."""
+        found = Counter(entry.status for entry in self.entries)
+        statuses: tuple[Status, ...] = ("done", "skipped", "partial", "failed", "interrupted")
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "moss": __version__,
+            "started": _iso(self.started),  # third: what `_REPORT` knows a report by
+            "finished": _iso(self.finished),
+            "counts": {status: found[status] for status in statuses},
+            "audio_seconds": round(self.audio_s, 3),
+            "seconds": round(self.seconds, 3),
+            "task": task,
+            "inputs": [entry.document() for entry in self.entries],
+        }
+
+    def lines(self) -> list[str]:
+        """The same for people: counts, what is not whole and why, and how long it took."""
+        why = Counter(entry.message if entry.status == "skipped" else entry.status for entry in self.entries)
+        order = ["done", *sorted(str(name) for name in why if name not in ("done", "partial", "failed", "interrupted"))]
+        counts = [f"{why[name]} {name}" for name in (*order, "partial", "failed") if why[name]]
+        counts += [f"{why['interrupted']} not done"] if why["interrupted"] else []
+        reasons = Counter(f"failed: {entry.message}" for entry in self.entries if entry.status == "failed")
+        reasons.update(f"partial: {entry.message}" for entry in self.entries if entry.status == "partial")
+        lines = [reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items()]
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
+        speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
+        return [f"{len(self.entries)} inputs: {', '.join(counts)}", *lines[:MOST_LINES], *more, *speed]
+
+
+class Report:
+    """Shows outcomes on stderr and adds them up. At the end of its `with` block it says what was done, for several
+    inputs, and writes the report's file, if one is wanted: also when the run is cut short.
+
+    Raises UsageError or OutputError at the beginning for a file that cannot be written.
+    """
+
+    def __init__(self, console: Console, inputs: Inputs, task: str, options: AnalysisOptions) -> None:
+        self.console, self.inputs, self.task = console, inputs, task
+        self._shows_thinking = options.show_thinking
+        self._entries: dict[Path, Entry] = {}
+        self._started, self._since = datetime.now(UTC), time.monotonic()
+        self._file, self._overwrites = _report_file(options), options.force
+
+    def __enter__(self) -> Self:
+        self.console.follow([one.path for one in self.inputs.found])
+        for missed in self.inputs.missed:
+            message = missed_message(missed)
+            self.console.warning(message, always=True)  # why the exit code is not 0
+            error = AudioError(message, code="unreadable")
+            self._entries[missed.path] = _failed(missed.path, error, message)
+        return self
+
+    def step(self, step: Step) -> None:
+        """What is being done."""
+        self.console.step(step)
+
+    def show(self, one: PlannedInput, outcome: Outcome, outputs: Sequence[Path] = ()) -> None:
+        """What came of an input, and the files that it went into."""
+        if outcome.error is not None:
+            self.failed(one, outcome.error)
+            return
+        envelope = outcome.envelope
+        audio_s = envelope.usage.audio_seconds if envelope.usage else 0.0
+        self.console.finished(one.path, audio_s)
+        if self._shows_thinking and envelope.thinking:
+            for line in envelope.thinking.splitlines():
+                self.console.note(f"thinking: {line}", always=True)
+        status: Status = "partial" if envelope.status == "partial" else "done"
+        for warning in envelope.warnings:
+            # Of what is not whole, why the exit code is not 0.
+            self.console.warning(_named(one.path, warning.message), always=status == "partial")
+        if envelope.task == "transcribe" and not envelope.text and self.console.verbose:
+            self.console.note(f"{printable(one.path)}: no speech found")
+        self._entries[one.path] = Entry(
+            one.path,
+            status,
+            tuple(outputs),
+            code="partial" if status == "partial" else None,
+            message=_why(one.path, envelope.warnings) if status == "partial" else None,
+            warnings=tuple(envelope.warnings),
+            audio_s=audio_s,
+        )
+
+    def skipped(self, one: PlannedInput, outputs: Sequence[Path] = (), *, why: str = DONE_ALREADY) -> None:
+        """Nothing was to be done for an input."""
+        self.console.finished(one.path, None)
+        if self.console.verbose or not self._says_all:
+            self.console.note(f"{printable(one.path)}: {why}")
+        self._entries[one.path] = Entry(one.path, "skipped", tuple(outputs), message=why)
+
+    def failed(self, one: PlannedInput, error: MossError) -> None:
+        """An input has no result; the others go on."""
+        self.console.finished(one.path, None)
+        if error.code == "internal":
+            if self.console.debug:
+                traceback.print_exception(error.__cause__ or error, file=self.console.stream)
+            hint = error.hint or _BUG_HINT
+            error = MossError(f"{printable(one.path)}: unexpected {error.message}", hint=hint, code="internal")
+        named = isinstance(error, (UsageError, OutputError))
+        message = error.message if named else _named(one.path, error.message)
+        self.console.error(MossError(message, hint=error.hint))
+        self._entries[one.path] = _failed(one.path, error, message)
+
+    def exit_code(self) -> int:
+        """The code of all inputs together."""
+        found = self._all_entries()
+        failed = {entry.exit_code for entry in found if entry.status == "failed"}
+        if not failed:
+            return ExitCode.INCOMPLETE if any(entry.status == "partial" for entry in found) else ExitCode.OK
+        is_one_kind = len(failed) == 1 and all(entry.status == "failed" for entry in found)
+        return failed.pop() if is_one_kind else ExitCode.INCOMPLETE
+
+    @property
+    def _says_all(self) -> bool:
+        return len(self.inputs.found) + len(self.inputs.missed) > 1
+
+    def _all_entries(self, rest: Entry | None = None) -> list[Entry]:
+        """In the inputs' order, then what could not be looked at; `rest` stands for those without an outcome."""
+        rest = rest or Entry(Path(), "interrupted")
+        paths = [one.path for one in self.inputs.found] + [one.path for one in self.inputs.missed]
+        return [self._entries.get(path) or replace(rest, path=path) for path in paths]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.console.clear()
+        seconds = time.monotonic() - self._since
+        tally = Tally(self._all_entries(_rest(error)), self._started, datetime.now(UTC), seconds)
+        begun = any(path in self._entries for path in (one.path for one in self.inputs.found))
+        if self._says_all and begun and not isinstance(error, BrokenPipeError):
+            for line in tally.lines():
+                self.console.note(line)
+        if self._file is None:
+            return
+        try:
+            data = json.dumps(tally.document(self.task), indent=1, allow_nan=False) + "\n"
+            overwrite = self._overwrites or _is_report(self._file)  # by now a result may lie there
+            write_atomic(self._file, data.encode(), overwrite=overwrite)
+        except MossError as unwritten:
+            if error is None:
+                raise
+            self.console.error(unwritten)  # the run's own error is the one that it ends with
+
+
+def _report_file(options: AnalysisOptions) -> Path | None:
+    """The file for the report, to which it can be written: a new or empty one, an earlier report, or with --force any.
+
+    Raises UsageError or OutputError.
+    """
+    if options.report is None:
+        return None
+    if options.report in ("", "-"):
+        raise UsageError("the report needs a file", hint="stdout is for results; --report /dev/stderr, say")
+    path = Path(options.report)
+    if options.output is not None and identity(path) == identity(Path(options.output)):
+        raise UsageError(f"{terminal.one_line(str(path))} cannot be both the output and the report")
+    check_writable(path, overwrite=options.force or _is_report(path))
+    return path
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(200)
+    except OSError:
+        return False
+    return not beginning or _REPORT.match(beginning) is not None
+
+
+def _failed(path: Path, error: MossError, message: str) -> Entry:
+    return Entry(path, "failed", code=error.code, message=message, exit_code=error.exit_code)
+
+
+def _rest(error: BaseException | None) -> Entry:
+    """What is said of the inputs that a run which ended with `error` did not come to."""
+    if isinstance(error, MossError):
+        return _failed(Path(), error, error.message)
+    if isinstance(error, Exception) and not isinstance(error, BrokenPipeError):
+        internal = MossError(f"unexpected {type(error).__name__}: {error}", code="internal")
+        return _failed(Path(), internal, internal.message)
+    return Entry(Path(), "interrupted")
+
+
+def _named(path: Path, message: str) -> str:
+    """A message with the input's name in front, unless it says the name."""
+    name = printable(path)
+    is_in = re.search(rf"(^|\s){re.escape(name)}($|[\s:,])", message)
+    return message if is_in else f"{name}: {message}"
+
+
+def _why(path: Path, warnings: Sequence[Notice]) -> str:
+    """Why a result is not whole: the first few warnings."""
+    first, *others = dict.fromkeys(warning.message for warning in warnings) or ["something is missing"]
+    more = "" if not others else f"; {others[0]}" if len(others) == 1 else f"; and {len(others)} more warnings"
+    return _named(path, first) + more
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

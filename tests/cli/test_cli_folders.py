@@ -1,0 +1,287 @@
+"""Folders and lists of inputs: what is chosen of them, and trees that were made to be trouble."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.cli.inputs import collect
+from moss_cli.engine.engine import Engine
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+
+TREE = ("a.wav", "B.MP3", "calls/a.wav", "calls/old/a.wav", "calls/old/b.flac", "old/c.wav", "x[1].wav", "café.wav")
+
+
+def outputs(folder: Path) -> list[str]:
+    """What is in an output folder, relative to it."""
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(str(path.relative_to(folder)) for path in files if ".moss" not in path.parts)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "chosen"),
+    [
+        ([], [], TREE),
+        (["*.wav"], [], [name for name in TREE if name.endswith(".wav")]),
+        (["*.wav", "*.flac"], ["old"], ["a.wav", "calls/a.wav", "x[1].wav", "café.wav"]),
+        (["calls"], [], ["calls/a.wav", "calls/old/a.wav", "calls/old/b.flac"]),
+        (["calls/*"], [], ["calls/a.wav", "calls/old/a.wav", "calls/old/b.flac"]),
+        (["calls/*.wav"], [], ["calls/a.wav"]),
+        (["calls/**/*.wav"], [], ["calls/a.wav", "calls/old/a.wav"]),
+        (["**/old/**"], [], ["calls/old/a.wav", "calls/old/b.flac", "old/c.wav"]),
+        (["/old/"], [], ["old/c.wav"]),
+        (["./a.wav"], [], ["a.wav"]),
+        ([], ["calls/"], ["a.wav", "B.MP3", "old/c.wav", "x[1].wav", "café.wav"]),
+        (["a.wav"], ["/calls/old"], ["a.wav", "calls/a.wav"]),
+        (["?.wav"], [], ["a.wav", "calls/a.wav", "calls/old/a.wav", "old/c.wav"]),
+        (["[!a].*"], [], ["B.MP3", "calls/old/b.flac", "old/c.wav"]),
+        ([r"x\[1\].wav"], [], ["x[1].wav"]),
+        (["cafe\N{COMBINING ACUTE ACCENT}.wav"], [], ["café.wav"]),
+    ],
+)
+def test_include_and_exclude_choose_by_name_by_path_and_by_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, include: list[str], exclude: list[str], chosen: Sequence[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in TREE:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    found = collect(["in"], include=include, exclude=exclude).found
+    assert [str(one.path) for one in found] == sorted(f"in/{name}" for name in chosen)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--include", "*.ogg"], "--include and --exclude leave no audio in the folder in"),
+        (["--exclude", "*"], "--include and --exclude leave no audio in the folder in"),
+        (["--include", "[z-a]"], "--include '[z-a]' is not a pattern: bad character range z-a"),
+        (["--exclude", "/"], "--exclude '/' matches nothing"),
+    ],
+)
+def test_a_choice_that_leaves_nothing_or_cannot_be_meant_is_code_2(
+    moss: Moss, wav: Wav, options: list[str], message: str
+) -> None:
+    wav("in/a.wav")
+    run = moss(*TINY, "in", *options)
+    assert (run.code, run.out, run.err[0]) == (2, "", f"moss: error: {message}")
+
+
+def test_a_file_that_is_named_is_taken_whatever_is_excluded(moss: Moss, wav: Wav) -> None:
+    wav("in/a.wav")
+    wav("b.wav")
+    assert moss(*TINY, "in", "b.wav", "--exclude", "b.wav").out.count("==>") == 2
+
+
+def test_a_tree_is_mirrored_and_names_that_collide_are_told_apart(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    for name in ("a.wav", "deep/er/a.wav", "deep/a.flac", "deep/a.wav"):
+        wav(f"in/{name}", format="FLAC" if name.endswith("flac") else "WAV")
+    assert moss(*TINY, "in", "-o", "out", "-f", "srt").code == 0
+    assert outputs(tmp_path / "out") == ["a.srt", "deep/a.srt", "deep/a.wav.srt", "deep/er/a.srt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"a.wav\nb c.wav\n", ["a.wav", "b c.wav"]),
+        (b"a.wav\n\n  \nb c.wav", ["a.wav", "b c.wav"]),
+        (b"a.wav\r\nb c.wav\r\n", ["a.wav", "b c.wav"]),
+        (b"\xef\xbb\xbfa.wav\n", ["a.wav"]),
+        (b" a.wav \n", [" a.wav "]),
+        (b"#a.wav\n", ["#a.wav"]),
+        (b"n\xff.wav\n", ["n\\xff.wav"]),
+        (b"-\n", ["-"]),
+        (b"a\nb.wav\0c\r\n.wav\0", ["a\nb.wav", "c\r\n.wav"]),
+        (b"a\n\0\0b.wav", ["a\n", "b.wav"]),
+    ],
+)
+def test_a_list_has_a_name_on_each_line_or_between_nul_bytes(
+    moss: Moss, wav: Wav, tmp_path: Path, content: bytes, names: list[str]
+) -> None:
+    (tmp_path / "list").write_bytes(content)
+    listed = [json.loads(line) for line in moss(*TINY, "--files-from", "list", "-f", "jsonl").out.splitlines()]
+    assert [envelope["status"] for envelope in listed] == ["error"] * len(names)
+    assert [envelope["error"]["code"] for envelope in listed] == ["not_found"] * len(names)
+    run = moss(*TINY, "--files-from", "-", "-f", "jsonl", stdin=content)
+    assert [json.loads(line)["input"]["path"].removeprefix(f"{tmp_path}/") for line in run.out.splitlines()] == names
+
+
+def test_a_list_can_name_folders_and_comes_after_what_is_named_itself(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    for name in ("in/b.wav", "in/c.ogg", "a.wav", "z.wav"):
+        wav(name)
+    (tmp_path / "list").write_text("in\na.wav\n")
+    run = moss(*TINY, "z.wav", "--files-from", "list", "--include", "*.wav")
+    assert run.out == "\n".join(f"==> {name} <==\nhello there\n" for name in ("z.wav", "in/b.wav", "a.wav"))
+
+
+def test_a_list_of_one_is_several_inputs_as_a_folder_is(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    (tmp_path / "list").write_text("a.wav\n")
+    assert isinstance(json.loads(moss(*TINY, "--files-from", "list", "-f", "json").out), list)
+    assert moss(*TINY, "--files-from", "list", "-o", "out").code == 0
+    assert outputs(tmp_path / "out") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--files-from", "gone"], "the list gone cannot be read: no such file or directory"),
+        (["--files-from", "empty"], "the list empty names no inputs"),
+        (["--files-from", "-"], "the list on standard input names no inputs"),
+        (["--files-from", "-", "-"], "standard input (-) can be read only once"),
+        ([], "missing argument 'INPUT...'"),
+    ],
+)
+def test_a_list_that_gives_nothing_is_code_2(moss: Moss, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").write_bytes(b"\n \n")
+    run = moss(*TINY, *arguments)
+    assert (run.code, run.out, run.err[0]) == (2, "", f"moss: error: {message}")
+
+
+def test_ask_takes_a_list_too(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    (tmp_path / "list").write_text("a.wav\n")
+    run = moss("ask", "What is said?", "--model", "tiny", "--files-from", "list", "-f", "jsonl")
+    assert [json.loads(line)["input"]["path"] for line in run.out.splitlines()] == ["a.wav"]
+
+
+HOSTILE = ["a  b.wav", "line\nfeed.wav", os.fsdecode(b"n\xff.wav"), "x" * 251 + ".wav", "%s{0}[red].wav", "-f.wav"]
+
+
+def test_a_hostile_tree_is_searched_whole_and_mirrored(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    """Strange names, links in circles and to nowhere, hidden files, folders called like audio."""
+    deep = "in/" + "d/" * 60
+    wanted = [*(f"in/{name}" for name in HOSTILE), f"{deep}deep.wav"]
+    for name in (*wanted, "in/.hidden.wav", "in/.trash/a.wav", "elsewhere/linked.wav"):
+        wav(name)
+    (tmp_path / "in/folder.wav").mkdir()
+    (tmp_path / "in/d/loop").symlink_to("../..")
+    (tmp_path / "in/self").symlink_to("self")
+    (tmp_path / "in/there").symlink_to("../elsewhere")
+    (tmp_path / "in/gone.wav").symlink_to("nowhere.wav")
+    run = moss(*TINY, "in", "-o", "out", "--report", "report.json")
+    assert run.code == 3
+    assert run.err == ["moss: warning: in/gone.wav cannot be read: a link that leads nowhere"]
+    taken = [*(name.removeprefix("in/") for name in wanted), "there/linked.wav"]
+    assert outputs(tmp_path / "out") == sorted(name.removesuffix(".wav") + ".txt" for name in taken)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["counts"] == {"done": 8, "skipped": 0, "partial": 0, "failed": 1, "interrupted": 0}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "in", "out", "report.json"]
+
+
+def test_a_folder_that_may_not_be_listed_is_said_and_the_rest_is_done(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/a.wav", "in/locked/b.wav"):
+        wav(name)
+    scandir = os.scandir
+
+    def locked(path: Any) -> Any:
+        if str(path).endswith("locked"):  # also where root runs the tests, whom nothing is locked to
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    run = moss(*TINY, "in", "-o", "out")
+    assert (run.code, run.err) == (3, ["moss: warning: the folder in/locked cannot be read: permission denied"])
+    assert run.summary[0] == "2 inputs: 1 done, 1 failed"
+    assert outputs(tmp_path / "out") == ["a.txt"]
+    run = moss(*TINY, "in/locked", "-o", "out")
+    assert run == Run(4, "", ["moss: error: the folder in/locked cannot be read: permission denied"])
+
+
+def test_files_that_vanish_and_change_during_the_run_fail_alone(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: Engine
+) -> None:
+    """While the first one is open the model is loaded: then it grows, and the second one goes."""
+    paths = [wav(f"in/{name}", 40 * 16_000) for name in ("a.wav", "b.wav", "c.wav")]
+
+    def load(*_: object, **__: object) -> Engine:
+        with paths[0].open("ab") as file:
+            file.write(bytes(2000))
+        paths[1].unlink()
+        return tiny_engine
+
+    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", load)
+    run = moss(*TINY, "in", "-o", "out")
+    assert run.code == 3
+    errors = ["in/a.wav changed while it was being read", "no such file: in/b.wav"]
+    assert run.err == [f"moss: error: {error}" for error in errors]
+    assert run.summary[:3] == ["3 inputs: 1 done, 2 failed", *(f"failed: {error}" for error in errors)]
+    assert outputs(tmp_path / "out") == ["c.txt"]
+
+
+def test_outputs_beside_the_inputs_are_no_inputs_of_the_next_run(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    for name in ("in/a.wav", "in/sub/b.wav"):
+        wav(name)
+    argv = [*TINY, "in", "-o", "in"]
+    for fmt in ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv"):
+        argv += ["-f", fmt]
+    for _ in range(2):
+        run = moss(*argv)
+        assert (run.code, run.err, run.summary[0]) == (0, [], "2 inputs: 2 done")
+    suffixes = ("json", "jsonl", "md", "srt", "tsv", "txt", "vtt", "wav")
+    assert outputs(tmp_path / "in") == [f"{stem}.{suffix}" for stem in ("a", "sub/b") for suffix in suffixes]
+
+
+def test_an_input_inside_the_output_folder_is_not_overwritten(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    audio = wav("out/a.txt").read_bytes()  # audio, whatever it is called
+    run = moss(*TINY, "out/a.txt", "-o", "out/")
+    assert run == Run(2, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert (tmp_path / "out/a.txt").read_bytes() == audio
+
+
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_output_folder(
+    moss: Moss, wav: Wav, tmp_path: Path
+) -> None:
+    for name in ("in/a.wav", "in/sub/b.wav", "in/z.wav"):
+        wav(name)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/sub").symlink_to("../elsewhere")
+    run = moss(*TINY, "in", "-o", "out")
+    assert run.code == 3
+    assert run.err[0] == (
+        "moss: error: cannot write out/sub/b.txt: a symbolic link leads out of the folder, "
+        f"to {tmp_path}/elsewhere/b.txt"
+    )
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (tmp_path / "out/a.txt").read_text() == (tmp_path / "out/z.txt").read_text() == "hello there\n"
+
+
+def test_an_output_that_is_in_the_way_does_not_stop_the_inputs_after_it(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    for name in "abcd":
+        wav(f"in/{name}.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.txt").write_text("mine")
+    run = moss(*TINY, "in", "-o", "out")
+    assert run == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
+    assert run.summary[:2] == ["4 inputs: 3 done, 1 failed", "failed: out/b.txt exists"]
+    texts = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.txt")}
+    assert texts == {"a": "hello there\n", "b": "mine", "c": "hello there\n", "d": "hello there\n"}
+
+
+def test_pieces_of_several_files_are_answered_together_and_results_stay_in_order(
+    moss: Moss, wav: Wav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [wav(f"in/{k}.wav").name for k in range(5)]
+    sizes: list[int] = []
+    generate = Engine.generate
+
+    def counted(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> Any:
+        sizes.extend([len(requests)] if requests else [])
+        return generate(self, requests, *rest, **named)
+
+    monkeypatch.setattr(Engine, "generate", counted)
+    run = moss(*TINY, "in", "--batch-size", "3")
+    assert sizes == [3, 2]
+    assert run.out == "\n".join(f"==> in/{name} <==\nhello there\n" for name in names)

@@ -1,0 +1,233 @@
+"""What is said of a run at its end, on stderr and in the report's file: also of one that is cut short."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.engine.engine import Engine
+from moss_cli.errors import ModelError
+from moss_cli.output.atomic import write_atomic
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+
+STATUSES = ("done", "skipped", "partial", "failed", "interrupted")
+
+
+def report(path: Path) -> Any:
+    return json.loads((path / "r.json").read_text())
+
+
+def counts(**found: int) -> dict[str, int]:
+    return {status: found.get(status, 0) for status in STATUSES}
+
+
+@pytest.fixture
+def cut(wav: Wav) -> Path:
+    """A recording of which the second half is missing."""
+    path = wav("in/c.wav", 48_000)
+    os.truncate(path, path.stat().st_size // 2)
+    return path
+
+
+def test_the_end_of_a_run_says_what_was_done_what_was_not_and_why(
+    moss: Moss, wav: Wav, cut: Path, tmp_path: Path
+) -> None:
+    wav("in/a.wav", 32_000)
+    (tmp_path / "in/b.wav").write_text("no audio")
+    run = moss(*TINY, "in", "gone.wav", "-o", "out")
+    assert run.code == 3
+    assert run.summary[:3] == [
+        "4 inputs: 1 done, 1 partial, 2 failed",
+        "failed: in/b.wav is not audio that can be read",
+        "failed: no such file: gone.wav",
+    ]
+    assert run.summary[3].startswith("partial: in/c.wav is cut short: 1.")
+    assert re.fullmatch(r"0:03\.5 of audio in 0:\d\d\.\d, [\d.]+x real time", run.summary[4])
+
+
+def test_one_input_and_quiet_runs_end_without_a_summary(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    assert moss(*TINY, "a.wav").summary == []
+    assert moss(*TINY, "a.wav", "gone.wav", "--quiet").summary == []
+    assert moss(*TINY, "a.wav", "gone.wav", "--quiet").err == ["moss: error: no such file: gone.wav"]
+
+
+def test_many_reasons_are_counted_and_cut_off(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    run = moss(*TINY, "a.wav", *(f"gone{k:02d}.wav" for k in range(25)))
+    assert run.summary[0] == "26 inputs: 1 done, 25 failed"
+    assert run.summary[1:21] == [f"failed: no such file: gone{k:02d}.wav" for k in range(20)]
+    assert run.summary[21] == "and 5 more"
+
+
+def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_path: Path) -> None:
+    wav(os.fsdecode(b"in/n\xff.wav"), np.full((1600, 1), 6.0, np.float32), subtype="FLOAT")
+    (tmp_path / "in/b.wav").write_text("no audio")
+    run = moss(*TINY, "in", "-o", "out", "--report", "r.json", "--quiet")
+    assert run.code == 3
+    found = report(tmp_path)
+    assert (found["schema_version"], found["task"]) == ("1", "transcribe")
+    assert found["counts"] == counts(done=1, partial=1, failed=1)
+    assert found["audio_seconds"] == pytest.approx(1.6, abs=0.01)
+    assert datetime.fromisoformat(found["started"]) <= datetime.fromisoformat(found["finished"])
+    bad, whole, strange = found["inputs"]
+    assert bad == {
+        "path": "in/b.wav",
+        "status": "failed",
+        "code": "not_audio",
+        "message": "in/b.wav is not audio that can be read",
+        "warnings": [],
+    }
+    assert (whole["path"], whole["status"], whole["code"]) == ("in/c.wav", "partial", "partial")
+    assert whole["message"].startswith("in/c.wav is cut short: 1.")
+    assert [warning["code"] for warning in whole["warnings"]] == ["truncated"]
+    assert (strange["path"], strange["path_bytes"]) == ("in/n\\xff.wav", "aW4vbv8ud2F2")
+    assert (strange["status"], strange["code"], strange["message"]) == ("done", None, None)
+    assert len(strange["warnings"]) == 1
+
+
+def test_one_input_has_a_report_too_and_the_next_run_writes_over_it(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    assert moss(*TINY, "a.wav", "--report", "r.json") == Run(0, "hello there\n", [])
+    assert report(tmp_path)["counts"] == counts(done=1)
+    assert moss(*TINY, "gone.wav", "--report", "r.json").code == 4
+    assert report(tmp_path)["counts"] == counts(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["--report", "mine.json"], 2, "mine.json exists"),
+        (["--report", "a.wav"], 2, "a.wav exists"),
+        (["--report", "no/r.json"], 1, "folder no does not exist"),
+        (["--report", "-"], 2, "the report needs a file"),
+        (["--report", "a.txt", "-o", "./a.txt"], 2, "a.txt cannot be both the output and the report"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    moss: Moss, wav: Wav, tmp_path: Path, argv: list[str], code: int, message: str
+) -> None:
+    audio = wav("a.wav").read_bytes()
+    (tmp_path / "mine.json").write_text('{"schema_version": "1", "moss": "0.1.0", "task": "transcribe"}')
+    run = moss(*TINY, "a.wav", *argv)
+    assert (run.code, run.out, run.err[0]) == (code, "", f"moss: error: {message}")
+    assert (tmp_path / "a.wav").read_bytes() == audio
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_force_writes_a_report_over_anything(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    (tmp_path / "r.json").write_text("mine")
+    assert moss(*TINY, "a.wav", "--report", "r.json", "--force").code == 0
+    assert report(tmp_path)["counts"] == counts(done=1)
+
+
+def test_a_result_is_not_lost_to_a_report_of_the_same_name(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    run = moss(*TINY, "in", "-o", ".", "-f", "json", "--report", "a.json")
+    assert (run.code, run.err[0]) == (2, "moss: error: a.json exists")
+    assert json.loads((tmp_path / "a.json").read_text())["text"] == "hello there"
+
+
+@pytest.fixture
+def at_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+    """Does something while the answer of that number, from 1, is decoded."""
+
+    def arrange(number: int, do: Callable[[], None]) -> None:
+        generate, seen = Engine.generate, []
+
+        def interrupted(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> Any:
+            seen.extend(requests)
+            if requests and len(seen) == number:
+                do()
+            return generate(self, requests, *rest, **named)
+
+        monkeypatch.setattr(Engine, "generate", interrupted)
+
+    return arrange
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_interrupted_leaves_whole_documents_and_says_what_was_not_done(
+    moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any, number: signal.Signals, code: int
+) -> None:
+    for name in "abcd":
+        wav(f"in/{name}.wav")
+    (tmp_path / "in/b.wav").write_text("no audio")
+    argv = [*TINY, "in", "--report", "r.json", "--batch-size", "1"]
+    at_answer(2, lambda: os.kill(os.getpid(), number))
+    run = moss(*argv, "-f", "json")
+    assert run.code == code
+    assert [envelope["status"] for envelope in json.loads(run.out)] == ["ok", "error"]
+    assert run.summary[:2] == [
+        "4 inputs: 1 done, 1 failed, 2 not done",
+        "failed: in/b.wav is not audio that can be read",
+    ]
+    found = report(tmp_path)
+    assert found["counts"] == counts(done=1, failed=1, interrupted=2)
+    assert [one["status"] for one in found["inputs"]] == ["done", "failed", "interrupted", "interrupted"]
+
+
+def test_a_signal_that_a_library_swallows_ends_the_run_at_its_next_step(
+    moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any
+) -> None:
+    for name in "abc":
+        wav(f"in/{name}.wav")
+
+    def swallowed() -> None:
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    at_answer(1, swallowed)
+    run = moss(*TINY, "in", "--batch-size", "1")
+    assert (run.code, run.out) == (143, "==> in/a.wav <==\nhello there\n")
+
+
+def test_what_holds_for_all_inputs_is_the_reason_of_those_that_are_left(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav("in/a.wav")
+    wav("in/b.wav")
+
+    def damaged(*_: object, **__: object) -> Engine:
+        raise ModelError("the weights are damaged")
+
+    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", damaged)
+    run = moss(*TINY, "in", "--report", "r.json")
+    assert run == Run(5, "", ["moss: error: the weights are damaged"])
+    found = report(tmp_path)
+    assert [(one["status"], one["code"]) for one in found["inputs"]] == [("failed", "model")] * 2
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        wav(f"in/{name}.wav")
+
+    def full(path: Path, data: bytes, **named: Any) -> None:
+        from moss_cli.errors import OutputError
+
+        if path.name == "b.txt":
+            raise OutputError("cannot write out/b.txt: no space left on device", code="disk_full")
+        write_atomic(path, data, **named)
+
+    monkeypatch.setattr("moss_cli.cli.writers.write_atomic", full)
+    run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
+    assert (run.code, run.err) == (1, ["moss: error: cannot write out/b.txt: no space left on device"])
+    assert [one["status"] for one in report(tmp_path)["inputs"]] == ["done", "failed", "failed"]
+    assert report(tmp_path)["inputs"][1]["code"] == "disk_full"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".moss", "a.txt"]
