@@ -45,14 +45,15 @@ def words_answer(clip: Clip) -> str | None:
 
 
 def spoken_example(clip: Clip) -> Example:
-    """A clip of the speech domain with the three instructions of `moss transcribe`."""
-    asked = [
-        Asked(PROMPT_SEGMENTS, segments_answer(clip)),
-        Asked(PROMPT_PLAIN, " ".join(s.text for s in clip.segments)),
-    ]
+    """A clip of the speech domain with the three instructions of `moss transcribe`.
+
+    Those with times stand there twice, to be drawn more often: they are harder to learn.
+    """
+    asked = [Asked(PROMPT_PLAIN, " ".join(s.text for s in clip.segments))]
+    asked += 2 * [Asked(PROMPT_SEGMENTS, segments_answer(clip))]
     words = words_answer(clip)
     if words is not None:
-        asked.append(Asked(PROMPT_WORDS, words))
+        asked += 2 * [Asked(PROMPT_WORDS, words)]
     tracks = tuple(Track(s.start, s.end, "speech/on") for s in clip.segments)
     return Example(clip.samples, {}, tuple(asked), tracks, frozenset({"speech"}), tuple(clip.segments))
 
