@@ -11,6 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f srt
+	@echo "moss is $(BIN)/moss; try \`$(BIN)/moss demo\`, or \`. $(BIN)/activate\` and then \`moss\`"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -49,6 +50,7 @@ clean:
 # torch comes first and alone, so that no other package can ask for another build of it.
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
+	@echo "Installing into $(VENV): torch and a few more, which takes a minute or two"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet $$($(BIN)/python .ci/torch_index.py) --constraint constraints.txt torch
 	touch $@

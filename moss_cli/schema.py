@@ -21,7 +21,7 @@ from pydantic import (
 
 SCHEMA_VERSION: Final = "1"
 
-Seconds = Annotated[float, AfterValidator(lambda t: round(t, 3)), Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(lambda t: round(t, 3))]
 
 
 class _Model(BaseModel):

@@ -147,10 +147,11 @@ class Report:
             for line in envelope.thinking.splitlines():
                 self.console.note(f"thinking: {line}", always=True)
         status: Status = "partial" if envelope.status == "partial" else "done"
-        for warning in envelope.warnings:
+        for message, count in Counter(warning.message for warning in envelope.warnings).items():
+            text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")
             # Of what is not whole, why the exit code is not 0.
-            self.console.warning(_named(one.path, warning.message), always=status == "partial")
-        if envelope.task == "transcribe" and not envelope.text and self.console.verbose:
+            self.console.warning(text, always=status == "partial")
+        if envelope.task == "transcribe" and not envelope.text and (self.console.verbose or not self._says_all):
             self.console.note(f"{printable(one.path)}: no speech found")
         self._entries[one.path] = Entry(
             one.path,

@@ -13,6 +13,7 @@ import torch
 from moss_cli.errors import DeviceError, UsageError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+SMALL = 50_000_000  # parameters; the work of so small a model is not worth sharing out among threads
 HEADROOM = 1.15  # what activations and the cache take beside the weights
 
 DtypeName = Literal["bf16", "fp16", "fp32", "4bit"]
@@ -70,6 +71,13 @@ def free_bytes(device: torch.device) -> int:
     except OSError:
         pass
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def spare_threads(device: torch.device, n_parameters: int) -> None:
+    """Let a small model compute in one thread on a CPU: several gain nothing, and wait for each other for long where
+    other programs want the cores too."""
+    if device.type == "cpu" and n_parameters < SMALL:
+        torch.set_num_threads(1)
 
 
 def pick_placement(

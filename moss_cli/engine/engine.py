@@ -13,7 +13,7 @@ import torch
 
 from moss_cli.audio.mel import log_mel
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
-from moss_cli.engine.devices import Placement, pick_placement
+from moss_cli.engine.devices import Placement, pick_placement, spare_threads
 from moss_cli.engine.generate import Generation, OnToken, Request, generate
 from moss_cli.engine.grammar import END_THINK, THINK, Grammars
 from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
@@ -118,7 +118,9 @@ def load_engine(
         )
     found = read_headers(folder)
     model = empty_model(config, found)
-    placement = pick_placement(device, dtype, sum(prod(info.shape) for info in found.values()), compute_dtype)
+    n_parameters = sum(prod(info.shape) for info in found.values())
+    placement = pick_placement(device, dtype, n_parameters, compute_dtype)
+    spare_threads(placement.device, n_parameters)
     tokenizer = load_tokenizer(folder)
     stop_ids = _stop_ids(folder, tokenizer)
     _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)

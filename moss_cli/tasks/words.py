@@ -16,6 +16,7 @@ from moss_cli.tasks.task import Span
 from moss_cli.tasks.timestamps import Draft
 
 MOST_MISHEARD = 2
+MOST_TOGETHER = 8  # ideographs that are believed to be one word
 OUTSIDE_S = 0.3  # how far a word's time may lie outside its sentence and still be believed
 
 
@@ -89,8 +90,11 @@ def _words(
     for unit, place in own:
         if place is None:
             return None
-        if place == last_place:  # several units under one time, as in Chinese
-            words[-1] = words[-1].model_copy(update={"word": segment.text[first : unit.end].strip()})
+        if place == last_place:  # several ideographs under one time; several words are no word's time
+            together = segment.text[first : unit.end].strip()
+            if any(c.isspace() for c in together) or len(units(together)) > MOST_TOGETHER:
+                return None
+            words[-1] = words[-1].model_copy(update={"word": together})
             continue
         start, end = said[place].start, said[place].end
         if start is None or end is None or place < last_place:

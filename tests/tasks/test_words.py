@@ -75,15 +75,16 @@ def test_a_word_heard_otherwise_the_second_time_keeps_its_time() -> None:
         "[0.90]hello[0.50][0.95]there[1.50]",  # backwards
         "[0.95]hello[1.50][0.50]there[0.90]",
         "[4.50]hello[4.90][4.95]there[5.50]",  # outside its sentence
+        "[0.50]hello there[1.50]",  # a sentence's time is no word's
     ],
 )
 def test_where_the_model_gives_no_times_of_its_own_there_are_none(answer: str) -> None:
     assert read("[0.50]hello there[1.50]", answer) == ([None], ["words_missing"])
 
 
-def test_one_time_for_two_words_is_the_models_own_for_both() -> None:
-    words, codes = read("[0.50]hello there[1.50]", "[0.50]hello there[1.50]")
-    assert (words, codes) == ([[(10.5, 11.5, "hello there")]], [])
+def test_a_sentence_of_ideographs_under_one_time_is_no_word() -> None:
+    said = "[0.00]今天天气很好我们去公园吧。[2.00]"
+    assert read(said, said) == ([None], ["words_missing"])
 
 
 @given(st.text(), st.text())
