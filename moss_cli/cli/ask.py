@@ -37,14 +37,20 @@ def ask(
     from moss_cli.errors import UsageError
     from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
-    choices = tuple(dict.fromkeys(choice or ()))
+    choices = tuple(dict.fromkeys(one.strip() for one in choice or ()))
     if not question.strip():
         raise UsageError("the question is empty")
+    if "" in choices:
+        raise UsageError("a --choice is empty")
     if len(choices) == 1 or len(choices) > MOST_CHOICES:
-        given = "once" if len(choices) == 1 else f"{len(choices)} times"
-        raise UsageError(f"--choice is given {given}", hint=f"give 2 to {MOST_CHOICES} different choices")
+        raise UsageError(
+            f"there are {len(choices)} to choose from" if len(choices) > 1 else "there is one answer to choose from",
+            hint=f"give --choice with 2 to {MOST_CHOICES} different answers",
+        )
     if options.prompt is not None:
         raise UsageError("the question is the prompt; there is no --prompt beside it")
+    if not inputs and (options.start is not None or options.end is not None):
+        raise UsageError("--start and --end are of a recording, and none is given")
     if not inputs:
         return answer_text(context.obj, Ask(question, choices, has_audio=False), options)
     return analyse(context.obj, Ask(question, choices), inputs, options)

@@ -50,12 +50,20 @@ _TOKEN = re.compile(r"\\(?P<escaped>.)|\[(?P<negated>[!^]?)(?P<set>\]?[^\]]+|\])
 
 def _segment(glob: str) -> str:
     """One part of a pattern as a regular expression: `*`, `?`, `[a-z]`, `[!a-z]`; a backslash takes their meaning."""
-    expression = ""
+    runs = [""]  # what stands between the stars
     for token in _TOKEN.finditer(glob):
-        if token["set"] is not None:
+        if token["other"] == "*":
+            runs.append("")
+        elif token["set"] is not None:
             members = re.sub(r"[]\\[&|~]", r"\\\g<0>", token["set"])  # what means something to `re` alone
-            expression += f"(?!/)[{'^' if token['negated'] else ''}{members}]"
+            runs[-1] += f"(?!/)[{'^' if token['negated'] else ''}{members}]"
+        elif token["other"] == "?":
+            runs[-1] += "[^/]"
         else:
-            wild = {"*": "[^/]*", "?": "[^/]"}
-            expression += wild.get(token["other"] or "", re.escape(token["escaped"] or token["other"] or ""))
-    return expression
+            runs[-1] += re.escape(token["escaped"] or token["other"])
+    first, *after_stars = runs
+    if not after_stars:
+        return first
+    # A run may be taken where it first occurs: atomic, so that many stars do not multiply the ways to try.
+    middle = "".join(f"(?>[^/]*?{run})" for run in after_stars[:-1] if run)
+    return f"{first}{middle}[^/]*{after_stars[-1]}"

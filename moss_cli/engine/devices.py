@@ -41,7 +41,7 @@ class Placement:
 
 def pick_device(asked: str) -> torch.device:
     """`auto`, `cuda`, `cuda:N`, `mps` or `cpu`. Raises DeviceError for one that is not here."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", asked):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", asked):
         raise UsageError(f"no such device: {asked}", hint="auto, cuda, cuda:N, mps or cpu")
     if asked == "auto":
         if torch.cuda.is_available():

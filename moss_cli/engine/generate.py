@@ -110,13 +110,21 @@ class _Row:
 def check_fits(model: MossAudio, request: Request) -> None:
     """Raises UsageError for a prompt that leaves no room for an answer."""
     limit = model.config.language.max_position_embeddings
-    needed = len(request.prompt.ids) + request.max_new_tokens
-    if needed > limit:
-        raise UsageError(
-            f"the input is too long for this model at once: it takes {needed} positions of {limit}",
-            code="too_long",
-            hint="try a shorter --chunk, or analyse a part of it with --start and --end",
-        )
+    n_audio = int(request.prompt.audio_mask.sum())
+    n_text = len(request.prompt.ids) - n_audio
+    needed = n_audio + n_text + request.max_new_tokens
+    if needed <= limit:
+        return
+    what, hint = "the input", "try a shorter --chunk, or analyse a part of it with --start and --end"
+    if request.max_new_tokens > limit // 2:
+        what, hint = "the answer", f"try --max-new-tokens {limit // 2} at most"
+    elif n_text > n_audio:
+        what, hint = "the instruction", "say it in fewer words"
+    raise UsageError(
+        f"{what} is too long for this model at once: {needed} positions are needed, and there are {limit}",
+        code="too_long",
+        hint=hint,
+    )
 
 
 @torch.inference_mode()

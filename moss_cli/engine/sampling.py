@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+COLDEST = 1e-5  # below it the likeliest token is drawn all the time, and logits divided by it overflow
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -19,7 +21,7 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
-        return self.temperature <= 0
+        return self.temperature < COLDEST
 
 
 def draw_seed(seed: int, input_id: str, chunk: int | str, attempt: int) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
+from moss_cli.errors import UsageError
 from moss_cli.schema import Answer, Evidence, TaskName
 from moss_cli.tasks.merging import PARTS_OF_ONE, Weighed, complete, notices, place_of, prevailing, sentences, timeline
-from moss_cli.tasks.question_times import find_time
+from moss_cli.tasks.question_times import clock, find_time
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
 from moss_cli.tasks.task import Focus, Part, Question, Reading, Span, Task
 
@@ -25,6 +26,7 @@ FIELDS = (
 TEXT_FIELDS = FIELDS[:1]
 AROUND_POINT_S = 15.0  # what is heard before and after a moment that a question names
 AROUND_RANGE_S = 5.0
+LONGEST_S = 1e9  # no file lasts so long: whether a question names a time can be told before its file is opened
 MOST_CHOICES = len(string.ascii_uppercase)
 
 
@@ -39,7 +41,13 @@ class Ask(Task):
     place: str = ""  # where in the recording the audio lies, told to the model with the question
     name: TaskName = "ask"
     shows: ClassVar[bool] = True
-    may_name_a_time: ClassVar[bool] = True
+
+    @property
+    def may_name_a_time(self) -> bool:
+        try:
+            return find_time(self.question, LONGEST_S) is not None
+        except UsageError:
+            return True
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -60,18 +68,26 @@ class Ask(Task):
     def _instruction(self) -> str:
         return f"{self.question.rstrip()} {self.place}".rstrip()
 
-    def focus(self, duration_s: float) -> Focus | None:
+    def focus(self, duration_s: float, chosen: Span) -> Focus | None:
         asked = find_time(self.question, duration_s) if self.has_audio and not self.place else None
         if asked is None:
             return None
+        if asked.start_s > chosen.end_s or asked.end_s < chosen.start_s:
+            raise UsageError(
+                f"the question asks about {clock(asked.start_s)}, which lies outside the part from "
+                f"{clock(chosen.start_s)} to {clock(chosen.end_s)}",
+                hint="times in questions are those of the whole file; drop --start and --end",
+                code="range",
+            )
         around = AROUND_POINT_S if asked.start_s == asked.end_s else AROUND_RANGE_S
-        start, end = max(0.0, asked.start_s - around), min(duration_s, asked.end_s + around)
+        start, end = max(chosen.start_s, asked.start_s - around), min(chosen.end_s, asked.end_s + around)
         if start == 0 and end >= duration_s:
             return None  # all of it, as it is
+        first, last = max(asked.start_s, start) - start, min(asked.end_s, end) - start
         # The model's time markers count from the start of what it hears.
         place = (
             f"(You hear the part of the recording from {start:.0f} to {end:.0f} seconds; what is asked about lies "
-            f"from {asked.start_s - start:.0f} to {asked.end_s - start:.0f} seconds into it.)"
+            f"from {first:.0f} to {last:.0f} seconds into it.)"
         )
         return Focus(replace(self, place=place), start, end)
 

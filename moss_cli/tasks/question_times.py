@@ -53,7 +53,7 @@ def _inside(asked: TimeRange, duration_s: float) -> TimeRange:
     outside = asked.start_s > duration_s + TOLERANCE_S if point else asked.start_s >= duration_s > 0
     if outside:
         raise UsageError(
-            f"the question asks about {_shown(asked)}, and the recording ends at {_clock(duration_s)}",
+            f"the question asks about {_shown(asked)}, and the recording ends at {clock(duration_s)}",
             hint="times in a question are places in the recording; write a time of day as 5 pm or 5 o'clock",
             code="range",
         )
@@ -62,12 +62,12 @@ def _inside(asked: TimeRange, duration_s: float) -> TimeRange:
 
 def _shown(asked: TimeRange) -> str:
     if asked.end_s == inf:
-        return f"what comes after {_clock(asked.start_s)}"
-    start, end = _clock(asked.start_s), _clock(asked.end_s)
+        return f"what comes after {clock(asked.start_s)}"
+    start, end = clock(asked.start_s), clock(asked.end_s)
     return start if start == end else f"{start}-{end}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """h:mm:ss or m:ss, with a fraction where there is one, never later than `seconds`."""
     hundredths = int(seconds * 100 + 1e-6)
     minutes, rest = divmod(hundredths, 6000)

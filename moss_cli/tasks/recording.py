@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from moss_cli.audio.decode import Audio, AudioInfo, AudioStream, AudioWarning, load, stream
+from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
 from moss_cli.audio.results import Samples
+from moss_cli.errors import UsageError
 from moss_cli.tasks.job import Job, Source
-from moss_cli.tasks.task import Focus, Task
+from moss_cli.tasks.task import Focus, Span, Task
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,30 @@ def open_recording(source: Source, job: Job) -> Recording:
     Raises AudioError where it cannot be read, UsageError for a range or a time outside it.
     """
     start_s, end_s, task = job.start_s, job.end_s, job.task
-    if start_s is None and end_s is None and task.may_name_a_time:
-        if source.path.is_file():
-            with stream(source.path) as header:
-                duration_s = header.duration_s
-            focus = None if duration_s is None else task.focus(duration_s)
-        else:
-            duration_s, focus = None, None
-        if focus is not None:
-            start_s, end_s, task = focus.start_s, focus.end_s, focus.task
-        elif duration_s is None:
+    if task.may_name_a_time:
+        duration_s = _known_duration(source)
+        if duration_s is None:
             # A pipe can be read only once, and some files say their length only at their end.
             return _loaded(source, job)
+        focus = _focus(job, duration_s)
+        if focus is not None:
+            start_s, end_s, task = focus.start_s, focus.end_s, focus.task
     audio = stream(source.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
     return _streamed(task, audio, end_s)
+
+
+def _known_duration(source: Source) -> float | None:
+    """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
+    if not source.path.is_file():
+        return None
+    with stream(source.path) as header:
+        return header.duration_s
+
+
+def _focus(job: Job, duration_s: float) -> Focus | None:
+    """What of the chosen part the question is about; None where it is all of it."""
+    chosen = Span(job.start_s or 0.0, duration_s if job.end_s is None else min(job.end_s, duration_s))
+    return job.task.focus(duration_s, chosen) if chosen.duration_s > 0 else None
 
 
 def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
@@ -75,13 +86,14 @@ def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
 
 def _loaded(source: Source, job: Job) -> Recording:
     audio = load(source.path, max_duration_s=job.max_duration_s)
-    focus = job.task.focus(audio.info.duration_s)
-    return _part(job.task, audio, focus)
-
-
-def _part(task: Task, audio: Audio, focus: Focus | None) -> Recording:
+    task, duration_s = job.task, audio.info.duration_s
+    start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s
+    if start_s >= duration_s:
+        raise UsageError(f"nothing starts at {start_s:g} s: the recording ends at {duration_s:g} s", code="range")
+    focus = _focus(job, duration_s)
     if focus is not None:
-        task, audio = focus.task, audio.part(focus.start_s, focus.end_s)
+        task, start_s, end_s = focus.task, focus.start_s, focus.end_s
+    audio = audio.part(start_s, end_s)
     return Recording(
         task,
         iter([audio.samples]),

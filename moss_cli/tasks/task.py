@@ -73,7 +73,6 @@ class Task(ABC):
     needs_speech: ClassVar[bool] = False  # what has none is not given to the model
     is_divisible: ClassVar[bool] = False  # half a clip gives half an answer, so a cut one is asked for again in halves
     shows: ClassVar[bool] = False  # see `shown`
-    may_name_a_time: ClassVar[bool] = False  # see `focus`
 
     @property
     @abstractmethod
@@ -114,6 +113,14 @@ class Task(ABC):
         """
         return None
 
-    def focus(self, duration_s: float) -> Focus | None:
-        """The part that a question names, of a file that lasts `duration_s`. Raises UsageError."""
+    @property
+    def may_name_a_time(self) -> bool:
+        """Whether `focus` is to be asked, for which the length of a file must be known."""
+        return False
+
+    def focus(self, duration_s: float, chosen: Span) -> Focus | None:
+        """The part that a question names, of a file that lasts `duration_s` and of which only `chosen` is to be heard.
+
+        Raises UsageError for one outside it.
+        """
         return None

@@ -14,6 +14,8 @@ from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 from moss_cli.tasks.timestamps import TimedText, drafts, read_timestamps
 from moss_cli.tasks.words import splice, with_words
 
+Timestamps = Literal["segment", "word", "none"]
+
 # The maintainers' own words; the models are known to work with them as they stand.
 PROMPT_PLAIN = "Transcribe the audio."
 PROMPT_SEGMENTS = (
@@ -39,6 +41,15 @@ PROMPT_SPEAKER_SEGMENTS = (
     "the time span of that sentence."
 )
 
+# What is added to an instruction of the user's own, so that it asks for the form in which the answer is read.
+_FORMS: dict[tuple[Timestamps, bool], str] = {
+    ("segment", False): " Write every sentence between its start and end time in seconds, as in [0.00]text[1.50].",
+    ("none", False): "",
+    ("segment", True): " Write every sentence between its start time, a speaker label and its end time, as in "
+    "[0.00][S01]text[1.50].",
+    ("none", True): " Begin every sentence with a speaker label, as in [S01]text.",
+}
+
 # `[x.xx]text[y.yy]`, any number of times. In the text, brackets that hold no number may stand.
 _TIME = r"\[[0-9]{1,5}\.[0-9]{2}\]"
 _TEXT = r"([^\[\]]|\[[^\]\[0-9][^\]\[]*\])+"
@@ -53,8 +64,6 @@ _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 TOKENS_PER_SECOND = 20
 FEWEST_TOKENS = 64
 TOKENS_PER_SECOND_WORDS = 90  # each word has two times of its own
-
-Timestamps = Literal["segment", "word", "none"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,10 @@ class Transcribe(Task):
     @property
     def questions(self) -> tuple[Question, ...]:
         hint = f" The audio is in {self.language}." if self.language else ""
-        first = _QUESTIONS["none" if self.timestamps == "none" else "segment", self.speakers]
-        first = replace(first, prompt=first.prompt + hint)
-        if self.custom_prompt is not None:
-            first = replace(first, prompt=self.custom_prompt, grammar=None)
+        form: tuple[Timestamps, bool] = ("none" if self.timestamps == "none" else "segment", self.speakers)
+        first = _QUESTIONS[form]
+        prompt = first.prompt if self.custom_prompt is None else self.custom_prompt.rstrip() + _FORMS[form]
+        first = replace(first, prompt=prompt + hint)
         if self.timestamps != "word":
             return (first,)
         return (first, replace(_WORDS, prompt=_WORDS.prompt + hint))

@@ -6,13 +6,17 @@ import errno
 import json
 import os
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_run import TINY, Run
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moss_cli.cli.inputs import collect
+from moss_cli.cli.patterns import skip_by
 from moss_cli.engine.engine import Engine
 
 Moss = Callable[..., Run]
@@ -285,3 +289,17 @@ def test_pieces_of_several_files_are_answered_together_and_results_stay_in_order
     run = moss(*TINY, "in", "--batch-size", "3")
     assert sizes == [3, 2]
     assert run.out == "\n".join(f"==> in/{name} <==\nhello there\n" for name in names)
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab", max_size=8))
+def test_stars_within_a_name_match_as_a_shell_has_them(pattern: str, name: str) -> None:
+    if pattern.startswith("**") or not pattern or not name:  # `**` alone spans folders
+        return
+    assert skip_by([], [pattern])(name, False) is fnmatchcase(name, pattern)
+
+
+def test_many_stars_are_no_more_work_than_few() -> None:
+    name = "ab" * 100
+    assert not skip_by([], ["*" * 300 + "q"])(name, False)
+    assert not skip_by([], ["*a" * 60 + "q"])(name, False)
+    assert skip_by([], ["*a*b" * 20])(name, False)

@@ -89,7 +89,15 @@ def test_a_choice_is_answered_with_one_of_them(capfd: pytest.CaptureFixture[str]
 
 def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "What is it?", SAMPLE, "--choice", "rain", "--model", "tiny"]) == 2
-    assert "--choice is given once" in capfd.readouterr().err
+    assert "there is one answer to choose from" in capfd.readouterr().err
+    assert run(["ask", "What is it?", SAMPLE, "--choice", " rain", "--choice", "rain", "--model", "tiny"]) == 2
+    assert run(["ask", "What is it?", SAMPLE, "--choice", "", "--choice", "rain", "--model", "tiny"]) == 2
+    assert "a --choice is empty" in capfd.readouterr().err
+
+
+def test_a_part_of_no_recording_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", "Why?", "--start", "5", "--model", "tiny"]) == 2
+    assert "--start and --end are of a recording" in capfd.readouterr().err
 
 
 def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +120,14 @@ def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: py
         assert run(arguments) in (0, 3)
     again = json.loads(capfd.readouterr().out)
     assert (again["chunks"], again["result"]) == (envelope["chunks"], envelope["result"])
+    # Times in questions are the file's, also where only a part of it is to be heard.
+    arguments[2] = str(long)
+    assert run([*arguments, "--start", "60", "--end", "80"]) in (0, 3)
+    part = json.loads(capfd.readouterr().out)
+    assert (part["chunks"][0]["start"], part["chunks"][-1]["end"]) == (60.0, 80.0)
+    assert "from 60 to 80 seconds; what is asked about lies from 10 to 10 seconds into it" in part["params"]["prompt"]
+    assert run(["ask", "What is heard at 1:10?", str(long), "--model", "tiny", "--start", "80"]) == 2
+    assert "asks about 1:10, which lies outside the part from 1:20 to 1:40" in capfd.readouterr().err
     assert run(["ask", "What is heard at 5:00?", str(long), "--model", "tiny"]) == 2
     assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
 

@@ -93,7 +93,7 @@ def test_answers_come_back_through_the_command_as_the_truth(examples: list[Examp
     n_heard_whole = 0
     for one in examples:
         task, result = command(one), one.truth["result"]
-        if task.focus(one.duration_s):
+        if task.focus(one.duration_s, Span(0.0, one.duration_s)):
             assert one.asked == ()
             continue
         n_heard_whole += 1
@@ -268,7 +268,7 @@ def test_a_question_on_a_part_is_trained_on_that_part() -> None:
     rng, n_parts = random.Random(9), 0
     for _ in range(60):
         asking = ask_about(rng, CLIP, rng.choice(("said between", "sound between")), reserved=False)
-        focus = asking.task.focus(CLIP.duration_s) if asking else None
+        focus = asking.task.focus(CLIP.duration_s, Span(0.0, CLIP.duration_s)) if asking else None
         if not (asking and focus):
             continue
         n_parts += 1
