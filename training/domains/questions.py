@@ -9,6 +9,7 @@ from typing import Any
 
 from moss_cli.engine.grammar import END_THINK, THINK
 from moss_cli.tasks.ask import Ask
+from moss_cli.tasks.task import Focus, Span
 from training.domains import questions_sounds, questions_speech, questions_steps
 from training.domains.questions_asking import PERSON, Found, Kind, span
 from training.domains.questions_choices import choices
@@ -43,6 +44,10 @@ class Asking:
     def task(self) -> Ask:
         return Ask(self.question, self.choices)
 
+    def focus(self, duration_s: float) -> Focus | None:
+        """The part of a clip that the command would hear; None where that is all of it."""
+        return self.task.focus(duration_s, Span(0.0, duration_s))
+
 
 def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     """A clip of 3 to 14 s and a question on it; `truth` has the question, its choices and how it is thought over.
@@ -50,7 +55,7 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     Where the command would only hear a part of the clip (see `Ask.focus`), nothing is in `asked`; in training, that
     part becomes the clip, and `truth` is of another question on it, which is in `asked` too."""
     clip, asking = _draw(rng, parts, reserved=reserved)
-    if asking.task.focus(clip.duration_s) is None:
+    if asking.focus(clip.duration_s) is None:
         return _as_example(clip, asking, [asked(clip, asking)])
     return _as_example(clip, asking, []) if reserved else on_part(rng, clip, asking)
 
@@ -58,13 +63,13 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
 def on_part(rng: random.Random, clip: Clip, asking: Asking) -> Example:
     """The part of a clip that the command would hear, with the question as the command puts it, and another one.
     Raises ValueError for a question that names no such part."""
-    focus = asking.task.focus(clip.duration_s)
+    focus = asking.focus(clip.duration_s)
     if focus is None:
         raise ValueError("the question is on the whole clip")
     part = clip.part(focus.start_s, focus.end_s)
     inside = replace(asking, found=_moved(asking.found, -focus.start_s))
     other = None
-    while other is None or other.task.focus(part.duration_s):
+    while other is None or other.focus(part.duration_s):
         other = _ask(rng, part, "background", reserved=False)
     answers = [asked(part, other), replace(asked(part, inside), prompt=focus.task.questions[0].prompt)]
     is_whole = not any(
