@@ -50,7 +50,7 @@ class Stage:
 
 SPEECH = {"transcribe": 1.0}
 SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
-ALL = {"transcribe": 0.4, "describe-speaker": 0.08, "emotion": 0.08, "scene": 0.12, "music": 0.12, "ask": 0.13} | {
+ALL = {"transcribe": 0.44, "describe-speaker": 0.06, "emotion": 0.06, "scene": 0.11, "music": 0.12, "ask": 0.14} | {
     "summarize": 0.07
 }
 STAGES = {
@@ -59,7 +59,7 @@ STAGES = {
     "speech": Stage(Mix((1, 3), 12.0, 7_000, SPEECH), with_decoder=True, peak_rate=1.5e-3),
     "long": Stage(Mix((1, 4), 30.0, 7_000, SPEECH), with_decoder=True, peak_rate=1e-3),
     "sounds": Stage(Mix((1, 3), 12.0, 7_000, SOUNDS), with_decoder=True, peak_rate=1.2e-3),
-    "all": Stage(Mix((1, 4), 30.0, 7_000, ALL), with_decoder=True, peak_rate=1e-3),
+    "all": Stage(Mix((1, 4), 30.0, 9_000, ALL), with_decoder=True, peak_rate=1e-3),
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100
@@ -75,6 +75,17 @@ def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
         Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
         AdamW(others, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+
+
+def compile_layers(model: TrainingModel) -> None:
+    """Fuse what lies between the matrix products, which takes a quarter less time; the first steps take a minute."""
+    torch._dynamo.config.cache_size_limit = 64
+    encoder, decoder = model.moss.audio_encoder, model.moss.language_model
+    encoder.stem = torch.compile(encoder.stem, dynamic=True)  # type: ignore[method-assign]
+    for layer in encoder.layers:
+        layer.compile(dynamic=True)
+    for layer in decoder.layers:
+        layer.prompt = torch.compile(layer.prompt, dynamic=True)  # type: ignore[method-assign]
 
 
 def rate(progress: float, step: int, peak: float) -> float:
@@ -109,6 +120,7 @@ class Slice:
         self.stage = STAGES[stage_name]
         self.labels = track_labels(run, banks, self.stage.mix)
         self.model = TrainingModel(n_tracks=len(self.labels))
+        compile_layers(self.model)
         self.optimisers = optimisers(self.model)
         self.step, self.elapsed_s, self.seed = 0, 0.0, 1
         self._restore()
