@@ -21,11 +21,13 @@ from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.tokenizer import load_tokenizer
 from training.examples import Asked, Example, Segment
 from training.mixture import Mix, domains
-from training.network import SILENCE, TINY, Batch
+from training.network import SILENCE, TINY, Answers, Batch
 from training.sentences import vocabulary
 
 WINDOW = TINY.audio.window_frames
 TOKENS_PER_SECOND = 12.5
+MOST_ASKED = 3  # about one clip in one batch
+N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
 KEY_WEIGHT, LAST_DIGIT_WEIGHT = 0.1, 0.3
@@ -35,20 +37,28 @@ _TIMES = re.compile(r"(?<=\.\d)\d(?=\])")
 
 @dataclass(frozen=True)
 class _Row:
+    """A question and its answer, from what follows the audio on."""
+
     ids: Tensor
-    audio_mask: Tensor
     targets: Tensor
     weights: Tensor
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """An example with one of its questions; `count` is of audio tokens."""
+class _Heard:
+    """An example with some of its questions. `ids`: what it begins with, up to the end of the audio; `count` is of
+    audio tokens."""
 
     example: Example
     mel: Tensor
     count: int
-    row: _Row
+    ids: Tensor
+    audio_mask: Tensor
+    rows: tuple[_Row, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids) + sum(len(row.ids) for row in self.rows)
 
 
 def frame_words(segments: Sequence[Segment], count: int) -> list[int]:
@@ -92,31 +102,35 @@ class Batches(IterableDataset[Batch]):
         names, shares = list(drawn), [self.mix.shares[name] for name in drawn]
         while True:
             examples = [drawn[name](self.rng) for name in self.rng.choices(names, shares, k=160)]
-            asked = [self._ask(example) for example in examples]
-            groups = list(self._grouped(sorted(asked, key=lambda one: len(one.row.ids))))
+            heard = [self._hear(example) for example in examples]
+            groups = list(self._grouped(sorted(heard, key=lambda one: one.n_tokens)))
             self.rng.shuffle(groups)
             yield from (self.batch(group) for group in groups)
 
-    def _ask(self, example: Example) -> _Asked:
+    def _hear(self, example: Example) -> _Heard:
         mel = log_mel(torch.from_numpy(example.samples))
         count = n_audio_tokens(TINY, mel.shape[1])
-        return _Asked(example, mel, count, self._row(self.rng.choice(example.asked), count))
+        questions = list(dict.fromkeys(self.rng.sample(example.asked, len(example.asked))))[:MOST_ASKED]
+        prompt = build_prompt(self.tokenizer, self.processor, "", n_audio_tokens=count)
+        n_first = int(prompt.audio_mask.nonzero()[-1]) + 1
+        n_first += int((prompt.ids[n_first:] == self.processor.audio_end_id).nonzero()[0]) + 1
+        rows = tuple(self._row(one, count, n_first) for one in questions)
+        return _Heard(example, mel, count, prompt.ids[:n_first], prompt.audio_mask[:n_first], rows)
 
-    def _grouped(self, asked: Sequence[_Asked]) -> Iterator[list[_Asked]]:
-        """Batches of so many tokens, padding included; the sequences come in the order of their lengths."""
-        group: list[_Asked] = []
-        for one in asked:
-            if group and (len(group) + 1) * len(one.row.ids) > self.mix.n_tokens:
+    def _grouped(self, heard: Sequence[_Heard]) -> Iterator[list[_Heard]]:
+        """Batches of so many tokens; they come in the order of their lengths."""
+        group: list[_Heard] = []
+        for one in heard:
+            if group and (len(group) + 1) * one.n_tokens > self.mix.n_tokens:
                 yield group
                 group = []
             group.append(one)
         yield group
 
-    def batch(self, asked: Sequence[_Asked]) -> Batch:
-        """Examples as tensors, each with one of its questions."""
+    def batch(self, heard: Sequence[_Heard]) -> Batch:
+        """Examples as tensors, each with its questions."""
         windows, n_frames, clip_tokens, frames, words, tracks = [], [], [], [], [], []
-        rows = [one.row for one in asked]
-        for one in asked:
+        for one in heard:
             example, count = one.example, one.count
             for part in one.mel.split(WINDOW, dim=1):
                 windows.append(pad(part, (0, WINDOW - part.shape[1])))
@@ -130,32 +144,31 @@ class Batches(IterableDataset[Batch]):
             torch.stack(windows),
             torch.tensor(n_frames),
             clip_tokens,
-            pad_sequence([row.ids for row in rows], batch_first=True),
-            pad_sequence([row.audio_mask for row in rows], batch_first=True),
-            pad_sequence([row.targets for row in rows], batch_first=True, padding_value=-100),
-            pad_sequence([row.weights for row in rows], batch_first=True),
+            pad_sequence([one.ids for one in heard], batch_first=True),
+            torch.tensor([len(one.ids) for one in heard]),
+            pad_sequence([one.audio_mask for one in heard], batch_first=True),
+            _stacked([(place, row) for place, one in enumerate(heard) for row in one.rows]),
             torch.tensor(frames),
             words,
             torch.cat(tracks),
         )
 
-    def _row(self, asked: Asked, count: int) -> _Row:
+    def _row(self, asked: Asked, count: int, n_first: int) -> _Row:
         prompt = build_prompt(self.tokenizer, self.processor, asked.prompt, n_audio_tokens=count, think=asked.think)
         # The prompt has opened the thought already.
         text = asked.answer.removeprefix("<think>\n") if asked.think else asked.answer
         pieces = re.split(r"(</?think>)", text)
         special = self.tokenizer.special
         answer = [i for p in pieces for i in ([special[p]] if p in special else self.tokenizer.encode(p))]
-        ids = torch.cat([prompt.ids, torch.tensor([*answer, special["<|im_end|>"]])])
-        mask = torch.cat([prompt.audio_mask, torch.zeros(len(answer) + 1, dtype=torch.bool)])
-        start = len(prompt.ids)
+        ids = torch.cat([prompt.ids[n_first:], torch.tensor([*answer, special["<|im_end|>"]])])
+        start = len(prompt.ids) - n_first
         targets = torch.full((len(ids),), -100)
         targets[start - 1 : -1] = ids[start:]
         own = torch.tensor([*self._token_weights(answer, text), 1.0])
         weights = torch.zeros(len(ids))
         # Between a weight for each token and one for each answer: long answers should not drown short ones.
         weights[start - 1 : -1] = own / own.sum().sqrt()
-        return _Row(ids, mask, targets, weights)
+        return _Row(ids, targets, weights)
 
     def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:
         """1 for most tokens, less for those that lie in keys and last digits."""
@@ -170,6 +183,21 @@ class Batches(IterableDataset[Batch]):
             weights.append(max(light[at : at + length], default=1.0))
             at += length
         return weights
+
+
+def _stacked(rows: Sequence[tuple[int, _Row]]) -> list[Answers]:
+    """Rows with the places of their clips, in N_STACKS parts of like lengths, so that little is padding."""
+    rows = sorted(rows, key=lambda one: len(one[1].ids))
+    size = -(-len(rows) // N_STACKS)
+    return [
+        Answers(
+            torch.tensor([place for place, _ in part]),
+            pad_sequence([row.ids for _, row in part], batch_first=True),
+            pad_sequence([row.targets for _, row in part], batch_first=True, padding_value=-100),
+            pad_sequence([row.weights for _, row in part], batch_first=True),
+        )
+        for part in (rows[i : i + size] for i in range(0, len(rows), size))
+    ]
 
 
 def loader(dataset: Batches) -> DataLoader[Batch]:

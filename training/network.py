@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moss_cli.engine.config import AudioConfig, LanguageConfig, MossConfig
+from moss_cli.engine.decoder import DecoderLayer, rotary
 from moss_cli.engine.encoder import n_tokens
 from moss_cli.engine.model import MossAudio
 from training.sentences import vocabulary
@@ -44,20 +47,55 @@ N_CLASSES = 1 + len(vocabulary())
 
 
 @dataclass
+class Answers:
+    """N questions with their answers, from what follows the audio on, padded on the right to L tokens."""
+
+    clip: Tensor  # [N]: the place of the clip that each is about
+    ids: Tensor  # [N, L]
+    targets: Tensor  # [N, L]: the next token where it counts, -100 elsewhere
+    weights: Tensor  # [N, L]
+
+
+@dataclass
 class Batch:
     """B clips. windows [W, n_mels, frames] of all clips one after another, with their real frames [W];
-    token sequences padded on the right."""
+    token sequences padded on the right. What a clip begins with, up to the end of its audio, stands once however much
+    is asked about it."""
 
     windows: Tensor
     n_frames: Tensor  # [W]
     clip_tokens: list[int]  # audio tokens of each clip
-    ids: Tensor  # [B, S]
-    audio_mask: Tensor  # [B, S]
-    targets: Tensor  # [B, S]: the next token where it counts, -100 elsewhere
-    weights: Tensor  # [B, S]
+    ids: Tensor  # [B, P]: of what each clip begins with
+    lengths: Tensor  # [B]: how many of them are no padding
+    audio_mask: Tensor  # [B, P]
+    answers: list[Answers]  # of like lengths together
     frame_words: Tensor  # [all audio tokens]: class of the word spoken, -100 where unknown
     words: list[list[int] | None]  # of each clip, classes in order; None where unknown
     tracks: Tensor  # [all audio tokens, labels] int8: 1, 0, or -1 where unknown
+
+
+def beginning_layer(layer: DecoderLayer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """A decoder layer over what clips begin with, x [B, P, C]; keys and values [B, K, P, D] beside it."""
+    attention = layer.self_attn
+    q, k, v = attention.project(layer.input_layernorm(x), cos, sin)
+    x = x + attention.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
+    return x + layer.mlp(layer.post_attention_layernorm(x)), k, v
+
+
+def asked_layer(
+    layer: DecoderLayer, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cos: Tensor, sin: Tensor
+) -> Tensor:
+    """A decoder layer over questions and answers x [N, L, C]. keys, values [N, K, P, D]: of what their clips begin
+    with; mask [N, 1, L, P + L], True where a token may look."""
+    attention = layer.self_attn
+    q, k, v = attention.project(layer.input_layernorm(x), cos, sin)
+    n_group = q.shape[1] // k.shape[1]
+    keys, values = (
+        torch.cat([theirs.to(own.dtype), own], dim=2).repeat_interleave(n_group, dim=1)
+        for theirs, own in ((keys, k), (values, v))
+    )
+    x = x + attention.merge(F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+    return x + layer.mlp(layer.post_attention_layernorm(x))
 
 
 class TrainingModel(nn.Module):
@@ -66,6 +104,7 @@ class TrainingModel(nn.Module):
     def __init__(self, config: MossConfig = TINY, n_tracks: int = 0) -> None:
         super().__init__()
         self.moss = MossAudio(config)
+        self.beginning_layer, self.asked_layer = beginning_layer, asked_layer
         self.frame_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.ctc_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.track_head = nn.Linear(config.audio.output_dim, n_tracks)
@@ -117,13 +156,39 @@ class TrainingModel(nn.Module):
     def answer_loss(self, features: Tensor, taps: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """Weighted cross-entropy of the answers' tokens, and the share of them that is right."""
         moss = self.moss
-        x = moss.language_model.embed_tokens(batch.ids)
-        x = x.clone()
+        decoder = moss.language_model
+        x = decoder.embed_tokens(batch.ids).clone()
         x[batch.audio_mask] = moss.audio_adapter(features).to(x.dtype)
         deepstack = [m(t) for m, t in zip(moss.deepstack_audio_merger_list, taps, strict=True)]
-        hidden = moss.language_model.prefill(x, None, deepstack, batch.audio_mask)
-        counted = batch.targets >= 0
-        logits = moss.lm_head(hidden[counted]).float()
-        targets, weights = batch.targets[counted], batch.weights[counted]
+        others = [decoder.embed_tokens(asked.ids) for asked in batch.answers]
+        angles = self._rotary(torch.arange(x.shape[1])[None])
+        places = [self._places(batch, asked) for asked in batch.answers]
+        for i, layer in enumerate(cast(Iterable[DecoderLayer], decoder.layers)):
+            x, keys, values = self.beginning_layer(layer, x, *angles)
+            others = [
+                self.asked_layer(layer, other, keys[asked.clip], values[asked.clip], *place)
+                for other, asked, place in zip(others, batch.answers, places, strict=True)
+            ]
+            if i < len(deepstack):
+                added = torch.zeros_like(x)
+                added[batch.audio_mask] = deepstack[i].to(x.dtype)
+                x = x + added
+        counted = [asked.targets >= 0 for asked in batch.answers]
+        hidden = torch.cat([decoder.norm(other)[where] for other, where in zip(others, counted, strict=True)])
+        logits = moss.lm_head(hidden).float()
+        targets = torch.cat([asked.targets[where] for asked, where in zip(batch.answers, counted, strict=True)])
+        weights = torch.cat([asked.weights[where] for asked, where in zip(batch.answers, counted, strict=True)])
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         return loss, (logits.argmax(-1) == targets).float().mean()
+
+    def _places(self, batch: Batch, asked: Answers) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each token may look, and the angles of its place: it follows what its clip begins with."""
+        starts, n_own = batch.lengths[asked.clip], asked.ids.shape[1]
+        theirs = torch.arange(batch.ids.shape[1])[None, :] < starts[:, None]  # [N, P]
+        own = torch.ones(n_own, n_own, dtype=torch.bool).tril()
+        mask = torch.cat([theirs[:, None].expand(-1, n_own, -1), own.expand(len(starts), -1, -1)], dim=2)
+        return mask[:, None], *self._rotary(starts[:, None] + torch.arange(n_own)[None, :])
+
+    def _rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        config = self.moss.config.language
+        return rotary(positions, config.head_dim, config.rope_theta)

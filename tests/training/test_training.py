@@ -16,7 +16,7 @@ from training.batches import Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
 from training.export import export
 from training.mixture import Mix, segments_answer
-from training.network import N_CLASSES, SILENCE, TINY, TrainingModel
+from training.network import N_CLASSES, SILENCE, TINY, Answers, Batch, TrainingModel
 from training.sentences import PATTERNS, RESERVED_PATTERNS, sentence, vocabulary
 from training.vocabulary import write_vocabulary
 from training.voices import RESERVED_VARIANTS, Spoken, draw_voice
@@ -151,13 +151,39 @@ def test_seeds_kept_for_testing_are_refused_by_the_bank(tmp_path: Path) -> None:
 
 
 @renderers
-def test_a_batch_lines_up_targets_with_answers(tmp_path: Path) -> None:
+def test_what_is_asked_together_is_answered_as_if_it_were_asked_alone(tmp_path: Path) -> None:
     from training.bank import render_bank
 
     render_bank(tmp_path / "bank1", seed=8, count=8)
     write_vocabulary(tmp_path / "vocabulary")
-    batch = next(iter(Batches(tmp_path, tmp_path / "vocabulary", Mix((1, 2), 6.0, 1_000, {"transcribe": 1.0}), seed=1)))
-    assert batch.ids.shape == batch.targets.shape == batch.audio_mask.shape
+    batch = next(iter(Batches(tmp_path, tmp_path / "vocabulary", Mix((1, 2), 6.0, 3_000, {"transcribe": 1.0}), seed=1)))
     assert batch.audio_mask.sum() == sum(batch.clip_tokens) == len(batch.frame_words)
-    counted = batch.targets[:, :-1] >= 0
-    assert torch.equal(batch.targets[:, :-1][counted], batch.ids[:, 1:][counted])
+    assert sum(len(answers.ids) for answers in batch.answers) > len(batch.ids)
+    torch.manual_seed(0)
+    model = TrainingModel()
+    torch.nn.init.normal_(model.moss.language_model.embed_tokens.weight)
+    with torch.no_grad():
+        features, taps = model.encode(batch)
+        loss, _ = model.answer_loss(features, taps, batch)
+        alone = [_alone(model, batch, answers, i) for answers in batch.answers for i in range(len(answers.ids))]
+    expected = sum(part for part, _ in alone) / sum(weight for _, weight in alone)
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def _alone(model: TrainingModel, batch: Batch, answers: Answers, i: int) -> tuple[float, float]:
+    """The weighted loss of one answer, and its weight, as the engine's own decoder gives it in one sequence."""
+    moss, clip = model.moss, int(answers.clip[i])
+    features, taps = model.encode(batch)
+    mine = slice(sum(batch.clip_tokens[:clip]), sum(batch.clip_tokens[: clip + 1]))
+    n_first = int(batch.lengths[clip])
+    ids = torch.cat([batch.ids[clip, :n_first], answers.ids[i]])[None]
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    mask[0, :n_first] = batch.audio_mask[clip, :n_first]
+    x = moss.language_model.embed_tokens(ids).clone()
+    x[mask] = moss.audio_adapter(features[mine])
+    deepstack = [m(t[mine]) for m, t in zip(moss.deepstack_audio_merger_list, taps, strict=True)]
+    logits = moss.lm_head(moss.language_model.prefill(x, None, deepstack, mask))[0, n_first:]
+    counted = answers.targets[i] >= 0
+    each = torch.nn.functional.cross_entropy(logits[counted], answers.targets[i][counted], reduction="none")
+    weights = answers.weights[i][counted]
+    return float((each * weights).sum()), float(weights.sum())

@@ -24,6 +24,8 @@ SPEECH, SOUNDS, STEPS = questions_speech.KINDS, questions_sounds.KINDS, question
 KINDS: dict[str, Kind] = SPEECH | SOUNDS | STEPS
 STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a plain one
 
+TRIED, MOST_MORE = 8, 2  # of the kinds of question, to ask more about a clip in training
+
 CHOICES_SHARE = 0.2
 THOUGHT_SHARE = {True: 0.5, False: 0.12}  # of the questions that are thought over, by whether they take two steps
 CLOSED_SHARE = 0.1  # of the others are asked with thinking switched off
@@ -56,8 +58,19 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     part becomes the clip, and `truth` is of another question on it, which is in `asked` too."""
     clip, asking = _draw(rng, parts, reserved=reserved)
     if asking.focus(clip.duration_s) is None:
-        return _as_example(clip, asking, [asked(clip, asking)])
+        others = [] if reserved else more(rng, clip, asking)
+        return _as_example(clip, asking, [asked(clip, one) for one in (asking, *others)])
     return _as_example(clip, asking, []) if reserved else on_part(rng, clip, asking)
+
+
+def more(rng: random.Random, clip: Clip, first: Asking) -> list[Asking]:
+    """Other questions on a clip that was drawn for one. Those for yes and no are left out: most would be yes."""
+    found: dict[str, Asking] = {}
+    for name in rng.sample([name for name, kind in KINDS.items() if kind.form != "yes or no"], TRIED):
+        asking = _ask(rng, clip, name, reserved=False)
+        if asking and asking.question != first.question and asking.focus(clip.duration_s) is None:
+            found[asking.question] = asking
+    return list(found.values())[:MOST_MORE]
 
 
 def on_part(rng: random.Random, clip: Clip, asking: Asking) -> Example:
