@@ -46,22 +46,22 @@ EXAMPLES = (
     Example(
         "describe-speaker",
         "How a voice sounds. There are no times in it, and so no subtitles.",
-        "moss describe-speaker samples/station.wav --model tiny -f txt -f json -f md -o out/",
+        "moss describe-speaker samples/voice.wav --model tiny -f txt -f json -f md -o out/",
     ),
     Example(
         "emotion",
         "What a voice conveys, and when that changes.",
-        "moss emotion samples/meeting.wav --model tiny -f txt -f json -f srt -f md -o out/",
+        "moss emotion samples/emotion.wav --model tiny -f txt -f json -f srt -f md -o out/",
     ),
     Example(
         "scene",
         "Where it is, and what sounds when.",
-        "moss scene samples/weather.wav --model tiny -f txt -f json -f srt -f md -f tsv -o out/",
+        "moss scene samples/scene.wav --model tiny -f txt -f json -f srt -f md -f tsv -o out/",
     ),
     Example(
         "music",
         "What the music is like, and its sections.",
-        "moss music samples/weather.wav --model tiny -f txt -f json -f srt -f md -o out/",
+        "moss music samples/music.wav --model tiny -f txt -f json -f srt -f md -o out/",
     ),
     Example(
         "ask",
@@ -76,7 +76,7 @@ EXAMPLES = (
     Example(
         "summarize",
         "What it is about, point by point and chapter by chapter.",
-        "moss summarize samples/meeting.wav --model tiny -f txt -f json -f srt -f md -o out/",
+        "moss summarize samples/minutes.wav --model tiny -f txt -f json -f srt -f md -o out/",
     ),
     Example(
         "Several files",

@@ -24,7 +24,7 @@ from moss_cli.tasks.job import Job, OnText, Source
 from moss_cli.tasks.runner import Runner
 from moss_cli.tasks.task import Task
 
-DEMO_NOTE = "{name} is a demonstration model for synthetic speech, not for real recordings"
+DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
 
 
 def analyse(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-DEMO = "moss: tiny is a demonstration model for synthetic speech, not for real recordings"
+DEMO = "moss: tiny is a demonstration model for synthetic audio, not for real recordings"
 TINY = ("transcribe", "--model", "tiny")
 
 

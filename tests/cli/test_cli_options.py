@@ -104,7 +104,7 @@ def test_quiet_still_says_that_tiny_is_a_demonstration(moss: Moss, capfd: pytest
     from moss_cli.cli.main import run
 
     assert run([*TINY, "a.wav", "--quiet"]) == 0
-    note = "moss: tiny is a demonstration model for synthetic speech, not for real recordings\n"
+    note = "moss: tiny is a demonstration model for synthetic audio, not for real recordings\n"
     assert capfd.readouterr().err == note
 
 
