@@ -101,9 +101,8 @@ def read_state(folder: Path) -> FolderState:
 def _manifest_of(folder: Path) -> Manifest:
     manifest = Manifest.load(folder)
     if not manifest.state.is_dir():
-        raise UsageError(
-            f"moss has written nothing into {one_line(str(folder))}", hint="name an output folder, as in -o"
-        )
+        shown = one_line(str(folder))
+        raise UsageError(f"moss has written nothing into {shown}", hint="name a folder that was given as -o")
     return manifest
 
 
