@@ -13,10 +13,10 @@ from moss_cli.errors import OutputError, UsageError
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.claims import Claims
 from moss_cli.output.leftovers import remove_leftovers
-from moss_cli.output.lines import Line
+from moss_cli.output.lines import Line, result_key
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import PlannedInput, PlannedOutput, identity, plan
-from moss_cli.output.runs import AtWork, runs_at_work
+from moss_cli.output.runs import AtWork, forget_dead_runs
 from moss_cli.output.terminal import one_line
 from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
@@ -60,13 +60,13 @@ class FolderWriter:
         def choose(taken: Mapping[str, str]) -> dict[str, str]:
             outputs = plan(inputs, folder, formats, work.task, taken)
             self._outputs = {identity(output.input.path): output for output in outputs}
+            forget_dead_runs(self._manifest.state)
             self._at_work = AtWork(self._manifest.state, work.task)
             return {output.stem: who for who, output in self._outputs.items()}
 
         self._manifest.give(choose)
         self._claims = Claims(self._manifest.state)
-        remove_leftovers(folders_of(self._manifest))
-        runs_at_work(self._manifest.state)  # removes what dead ones left
+        remove_leftovers(self._manifest.folders)
 
     def standing(self, one: PlannedInput) -> Standing | None:
         who = identity(one.path)
@@ -122,7 +122,9 @@ class FolderWriter:
 
     def check(self, one: PlannedInput) -> None:
         for path in self.outputs(one):
-            check_not_input(path, *(output.input for output in self._outputs.values() if output.input == one))
+            check_not_input(path, one)
+            if identity(path) in self._outputs:
+                raise UsageError(f"{one_line(str(path))} is another input", hint="name another output")
             self._make_folder_of(path)
             check_writable(path, overwrite=self._may_overwrite(path), within=self.folder)
 
@@ -169,27 +171,17 @@ class FolderWriter:
             self._manifest.tidy()
 
 
-def result_key(task: str, stem: str) -> str:
-    """The name of a task's result in the record: `transcribe talk`."""
-    return f"{task} {stem}"
-
-
-def folders_of(manifest: Manifest) -> list[Path]:
-    """The folders in which results lie or shall lie, and that of the state."""
-    parents = {(manifest.folder / stem).parent for stem in manifest.names}
-    return [manifest.state, *sorted(parents | {manifest.folder}, key=os.fsencode)]
-
-
-def check_not_input(path: Path, *inputs: PlannedInput) -> None:
+def check_not_input(path: Path, one: PlannedInput) -> None:
     """Raise UsageError where a result would be written over the input that it is of."""
-    for one in inputs:
-        with suppress(OSError, ValueError):
-            if path.samefile(one.path):
-                raise UsageError(f"{one_line(str(path))} is the input itself", hint="name another output")
+    with suppress(OSError, ValueError):
+        if path.samefile(one.path):
+            raise UsageError(f"{one_line(str(path))} is the input itself", hint="name another output")
 
 
 def _make_folder(folder: Path) -> None:
     try:
+        if folder.is_dir():
+            return
         for missing in reversed([parent for parent in (folder, *folder.parents) if not parent.exists()]):
             missing.mkdir(exist_ok=True)  # one by one: `parents=True` calls itself for each, and trees may be deep
         if not folder.is_dir():

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from moss_cli.cli.folder import folders_of, result_key
 from moss_cli.errors import UsageError
 from moss_cli.output.leftovers import remove_leftovers
-from moss_cli.output.lines import Line
+from moss_cli.output.lines import Line, result_key
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import path_text
-from moss_cli.output.runs import RunAtWork, runs_at_work
+from moss_cli.output.runs import RunAtWork, forget_dead_runs, runs_at_work
 from moss_cli.output.terminal import one_line
 from moss_cli.tasks.journal import UNFINISHED, read_journal
 
@@ -158,9 +157,10 @@ def clean(folder: Path) -> Cleaned:
         if runs := runs_at_work(manifest.state):
             pid = f" (process {runs[0].pid} on {one_line(runs[0].host)})" if runs[0].pid else ""
             raise UsageError(f"a run is at work on {one_line(str(folder))}{pid}", hint="clean when it is over")
+        forget_dead_runs(manifest.state)
         journals = list((manifest.state / UNFINISHED).glob("*.jsonl"))
         for journal in journals:
             journal.unlink(missing_ok=True)
-        n_temporary = remove_leftovers(folders_of(manifest))
+        n_temporary = remove_leftovers(manifest.folders)
         manifest.tidy_all()
     return Cleaned(len(journals), n_temporary)

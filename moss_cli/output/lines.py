@@ -65,5 +65,10 @@ class Line:
             return None
 
 
+def result_key(task: str, stem: str) -> str:
+    """The name of a task's result in the record: `transcribe talk`."""
+    return f"{task} {stem}"
+
+
 def _texts(values: Mapping[Any, Any]) -> dict[str, str]:
     return {str(key): str(value) for key, value in values.items()}

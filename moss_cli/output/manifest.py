@@ -45,6 +45,12 @@ class Manifest:
     def file(self) -> Path:
         return self.state / "outputs.jsonl"
 
+    @property
+    def folders(self) -> list[Path]:
+        """That of the state, and those in which results lie or shall lie."""
+        parents = {(self.folder / stem).parent for stem in self.names} | {self.folder}
+        return [self.state, *sorted(parents, key=os.fsencode)]
+
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """The record of `folder`; an empty one where there is none or it cannot be read."""

@@ -7,8 +7,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,7 @@ class AtWork:
     """Makes a run known until `close`. Raises OutputError where that cannot be."""
 
     def __init__(self, state: Path, task: str) -> None:
-        """`state` is the folder's `.moss`, which exists and whose record is locked: see `runs_at_work`."""
+        """`state` is the folder's `.moss`, which exists and whose record is locked."""
         started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         run = RunAtWork(os.getpid(), platform.node(), task, started)
         self._file = state / FOLDER / f"{run.pid}-{secrets.token_hex(4)}.json"
@@ -58,36 +57,40 @@ class AtWork:
 
 
 def runs_at_work(state: Path) -> list[RunAtWork]:
-    """The runs that are alive; files of dead ones are removed.
-
-    A run that is just beginning is missed, unless the folder's record is locked meanwhile.
-    """
-    files = sorted((state / FOLDER).glob("*.json"))
-    return [run for file in files for run in _alive(file)]
+    """The runs that are alive. One that is just beginning is missed, unless the folder's record is locked meanwhile."""
+    return [_said_in(file) for file in _files(state) if _is_alive(file)]
 
 
-def _alive(file: Path) -> Iterator[RunAtWork]:
-    with suppress(OSError), _opened(file) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield _said_in(os.pread(descriptor, 4096, 0))
-        else:
-            file.unlink()
+def forget_dead_runs(state: Path) -> None:
+    """Remove the files of runs that are dead, while the folder's record is locked: no run is just beginning."""
+    for file in _files(state):
+        if not _is_alive(file):
+            with suppress(OSError):
+                file.unlink()
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[int]:
-    descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)  # NFS locks what is open for writing
+def _files(state: Path) -> list[Path]:
+    return sorted((state / FOLDER).glob("*.json"))
+
+
+def _is_alive(file: Path) -> bool:
+    """Whether somebody holds its lock; also where that cannot be told."""
     try:
-        yield descriptor
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # it has gone meanwhile
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
     finally:
         os.close(descriptor)
+    return False
 
 
-def _said_in(text: bytes) -> RunAtWork:
+def _said_in(file: Path) -> RunAtWork:
     try:
-        values = json.loads(text)
+        values = json.loads(file.read_bytes())
         return RunAtWork(**{field.name: values[field.name] for field in fields(RunAtWork)})
-    except (ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return RunAtWork(0, "", "", "")  # it lives, and has not said more yet

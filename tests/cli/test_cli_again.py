@@ -346,3 +346,35 @@ def test_a_state_folder_that_is_a_link_is_refused(moss: Moss, wav: Wav, tmp_path
     run = moss(*TINY, "a.wav", "-o", "out/")
     assert run == Run(1, "", ["moss: error: out/.moss is a symbolic link; moss keeps its state in a folder"])
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_another_run_s_result_of_other_options_is_not_overwritten(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While this run is at `a`, another one does `b` with other options."""
+    wav("in/a.wav")
+    wav("in/b.wav")
+    generate = Engine.generate
+    n_asked = 0
+
+    def beside(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
+        nonlocal n_asked
+        n_asked += bool(requests)
+        if requests and n_asked == 1:
+            assert moss(*TINY, "in/b.wav", "-o", "out/", "--seed", "1").code == 0
+        return generate(self, requests, *rest, **named)
+
+    monkeypatch.setattr(Engine, "generate", beside)
+    before = moss(*TINY, "in", "-o", "out", "--batch-size", "1")
+    assert before == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
+    monkeypatch.undo()
+    made = [json.loads(line) for line in (tmp_path / "out/.moss/outputs.jsonl").read_text().splitlines()]
+    assert [line["result"] for line in made if "made" in line] == ["transcribe b", "transcribe a"]
+
+
+def test_no_input_is_overwritten_by_another_one_s_result(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    audio = wav("out/a.txt").read_bytes()
+    run = moss(*TINY, "in/a.wav", "out/a.txt", "-o", "out/", "--force")
+    assert "moss: error: out/a.txt is another input" in run.err
+    assert (tmp_path / "out/a.txt").read_bytes() == audio
