@@ -39,7 +39,7 @@ import torch
 from moss_cli.cli.main import run as moss
 
 ROOT = Path(__file__).parents[1]
-CLIPS = sorted((ROOT / "tests/fixtures/speech").glob("*/*.flac"))
+CLIPS = sorted((ROOT / "tests/fixtures/speech/reserved").glob("*.flac"))
 SYSCALLS = ("write", "fsync", "rename", "link", "unlink", "ftruncate", "mkdir")
 KINDS = ("at a random time", "at a random time", "inside a write", "full")
 TMPFS_BYTES = 1 << 20
@@ -318,6 +318,7 @@ def main() -> int:
         while n_done < args.rounds:
             n_done += rounds.folder(args.rounds - n_done)
             n_folders += 1
+            print(f"{n_done} rounds, {n_folders} folders, {len(rounds.faults)} faults", flush=True)
         print(f"{n_done} rounds on {n_folders} folders, each compared with the undisturbed run at its end")
         for what, count in sorted(rounds.counts.items()):
             print(f"{count:6} {what}")
