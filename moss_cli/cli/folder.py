@@ -69,30 +69,36 @@ class FolderWriter:
         remove_leftovers(self._manifest.folders)
 
     def standing(self, one: PlannedInput) -> Standing | None:
-        who = identity(one.path)
-        self._seen[who] = seen = look(one.path)
-        line = self._line(one)
-        made = Made.from_json(line.made) if line else None
-        if line is None or made is None or seen is None or made.input != who:
+        self._seen[identity(one.path)] = seen = look(one.path)
+        lines = self._lines(one)
+        made = [Made.from_json(line.made) for line in lines]
+        if seen is None or not made or not all(self._is_same(one, seen, each) for each in made):
             return None
         if self.again.force and not all(self._manifest.is_new(path) for path in self.outputs(one)):
             return None
-        if not made.is_of(self.work, astuple(self.layout)):
-            return None
-        if not made.is_from(one.path, seen, checksum=self.again.checksum):
-            return None
-        if seen != made.look:
-            with suppress(OutputError):  # or the next run reads the input once more
-                self._manifest.again(line, made.seen_as(seen).as_json())
+        for line, each in zip(lines, made, strict=True):
+            if each is not None and each.look != seen:
+                with suppress(OutputError):  # or the next run reads the input once more
+                    self._manifest.again(line, each.seen_as(seen).as_json())
+        self._forget_pieces(one)
+        return "partial" if any(each is not None and each.status == "partial" for each in made) else "ok"
+
+    def _lines(self, one: PlannedInput) -> list[Line]:
+        """The lines that tell of an input's files; none unless all of these stand as they were written."""
+        lines = [line for path in self.outputs(one) if (line := self._manifest.line_of(path)) is not None]
+        return list(dict.fromkeys(lines)) if len(lines) == len(self.outputs(one)) else []
+
+    def _is_same(self, one: PlannedInput, seen: Look, made: Made | None) -> bool:
+        """Whether a result is of this input and this work."""
+        if made is None or made.input != identity(one.path) or not made.is_of(self.work, astuple(self.layout)):
+            return False
+        return made.is_from(one.path, seen, checksum=self.again.checksum)
+
+    def _forget_pieces(self, one: PlannedInput) -> None:
+        """Of an input that is done: a run may have been killed before it came to that."""
         if self._journal_file(one).exists() and self._claims.take(self._key(one)):
             self.journal(one).delete()
             self.release(one)
-        return made.status
-
-    def _line(self, one: PlannedInput) -> Line | None:
-        """The line that tells of all of an input's files, if they stand as they were written together."""
-        lines = [self._manifest.line_of(path) for path in self.outputs(one)]
-        return lines[0] if len({id(line) for line in lines}) == 1 else None
 
     def claim(self, one: PlannedInput) -> bool:
         if not self._claims.take(self._key(one)):

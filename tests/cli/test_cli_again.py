@@ -194,7 +194,10 @@ def test_more_formats_are_more_to_do(moss: Moss, wav: Wav, asked: list[int]) -> 
     moss(*TINY, "a.wav", "-o", "out/", "-f", "srt")
     moss(*TINY, "a.wav", "-o", "out/", "-f", "srt", "-f", "vtt")
     assert asked == [1, 1]
-    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "vtt").err == ["moss: a.wav: already done"]
+    moss(*TINY, "a.wav", "-o", "out/", "-f", "tsv")
+    assert asked == [1, 1, 1]
+    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "vtt", "-f", "tsv").err == ["moss: a.wav: already done"]
+    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "tsv", "-f", "txt").err == []
 
 
 def test_a_partial_result_that_stands_is_code_3_again(moss: Moss, wav: Wav, asked: list[int], tmp_path: Path) -> None:
