@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from moss_cli import __version__
 from moss_cli.errors import UsageError
 from moss_cli.output.leftovers import remove_leftovers
 from moss_cli.output.lines import Line, result_key
@@ -14,6 +15,7 @@ from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import path_text
 from moss_cli.output.runs import RunAtWork, forget_dead_runs, runs_at_work
 from moss_cli.output.terminal import one_line
+from moss_cli.schema import SCHEMA_VERSION
 from moss_cli.tasks.journal import UNFINISHED, read_journal
 
 Status = Literal["done", "partial", "unfinished", "failed", "changed", "not begun"]
@@ -61,6 +63,8 @@ class FolderState:
         """As JSON."""
         found = Counter(one.status for one in self.inputs)
         return {
+            "schema_version": SCHEMA_VERSION,
+            "moss": __version__,
             "folder": path_text(self.folder)[0],
             "runs": [asdict(run) for run in self.runs],
             "counts": {status: found[status] for status in STATUSES},
