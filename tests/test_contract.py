@@ -21,9 +21,11 @@ import typer
 
 from moss_cli import errors
 from moss_cli.cli.app import app
+from moss_cli.cli.folder_state import FolderState, InputState
 from moss_cli.cli.main import CLOSED_STDOUT, run
 from moss_cli.errors import ExitCode, MossError
 from moss_cli.output.formats import FORMATS, TASKS, has_times
+from moss_cli.output.runs import RunAtWork
 from moss_cli.schema import SCHEMA_VERSION, json_schema
 
 FROZEN = Path(__file__).parent / "fixtures" / "contract"
@@ -168,6 +170,15 @@ def test_the_keys_of_a_failed_result(envelope: Callable[..., dict[str, Any]]) ->
     failed = envelope("gone.wav", code=ExitCode.NO_AUDIO)
     assert failed["status"] == "error"
     assert_keys(failed, FAILED)
+
+
+def test_the_keys_of_a_folder_s_status() -> None:
+    run_at_work, one = RunAtWork(1, "host", "ask", "2026-01-01T00:00:00Z"), InputState(Path("a.wav"), "done")
+    document = FolderState(Path("out"), (one,), (run_at_work,)).document()
+    assert list(document) == ["schema_version", "moss", "folder", "runs", "counts", "inputs"], CHANGED
+    assert list(document["runs"][0]) == ["pid", "host", "task", "started"], CHANGED
+    assert list(document["counts"]) == ["done", "partial", "unfinished", "failed", "changed", "not begun"], CHANGED
+    assert list(document["inputs"][0]) == ["path", "task", "status", "outputs", "share", "message"], CHANGED
 
 
 def test_exit_codes() -> None:

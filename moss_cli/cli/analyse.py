@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 
 from moss_cli.cli.console import Console
+from moss_cli.cli.folder import Again
 from moss_cli.cli.inputs import Inputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.report import Report
+from moss_cli.cli.turns import go_through
 from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
 from moss_cli.engine.devices import pick_device
 from moss_cli.engine.sampling import Sampling
-from moss_cli.errors import MossError, UsageError
-from moss_cli.output.paths import PlannedInput, path_text
+from moss_cli.errors import UsageError
+from moss_cli.output.paths import PlannedInput
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
 from moss_cli.tasks.job import Job, OnText, Source
 from moss_cli.tasks.runner import Runner
+from moss_cli.tasks.state import Work
 from moss_cli.tasks.task import Task
 
 DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
@@ -36,7 +37,7 @@ def analyse(
     with _report(console, inputs, task, options) as report:
         runner, writer = _prepare(console, task, inputs, options, report, layout)
         try:
-            _run(runner, writer, inputs.found, report)
+            go_through(runner, writer, inputs.found, report)
         finally:
             writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
@@ -48,12 +49,14 @@ def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
     inputs = Inputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
         runner, writer = _prepare(console, task, inputs, options, report)
-        writer.check(one)
-        outcome = runner.ask_text()
-        console.clear()
-        writer.write(one, outcome.envelope)
-        writer.finish()
-        report.show(one, outcome)
+        try:
+            writer.check(one)
+            outcome = runner.ask_text()
+            console.clear()
+            writer.write(one, outcome.envelope)
+        finally:
+            writer.finish()
+        report.show(one, outcome, writer.outputs(one))
     return report.exit_code()
 
 
@@ -75,7 +78,14 @@ def _prepare(
     model = resolve(options.model)
     job = make_job(task, model, options)
     writer = make_writer(
-        inputs, options.output, options.format, task.name, timestamps, layout=layout, force=options.force
+        inputs,
+        options.output,
+        options.format,
+        Work.of(job),
+        timestamps,
+        layout=layout,
+        again=Again(options.force, options.checksum),
+        on_warning=console.warning,
     )
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
@@ -141,32 +151,3 @@ def _time(option: str, text: str) -> float:
         return parse_time(text)
     except UsageError as error:
         raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
-
-
-def _run(runner: Runner, writer: Writer, inputs: Sequence[PlannedInput], report: Report) -> None:
-    """Read, answer and write the inputs; what is wrong with one of them alone goes to the report."""
-    given: deque[PlannedInput] = deque()  # to the runner, whose outcomes come in the same order
-    with closing(runner.run(_sources(inputs, writer, report, given))) as outcomes:
-        for outcome in outcomes:
-            one = given.popleft()
-            report.console.clear()  # stdout may be the same terminal
-            try:
-                writer.write(one, outcome.envelope)
-            except UsageError as error:  # a file has appeared in its place meanwhile
-                report.failed(one, error)
-            else:
-                report.show(one, outcome)
-
-
-def _sources(
-    inputs: Sequence[PlannedInput], writer: Writer, report: Report, given: deque[PlannedInput]
-) -> Iterator[Source]:
-    """The inputs whose results can be written, each looked at when its turn comes."""
-    for one in inputs:
-        try:
-            writer.check(one)
-        except MossError as error:
-            report.failed(one, error)
-        else:
-            given.append(one)
-            yield Source(one.path, *path_text(one.path))

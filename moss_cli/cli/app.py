@@ -9,6 +9,7 @@ import typer
 from moss_cli import __version__
 from moss_cli.cli import (
     ask,
+    batch,
     completions,
     demo,
     describe_speaker,
@@ -58,6 +59,7 @@ app.command("scene")(scene.scene)
 app.command("music")(music.music)
 app.command("ask")(ask.ask)
 app.command("summarize")(summarize.summarize)
+app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
 app.command("demo")(demo.demo)
 app.command("schema")(schema.schema)

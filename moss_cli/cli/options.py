@@ -84,7 +84,13 @@ class AnalysisOptions:
             "--output", "-o", panel=OUTPUT, help="A file, or a folder for several inputs or formats.", metavar="PATH"
         ),
     ] = None
-    force: Annotated[bool, _option("--force", panel=OUTPUT, help="Overwrite files that moss did not write.")] = False
+    force: Annotated[
+        bool, _option("--force", panel=OUTPUT, help="Redo what is done; overwrite files that moss did not write.")
+    ] = False
+    checksum: Annotated[
+        bool,
+        _option("--checksum", panel=OUTPUT, help="Read inputs to tell whether they changed, whatever their times say."),
+    ] = False
     prompt: Annotated[
         str | None, _option("--prompt", panel=DECODING, help="Replaces the task's instruction.", metavar="TEXT")
     ] = None

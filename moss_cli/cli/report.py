@@ -27,10 +27,11 @@ from moss_cli.output.paths import PlannedInput, identity, path_text
 from moss_cli.output.times import human, to_ms
 from moss_cli.schema import SCHEMA_VERSION, Notice
 from moss_cli.tasks.job import Outcome, Step
+from moss_cli.tasks.state import Standing
 
 Status = Literal["done", "skipped", "partial", "failed", "interrupted"]
 
-DONE_ALREADY = "done already"
+ALREADY = {"ok": "already done", "partial": "already done, but partial"}
 MOST_LINES = 20
 
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
@@ -119,6 +120,7 @@ class Report:
         self.console, self.inputs, self.task = console, inputs, task
         self._shows_thinking = options.show_thinking
         self._entries: dict[Path, Entry] = {}
+        self._waits = False
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
 
@@ -163,12 +165,24 @@ class Report:
             audio_s=audio_s,
         )
 
-    def skipped(self, one: PlannedInput, outputs: Sequence[Path] = (), *, why: str = DONE_ALREADY) -> None:
-        """Nothing was to be done for an input."""
+    def skipped(self, one: PlannedInput, outputs: Sequence[Path], standing: Standing) -> None:
+        """Nothing was to be done for an input, whose result stands."""
         self.console.finished(one.path, None)
-        if self.console.verbose or not self._says_all:
+        why, code = ALREADY[standing], None
+        if standing == "partial":  # why the exit code is not 0
+            code = "partial"
+            self.console.warning(f"{printable(one.path)}: {why}; --force does it again", always=True)
+        elif self.console.verbose or not self._says_all:
             self.console.note(f"{printable(one.path)}: {why}")
-        self._entries[one.path] = Entry(one.path, "skipped", tuple(outputs), message=why)
+        self._entries[one.path] = Entry(one.path, "skipped", tuple(outputs), code, why)
+
+    def waiting(self, n_inputs: int) -> None:
+        """Nothing is left but what other runs are at."""
+        if not self._waits:
+            what = "an input" if n_inputs == 1 else f"{n_inputs} inputs"
+            self.console.note(f"another run is at {what}; waiting for it")
+        self._waits = True
+        self.console.check_stop()
 
     def failed(self, one: PlannedInput, error: MossError) -> None:
         """An input has no result; the others go on."""
@@ -188,7 +202,7 @@ class Report:
         found = self._all_entries()
         failed = {entry.exit_code for entry in found if entry.status == "failed"}
         if not failed:
-            return ExitCode.INCOMPLETE if any(entry.status == "partial" for entry in found) else ExitCode.OK
+            return ExitCode.INCOMPLETE if any(entry.code == "partial" for entry in found) else ExitCode.OK
         is_one_kind = len(failed) == 1 and all(entry.status == "failed" for entry in found)
         return failed.pop() if is_one_kind else ExitCode.INCOMPLETE
 

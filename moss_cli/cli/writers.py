@@ -5,24 +5,41 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from moss_cli.cli.folder import Again, FolderWriter, check_not_input
 from moss_cli.cli.inputs import Inputs
 from moss_cli.errors import OutputError, UsageError
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TIMED, format_of, has_times
 from moss_cli.output.manifest import Manifest
-from moss_cli.output.paths import PlannedInput, identity, plan
+from moss_cli.output.paths import PlannedInput
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
+from moss_cli.tasks.journal import Journal, NoJournal
+from moss_cli.tasks.state import Standing, Work
 
 
 class Writer(Protocol):
     """Takes envelopes, failed ones too, in the order of the inputs."""
+
+    def standing(self, one: PlannedInput) -> Standing | None:
+        """The status of the result that stands already, if there is nothing to do for this input."""
+
+    def claim(self, one: PlannedInput) -> bool:
+        """Take an input for this run; False where another run has it. `release` gives it back."""
+
+    def release(self, one: PlannedInput) -> None: ...
+
+    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
+        """The files that this input's result goes into."""
+
+    def journal(self, one: PlannedInput) -> Journal:
+        """Where what is found of its pieces is kept until it is done."""
 
     def check(self, one: PlannedInput) -> None:
         """Raise what would keep this input's result from being written, before the work is done."""
@@ -32,15 +49,35 @@ class Writer(Protocol):
     def finish(self) -> None: ...
 
 
+class StatelessWriter:
+    """What writers have in common whose results are always made anew."""
+
+    def standing(self, one: PlannedInput) -> Standing | None:
+        return None
+
+    def claim(self, one: PlannedInput) -> bool:
+        return True
+
+    def release(self, one: PlannedInput) -> None:
+        pass
+
+    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
+        return ()
+
+    def journal(self, one: PlannedInput) -> Journal:
+        return NoJournal()
+
+
 def make_writer(
     inputs: Inputs,
     output: str | None,
     formats: Sequence[str] | None,
-    task: str,
+    work: Work,
     timestamps: str | None,
     *,
     layout: Layout,
-    force: bool,
+    again: Again,
+    on_warning: Callable[[str], None],
 ) -> Writer:
     """Decide where results go. Raises UsageError for what does not fit together."""
     chosen = list(dict.fromkeys(formats or []))
@@ -53,25 +90,25 @@ def make_writer(
         chosen = [format_of(Path(output)) or "txt"]
     chosen = chosen or ["txt"]
     for fmt in chosen:
-        if fmt in TIMED and not has_times(task, timestamps):
+        if fmt in TIMED and not has_times(work.task, timestamps):
             raise UsageError(
-                f"{fmt} needs times, and {task} has none here",
+                f"{fmt} needs times, and {work.task} has none here",
                 hint="drop --timestamps none, or choose txt" if timestamps == "none" else None,
             )
     if output == "":
         raise UsageError("the name of the output is empty")
     if output is not None and to_folder:
-        return FolderWriter(Path(output), chosen, inputs.found, task, layout=layout, force=force)
+        return FolderWriter(Path(output), chosen, inputs.found, work, layout=layout, again=again, on_warning=on_warning)
     if len(chosen) > 1:
         raise UsageError("several formats need a folder to write to", hint="add -o FOLDER/")
     if output is not None:
-        return FileWriter(Path(output), chosen[0], inputs.found[0], layout=layout, force=force)
+        return FileWriter(Path(output), chosen[0], inputs.found[0], layout=layout, force=again.force)
     if inputs.several and chosen[0] in (*TIMED, "tsv"):
         raise UsageError(f"several inputs as {chosen[0]} need a folder to write to", hint="add -o FOLDER/")
     return StdoutWriter(chosen[0], layout=layout, several=inputs.several)
 
 
-class StdoutWriter:
+class StdoutWriter(StatelessWriter):
     """Results one after another on stdout; json as one document, headings between several txt."""
 
     def __init__(self, fmt: str, *, layout: Layout, several: bool) -> None:
@@ -141,7 +178,7 @@ def _stdout_errors() -> Iterator[None]:
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
-class FileWriter:
+class FileWriter(StatelessWriter):
     """One result in one file."""
 
     def __init__(self, path: Path, fmt: str, one: PlannedInput, *, layout: Layout, force: bool) -> None:
@@ -151,9 +188,13 @@ class FileWriter:
 
     @property
     def _overwrite(self) -> bool:
-        return self.force or self._manifest.is_ours(self.path)
+        return self.force or self._manifest.line_of(self.path) is not None
+
+    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
+        return (self.path,)
 
     def check(self, one: PlannedInput) -> None:
+        check_not_input(self.path, one)
         check_writable(self.path, overwrite=self._overwrite)
 
     def write(self, one: PlannedInput, envelope: Envelope) -> None:
@@ -161,58 +202,12 @@ class FileWriter:
 
         if envelope.status == "error":
             return
-        write_atomic(self.path, render(envelope, self.fmt, self.layout).encode(), overwrite=self._overwrite)
-        if self.path.is_file() and not self.path.is_symlink():
-            with contextlib.suppress(OutputError):  # whole and in place; the next run will ask for --force
-                self._manifest.wrote(self.path)
+        data, overwrite = render(envelope, self.fmt, self.layout).encode(), self._overwrite
+        is_plain = not self.path.is_symlink() and (self.path.is_file() or not self.path.exists())
+        if is_plain:
+            with contextlib.suppress(OutputError):  # without it, the next run will ask for --force
+                self._manifest.announce({self.path: data})
+        write_atomic(self.path, data, overwrite=overwrite)
 
     def finish(self) -> None:
         pass
-
-
-class FolderWriter:
-    """A file for each input and format, in a folder that mirrors the inputs'."""
-
-    def __init__(
-        self,
-        folder: Path,
-        formats: Sequence[str],
-        inputs: Sequence[PlannedInput],
-        task: str,
-        *,
-        layout: Layout,
-        force: bool,
-    ) -> None:
-        self.folder, self.formats, self.layout, self.force = folder, formats, layout, force
-        _make_folder(folder)
-        self._manifest = Manifest.load(folder)
-        outputs = plan(inputs, folder, formats, task, self._manifest.names)
-        self._outputs = {identity(output.input.path): output for output in outputs}
-
-    def check(self, one: PlannedInput) -> None:
-        for path in self._outputs[identity(one.path)].paths.values():
-            _make_folder(path.parent)
-            check_writable(path, overwrite=self.force or self._manifest.is_ours(path), within=self.folder)
-
-    def write(self, one: PlannedInput, envelope: Envelope) -> None:
-        from moss_cli.output.render import render
-
-        if envelope.status == "error":
-            return
-        output = self._outputs[identity(one.path)]
-        for fmt, path in output.paths.items():
-            overwrite = self.force or self._manifest.is_ours(path)
-            write_atomic(path, render(envelope, fmt, self.layout).encode(), overwrite=overwrite, within=self.folder)
-            self._manifest.wrote(path, name=(output.stem, identity(one.path)))
-
-    def finish(self) -> None:
-        pass
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UsageError(f"{printable(str(folder))} is a file, and a folder is needed to write to") from error
-    except OSError as error:
-        raise OutputError(f"the folder {printable(str(folder))} cannot be made: {error.strerror}") from error

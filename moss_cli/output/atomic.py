@@ -7,6 +7,7 @@ nowhere else. Devices, FIFOs and the process's own streams (`/dev/stdout`) are w
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -36,7 +37,7 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool, within: Path | Non
     with _reported(path):
         descriptor = _own_stream(path)
         if descriptor is not None:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             return
         target = _target(path, within)
         if _is_device(target):
@@ -44,7 +45,7 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool, within: Path | Non
             return
         _check_replaceable(target, overwrite=overwrite)
         with _open_folder(target.parent) as folder, _temporary(folder) as (name, descriptor):
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             os.fsync(descriptor)
             _put_in_place(folder, name, target.name, overwrite=overwrite)
             _sync_folder(folder)
@@ -113,12 +114,13 @@ def _check_replaceable(target: Path, *, overwrite: bool) -> None:
 def _write_to_device(target: Path, data: bytes) -> None:
     descriptor = os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        _write_all(descriptor, data)
+        write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`. Raises OSError."""
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
@@ -135,9 +137,18 @@ def _open_folder(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def _temporary(folder: int) -> Iterator[tuple[str, int]]:
-    """Name and descriptor of a new file with the umask's permissions, gone at the end unless renamed."""
-    name = TEMPORARY_GLOB.replace("*", secrets.token_hex(8))
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    """Name and descriptor of a new file with the umask's permissions, gone at the end unless renamed.
+
+    It is locked, so that `remove_leftovers` of another run can tell it from one whose writer has died.
+    """
+    while True:
+        name = TEMPORARY_GLOB.replace("*", secrets.token_hex(8))
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+        with suppress(OSError):  # a file system without locks, on which nothing is removed
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)  # it was taken for a leftover in the instant before the lock
     try:
         yield name, descriptor
     finally:
@@ -194,9 +205,13 @@ def _reported(path: Path) -> Iterator[None]:
         hint = f"mkdir -p {one_line(shlex.quote(str(path.parent)))}"
         raise OutputError(f"folder {_shown(path.parent)} does not exist", hint=hint) from error
     except OSError as error:
-        code = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
         reason = (error.strerror or str(error)).lower()
-        raise OutputError(f"cannot write {_shown(path)}: {reason}", code=code) from error
+        raise OutputError(f"cannot write {_shown(path)}: {reason}", code=code_of(error)) from error
+
+
+def code_of(error: OSError) -> str | None:
+    """The code of an OutputError, where it has one of its own."""
+    return "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
 
 
 def _shown(path: Path) -> str:

@@ -10,7 +10,7 @@ from moss_cli.errors import MossError
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.tasks.answering import Answered
 from moss_cli.tasks.job import Source
-from moss_cli.tasks.journal import Journal
+from moss_cli.tasks.journal import Journal, Opened
 from moss_cli.tasks.pieces import Piece
 from moss_cli.tasks.recording import Facts, Recording
 from moss_cli.tasks.task import Reading, Span, Task
@@ -30,10 +30,11 @@ class FileRun:
         self._facts: Facts | None = None
         self._since: float | None = None
 
-    def begin(self, recording: Recording) -> None:
+    def begin(self, recording: Recording, sha256: str) -> None:
         """The input could be opened."""
         self.task, self.total_s = recording.task, recording.total_s
         self._offset_s = self._end_s = recording.offset_s
+        self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
     def expect(self, piece: Piece | Span) -> int | None:
         """Make room for what will be found of a piece: the place of it, or None where it is known already."""
@@ -44,14 +45,23 @@ class FileRun:
             self._found.append([Answered(piece, silent, "no_speech")])
             return None
         self._n_pieces += 1
+        known = self._known(piece)
+        self._found.append(known)
+        return len(self._found) - 1 if known is None else None
+
+    def _known(self, piece: Piece) -> list[Answered] | None:
+        """What an earlier run found of a piece."""
         stored = self._journal.get(piece.name)
-        self._found.append(None if stored is None else [Answered.from_json(self.task.name, one) for one in stored])
-        return len(self._found) - 1 if stored is None else None
+        try:
+            return None if stored is None else [Answered.from_json(self.task.name, one) for one in stored]
+        except (KeyError, TypeError, ValueError):  # a journal that somebody changed
+            return None
 
     def found(self, place: int, piece: Piece, answered: list[Answered]) -> None:
         """What was found of a piece."""
         self._found[place] = answered
-        self._journal.put(piece.name, [one.to_json() for one in answered])
+        if self._facts is None or self._n_pieces > 1:  # the result of an only piece follows at once
+            self._journal.put(piece.name, [one.to_json() for one in answered])
 
     def end(self, facts: Facts) -> None:
         """The input was read to its end."""

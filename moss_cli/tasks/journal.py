@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+UNFINISHED = "unfinished"  # the folder of journals, below the state folder
+
 
 class Journal(Protocol):
-    """What was found of each piece of one input. The runner asks before a piece is answered, and tells afterwards."""
+    """What was found of each piece of one input. The runner says what it has opened, asks before a piece is answered,
+    and tells afterwards."""
+
+    def begin(self, opened: Opened) -> None:
+        """The input was opened: what is kept is of these bytes, and what was kept of others is not given."""
 
     def get(self, piece: str) -> list[dict[str, Any]] | None:
         """What was put for `piece` by this run or an earlier one of the same work; None where nothing was."""
@@ -19,8 +27,20 @@ class Journal(Protocol):
         """Keep what was found of a piece: JSON-able values, which `get` gives back equal."""
 
 
+@dataclass(frozen=True)
+class Opened:
+    """An input as it was opened: its bytes' SHA-256, and where in it what is analysed begins, and how long that is."""
+
+    sha256: str
+    start_s: float
+    total_s: float | None
+
+
 class NoJournal:
     """Keeps nothing: for inputs whose results do not go into a folder."""
+
+    def begin(self, opened: Opened) -> None:
+        pass
 
     def get(self, piece: str) -> list[dict[str, Any]] | None:
         return None
@@ -38,60 +58,42 @@ class FileJournal:
     """
 
     def __init__(
-        self,
-        file: Path,
-        work: Callable[[], Mapping[str, Any] | None],
-        on_failure: Callable[[str], None] = lambda reason: None,
+        self, file: Path, work: Mapping[str, Any], on_failure: Callable[[str], None] = lambda reason: None
     ) -> None:
-        """`work` is asked at most once and only where pieces are kept, as it may take reading the input; None from
-        it means that the input cannot be told from another, and nothing is kept."""
+        """`work`: JSON-able values that say what is done to which input."""
         self.file = file
         self._work, self._on_failure = work, on_failure
-        self._header: dict[str, Any] | None = None
-        self._found: dict[str, list[dict[str, Any]]] | None = None
+        self._header: dict[str, Any] = {}
+        self._found: dict[str, list[dict[str, Any]]] = {}
         self._n_bytes = 0  # of the file that stand; 0 where it is to be begun
+        self._keeps = False
+
+    def begin(self, opened: Opened) -> None:
+        self._header = {**self._work, **asdict(opened)}
+        header, found, n_bytes = read_journal(self.file)
+        self._found, self._n_bytes = (found, n_bytes) if header == self._header else ({}, 0)
         self._keeps = True
 
     def get(self, piece: str) -> list[dict[str, Any]] | None:
-        return self._known().get(piece)
+        return self._found.get(piece)
 
     def put(self, piece: str, found: list[dict[str, Any]]) -> None:
-        if self.get(piece) == found:
-            return
-        header = [self._own_header()] if self._n_bytes == 0 else []
         if not self._keeps:
             return
+        header = [self._header] if self._n_bytes == 0 else []
         try:
             self._append(b"".join(_line(value) for value in (*header, {"piece": piece, "found": found})))
         except OSError as error:
             self._keeps = False
             self._on_failure((error.strerror or str(error)).lower())
         else:
-            self._known()[piece] = found
+            self._found[piece] = found
 
     def delete(self) -> None:
         """Forget everything: the input is done."""
-        self.file.unlink(missing_ok=True)
-        self._found, self._n_bytes = {}, 0
-
-    def _known(self) -> dict[str, list[dict[str, Any]]]:
-        if self._found is None:
-            self._found = self._read() if self.file.exists() else {}
-        return self._found
-
-    def _own_header(self) -> dict[str, Any]:
-        if self._header is None:
-            work = self._work()
-            self._keeps = self._keeps and work is not None
-            self._header = dict(work or {})
-        return self._header
-
-    def _read(self) -> dict[str, list[dict[str, Any]]]:
-        header, found, n_bytes = read_journal(self.file)
-        if header is None or header != self._own_header() or not self._keeps:
-            return {}
-        self._n_bytes = n_bytes
-        return found
+        with suppress(OSError):
+            self.file.unlink(missing_ok=True)
+        self._found, self._n_bytes, self._keeps = {}, 0, False
 
     def _append(self, lines: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)

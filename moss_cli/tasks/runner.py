@@ -101,11 +101,10 @@ class Runner:
         with self._blamed([file]), file.timed():
             recording = open_recording(file.source, job)
             try:
-                file.begin(recording)
+                sha256 = recording.sha256()
+                file.begin(recording, sha256)
                 chunked = chunks(recording.blocks, longest_s=job.longest_s, offset_s=recording.offset_s)
-                for piece in plan(
-                    self._heard(file, chunked), recording.sha256(), skip_silence=file.task.needs_speech and job.vad
-                ):
+                for piece in plan(self._heard(file, chunked), sha256, skip_silence=file.task.needs_speech and job.vad):
                     place = file.expect(piece)
                     if isinstance(piece, Piece) and place is not None:
                         with file.paused():

@@ -230,17 +230,23 @@ def test_outputs_beside_the_inputs_are_no_inputs_of_the_next_run(moss: Moss, wav
     argv = [*TINY, "in", "-o", "in"]
     for fmt in ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv"):
         argv += ["-f", fmt]
-    for _ in range(2):
+    for what in ("2 done", "2 already done"):
         run = moss(*argv)
-        assert (run.code, run.err, run.summary[0]) == (0, [], "2 inputs: 2 done")
+        assert (run.code, run.err, run.summary[0]) == (0, [], f"2 inputs: {what}")
     suffixes = ("json", "jsonl", "md", "srt", "tsv", "txt", "vtt", "wav")
     assert outputs(tmp_path / "in") == [f"{stem}.{suffix}" for stem in ("a", "sub/b") for suffix in suffixes]
 
 
-def test_an_input_inside_the_output_folder_is_not_overwritten(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", ["out/", "out/a.txt", "there/"])
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_an_input_inside_the_output_folder_is_never_overwritten(
+    moss: Moss, wav: Wav, tmp_path: Path, output: str, force: Sequence[str]
+) -> None:
     audio = wav("out/a.txt").read_bytes()  # audio, whatever it is called
-    run = moss(*TINY, "out/a.txt", "-o", "out/")
-    assert run == Run(2, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    (tmp_path / "there").symlink_to("out")
+    run = moss(*TINY, "out/a.txt", "-o", output, *force)
+    result = "there/a.txt" if output == "there/" else "out/a.txt"
+    assert run == Run(2, "", [f"moss: error: {result} is the input itself", "hint: name another output"])
     assert (tmp_path / "out/a.txt").read_bytes() == audio
 
 
@@ -252,8 +258,10 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_output_folder(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out/sub").symlink_to("../elsewhere")
+    wav("in/sub/deeper/c.wav")
     run = moss(*TINY, "in", "-o", "out")
     assert run.code == 3
+    assert run.summary[0] == "4 inputs: 2 done, 2 failed"
     assert run.err[0] == (
         "moss: error: cannot write out/sub/b.txt: a symbolic link leads out of the folder, "
         f"to {tmp_path}/elsewhere/b.txt"

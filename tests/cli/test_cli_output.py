@@ -144,28 +144,13 @@ def test_a_single_output_does_not_decide_the_input_s_name_in_its_folder(moss: Mo
     assert tree(tmp_path / "out") == ["a.txt", "other.txt"]
 
 
-def test_runs_beside_each_other_keep_each_other_s_record(moss: Moss, wav: Wav, tmp_path: Path) -> None:
-    from moss_cli.output.manifest import Manifest
-
-    wav("a.wav")
-    wav("b.wav")
-    (tmp_path / "out").mkdir()
-    slow = Manifest.load(tmp_path / "out")  # a run that began before the others and ends after them
-    moss(*TINY, "a.wav", "-o", "out/")
-    (tmp_path / "out/c.txt").write_text("from the slow run")
-    slow.wrote(tmp_path / "out/c.txt", name=("c", "/c.wav"))
-    moss(*TINY, "b.wav", "-o", "out/")
-    record = Manifest.load(tmp_path / "out")
-    assert sorted(record.files) == ["a.txt", "b.txt", "c.txt"]
-    assert record.names == {"a": str(tmp_path / "a.wav"), "b": str(tmp_path / "b.wav"), "c": "/c.wav"}
-    assert not slow.is_ours(tmp_path / "out/a.txt")
-
-
 @pytest.mark.usefixtures("a")
-@pytest.mark.parametrize("content", ["", "[]", '{"names": 3}', '{"names": {}, "files": {"x.txt": [1]}}', "[" * 99_999])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"names": 3}', '{"names": {}, "files": {"x.txt": [1]}}\n', "[" * 99_999]
+)
 def test_a_damaged_record_means_that_nothing_is_moss_s_own(moss: Moss, tmp_path: Path, content: str) -> None:
     moss(*TINY, "a.wav", "-o", "x.txt")
-    (tmp_path / ".moss/outputs.json").write_text(content)
+    (tmp_path / ".moss/outputs.jsonl").write_text(content)
     assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2
     assert moss(*TINY, "a.wav", "-o", "x.txt", "--force") == Run(0, "", [])
     assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])

@@ -65,23 +65,60 @@ def test_a_bare_environment_is_enough_and_stderr_holds_only_what_moss_says(
     assert spooled(environment) == []
 
 
-def test_two_runs_into_one_folder_leave_whole_files_and_one_record(
+def test_runs_that_share_a_folder_do_each_file_once(environment: dict[str, str], wav: Wav, tmp_path: Path) -> None:
+    names = [wav(f"in/{k:02d}.wav", 400).name for k in range(12)]
+    pipe = subprocess.PIPE
+    runs = []
+    for k in range(4):
+        argv = [*MOSS, *TINY, "in", "-o", "out", "-f", "srt", "-f", "json", "--max-new-tokens", "40", "--quiet"]
+        argv += ["--report", f"{k}.json", "--no-vad"]
+        runs.append(subprocess.Popen(argv, env=environment, cwd=tmp_path, stderr=pipe, text=True))
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    reports = [json.loads((tmp_path / f"{k}.json").read_text())["inputs"] for k in range(4)]
+    made = [one["path"] for report in reports for one in report if one["status"] in ("done", "partial")]
+    assert sorted(made) == [f"in/{name}" for name in names]
+    assert all(one["status"] in ("done", "partial", "skipped") for report in reports for one in report), said
+    assert len({run.returncode for run in runs}) == 1  # the same stands for all of them
+    lines = [json.loads(line) for line in (tmp_path / "out/.moss/outputs.jsonl").read_text().splitlines()]
+    assert sorted(line["result"] for line in lines if "result" in line) == [f"transcribe {k:02d}" for k in range(12)]
+    written = [f"{k:02d}.{fmt}" for k in range(12) for fmt in ("json", "srt")]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".moss", *written]
+    assert list((tmp_path / "out/.moss/runs").iterdir()) == []
+
+
+def test_what_a_run_is_at_is_waited_for_and_done_by_another_when_it_dies(
     environment: dict[str, str], wav: Wav, tmp_path: Path
 ) -> None:
-    names = [wav(f"{letter}.wav", 400).name for letter in "abcd"]
-    (tmp_path / "out").mkdir()
-    argv = [*MOSS, *TINY, *names, "-f", "jsonl", "--max-new-tokens", "4", "--quiet", "-o", "out"]
-    runs = [subprocess.Popen(argv, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    errors = [run.communicate(timeout=120)[1].splitlines()[1:] for run in runs]
-    assert all(run.returncode in (0, 2, 3) for run in runs)
-    taken = [f"moss: error: out/{letter}.jsonl exists" for letter in "abcd"]
-    assert all(line in [*taken, "hint: --force overwrites it"] for lines in errors for line in lines)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".moss", *(f"{x}.jsonl" for x in "abcd")]
-    for letter in "abcd":
-        assert json.loads((tmp_path / f"out/{letter}.jsonl").read_text())["input"]["path"] == f"{letter}.wav"
-    record = json.loads((tmp_path / "out/.moss/outputs.json").read_text())
-    assert sorted(record["files"]) == [f"{x}.jsonl" for x in "abcd"]
-    assert sorted(record["names"]) == list("abcd")
+    wav("in/a.wav", 400)
+    holder = (
+        "from pathlib import Path; from moss_cli.output.claims import Claims\n"
+        "c = Claims(Path('out/.moss')); assert c.take('transcribe a'); print('taken', flush=True); input()"
+    )
+    (tmp_path / "out/.moss").mkdir(parents=True)
+    pipe = subprocess.PIPE
+    settings: dict[str, Any] = {"env": environment, "cwd": tmp_path, "stdin": pipe, "stdout": pipe, "text": True}
+    with subprocess.Popen([sys.executable, "-c", holder], **settings) as other:
+        assert other.stdout is not None and other.stdout.readline() == "taken\n"
+        argv = [*MOSS, *TINY, "in", "-o", "out", "--max-new-tokens", "40", "--no-vad"]
+        with subprocess.Popen(argv, stderr=pipe, **settings) as run:
+            assert run.stderr is not None
+            said = [run.stderr.readline().strip() for _ in range(2)]
+            assert said == [DEMO, "moss: another run is at an input; waiting for it"]
+            assert not (tmp_path / "out/a.txt").exists()
+            other.kill()
+            run.wait(timeout=60)
+    assert run.returncode in (0, 3)
+    assert (tmp_path / "out/a.txt").exists()
+
+
+def test_folder_runs_killed_at_random_moments_end_as_an_undisturbed_one(environment: dict[str, str]) -> None:
+    """The script has two hundred rounds; this is a few of them."""
+    script = str(ROOT / "benchmarks/kill_rounds.py")
+    argv = [sys.executable, script, "--rounds", "8", "--clips", "3", "--long", "20", "--seed", "3"]
+    run = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert (run.returncode, run.stdout.splitlines()[-1], run.stderr) == (0, "0 faults", "")
+    assert "8 rounds on " in run.stdout
+    assert ": killed\n" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -118,7 +155,10 @@ def test_a_signal_ends_with_its_code_one_line_and_nothing_half_written(
     assert rest[-1] == line
     assert all(message.startswith("moss: ") for message in rest)
     assert spooled(environment) == []
-    assert [p.name for p in (tmp_path / "out").rglob("*") if p.suffix != ".json" and p.name != ".moss"] == []
+    left = [str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert [name for name in left if not name.endswith(".json") or name.startswith(".moss/runs")] == [
+        name for name in left if name in (".moss/claims", ".moss/lock", ".moss/outputs.jsonl")
+    ]
 
 
 def test_a_closed_pipe_on_stdout_ends_quietly(environment: dict[str, str]) -> None:

@@ -96,6 +96,7 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
     assert [warning["code"] for warning in whole["warnings"]] == ["truncated"]
     assert (strange["path"], strange["path_bytes"]) == ("in/n\\xff.wav", "aW4vbv8ud2F2")
     assert (strange["status"], strange["code"], strange["message"]) == ("done", None, None)
+    assert (whole["outputs"], strange["outputs"]) == (["out/c.txt"], ["out/n\\xff.txt"])
     assert len(strange["warnings"]) == 1
 
 
@@ -225,7 +226,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
             raise OutputError("cannot write out/b.txt: no space left on device", code="disk_full")
         write_atomic(path, data, **named)
 
-    monkeypatch.setattr("moss_cli.cli.writers.write_atomic", full)
+    monkeypatch.setattr("moss_cli.cli.folder.write_atomic", full)
     run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
     assert (run.code, run.err) == (1, ["moss: error: cannot write out/b.txt: no space left on device"])
     assert [one["status"] for one in report(tmp_path)["inputs"]] == ["done", "failed", "failed"]

@@ -1,0 +1,52 @@
+"""`moss batch`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None, help="What is done in an output folder, and what is not.")
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder that was given to a command as -o.", show_default=False)
+]
+
+
+@app.command("status")
+def status(
+    folder: Folder,
+    format: Annotated[Literal["txt", "json"], typer.Option("--format", "-f", help="As text or JSON.")] = "txt",
+) -> None:
+    """Say what is done, partial, unfinished, failed last time or no longer as it was written, and which runs are at
+    work.
+
+    \b
+    moss batch status out/
+    moss batch status out/ -f json | jq -r '.inputs[] | select(.status == "failed") | .path'
+    """
+    import json
+
+    from moss_cli.cli.folder_state import read_state
+
+    state = read_state(folder)
+    if format == "json":
+        typer.echo(json.dumps(state.document(), indent=1))
+    else:
+        typer.echo("\n".join(state.lines()))
+
+
+@app.command("clean")
+def clean(context: typer.Context, folder: Folder) -> None:
+    """Remove what is kept of unfinished files, and what killed runs left behind; results stay. Not while a run is at
+    work.
+
+    \b
+    moss batch clean out/
+    """
+    from moss_cli.cli import folder_state
+
+    cleaned = folder_state.clean(folder)
+    unfinished, temporary = cleaned.n_unfinished, cleaned.n_temporary
+    context.obj.note(f"removed the state of {unfinished} unfinished inputs and {temporary} temporary files")

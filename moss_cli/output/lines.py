@@ -1,0 +1,74 @@
+"""One line of the record of what moss wrote into a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Made = Mapping[str, Any]  # what a result was made from, in the words of whoever made it
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What the bytes of a file are known by."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at `path` has these bytes."""
+        try:
+            return path.stat().st_size == self.size and Digest.of(path.read_bytes()) == self
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Stems that were given to identities; or what came of one input: `files` that are written together, by name, and
+    what they were `made` from, or its `failure`. `result` is that input's stem and task."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    result: str | None = None
+    files: dict[str, Digest] = field(default_factory=dict)
+    made: Made | None = None
+    failure: dict[str, str] | None = None
+
+    def dump(self) -> bytes:
+        """JSON in ASCII: names that are not UTF-8 keep their bytes as escapes."""
+        files = {name: [digest.size, digest.sha256] for name, digest in self.files.items()}
+        values = {"names": self.names, "result": self.result, "files": files, "made": self.made}
+        values["failure"] = self.failure
+        return json.dumps({key: value for key, value in values.items() if value}).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, text: bytes) -> Line | None:
+        """None for what `dump` does not give."""
+        try:
+            values = json.loads(text)
+            return cls(
+                _texts(values.get("names", {})),
+                None if values.get("result") is None else str(values["result"]),
+                {str(name): Digest(int(size), str(sha256)) for name, (size, sha256) in values.get("files", {}).items()},
+                dict(values["made"]) if "made" in values else None,
+                _texts(values["failure"]) if "failure" in values else None,
+            )
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return None
+
+
+def result_key(task: str, stem: str) -> str:
+    """The name of a task's result in the record: `transcribe talk`."""
+    return f"{task} {stem}"
+
+
+def _texts(values: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in values.items()}

@@ -1,0 +1,383 @@
+"""Runs over an output folder in which something is done already."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from cli_run import TINY, Run
+
+from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import Generation
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+
+
+@pytest.fixture
+def asked(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many answers were decoded at once, each time."""
+    counts: list[int] = []
+    generate = Engine.generate
+
+    def counted(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
+        counts.extend([len(requests)] if requests else [])
+        return generate(self, requests, *rest, **named)
+
+    monkeypatch.setattr(Engine, "generate", counted)
+    return counts
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, loading the model is an error."""
+
+    def load(*_: object, **__: object) -> Engine:
+        raise AssertionError("the model was loaded")
+
+    return lambda: monkeypatch.setattr("moss_cli.tasks.runner.load_engine", load)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Which files there are, and what changes when one is written."""
+    files = [path for path in folder.rglob("*") if path.is_file() and ".moss" not in path.parts]
+    return {str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
+
+
+def test_a_second_run_does_nothing_and_loads_no_model(
+    moss: Moss, wav: Wav, tmp_path: Path, no_engine: Callable[[], None]
+) -> None:
+    for name in ("in/a.wav", "in/sub/b.wav"):
+        wav(name)
+    first = moss(*TINY, "in", "-o", "out", "-f", "srt", "-f", "json")
+    assert (first.code, first.summary[0]) == (0, "2 inputs: 2 done")
+    before = stamps(tmp_path / "out")
+    record = (tmp_path / "out/.moss/outputs.jsonl").read_bytes()
+    no_engine()
+    again = moss(*TINY, "in", "-o", "out", "-f", "srt", "-f", "json", "--report", "r.json")
+    assert (again.code, again.out, again.err, again.summary) == (0, "", [], ["2 inputs: 2 already done"])
+    assert stamps(tmp_path / "out") == before
+    assert (tmp_path / "out/.moss/outputs.jsonl").read_bytes() == record
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["counts"] == {"done": 0, "skipped": 2, "partial": 0, "failed": 0, "interrupted": 0}
+    assert report["inputs"][0]["outputs"] == ["out/a.srt", "out/a.json"]
+    assert moss(*TINY, "in/a.wav", "-o", "out/", "-f", "srt") == Run(0, "", ["moss: in/a.wav: already done"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--seed", "1"),
+        ("--temperature", "0.5"),
+        ("--chunk", "20"),
+        ("--prompt", "Write it down."),
+        ("--timestamps", "none"),
+        ("--no-vad",),
+        ("--max-line-width", "20"),
+        ("--start", "0.01"),
+        ("--max-new-tokens", "50"),
+        ("--force",),
+    ],
+    ids=lambda options: options[0],
+)
+def test_other_options_are_other_work(
+    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, options: Sequence[str]
+) -> None:
+    wav("a.wav", 16_000)
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert moss(*TINY, "a.wav", "-o", "out/", *options).code == 0
+    assert asked == [1, 1]
+    again = moss(*TINY, "a.wav", "-o", "out/", *(option for option in options if option != "--force"))
+    assert again.err == ["moss: a.wav: already done"]
+    assert asked == [1, 1]
+
+
+@pytest.mark.parametrize("options", [("--batch-size", "1"), ("--device", "cpu"), ("--dtype", "fp32"), ("--quiet",)])
+def test_what_changes_no_answer_is_the_same_work(
+    moss: Moss, wav: Wav, asked: list[int], options: Sequence[str]
+) -> None:
+    wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert moss(*TINY, "a.wav", "-o", "out/", *options).code == 0
+    assert asked == [1]
+
+
+def test_another_dtype_than_the_weights_were_held_in_is_other_work(moss: Moss, wav: Wav, asked: list[int]) -> None:
+    wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/")
+    moss(*TINY, "a.wav", "-o", "out/", "--dtype", "bf16")
+    assert asked == [1, 1]
+
+
+def test_another_version_does_it_again(moss: Moss, wav: Wav, asked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/")
+    monkeypatch.setattr("moss_cli.__version__", "0.2.0")
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert asked == [1, 1]
+
+
+def test_a_touched_input_is_known_by_its_bytes_and_looked_at_once(
+    moss: Moss, wav: Wav, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/")
+    os.utime(path, (0, 0))
+    assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
+
+    def read(*_: object) -> None:
+        raise AssertionError("the input was read")
+
+    monkeypatch.setattr("moss_cli.tasks.state.open_source", read)
+    assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
+    assert asked == [1]
+
+
+def test_an_input_that_was_replaced_is_done_again(moss: Moss, wav: Wav, asked: list[int], tmp_path: Path) -> None:
+    wav("a.wav", 1600)
+    moss(*TINY, "a.wav", "-o", "out/", "-f", "json")
+    wav("a.wav", np.full((1600, 1), 0.05, np.float32))
+    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "json") == Run(0, "", [])
+    assert asked == [1, 1]
+
+
+def test_checksum_sees_bytes_that_changed_while_times_did_not(moss: Moss, wav: Wav, asked: list[int]) -> None:
+    path = wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/")
+    status = path.stat()
+    with path.open("r+b") as file:  # the same inode
+        file.seek(-2, os.SEEK_END)
+        file.write(b"\x01\x02")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
+    assert moss(*TINY, "a.wav", "-o", "out/", "--checksum") == Run(0, "", [])
+    assert asked == [1, 1]
+    assert moss(*TINY, "a.wav", "-o", "out/", "--checksum").err == ["moss: a.wav: already done"]
+
+
+def test_a_file_that_is_missing_is_made_again_and_the_others_are_not(
+    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path
+) -> None:
+    wav("in/a.wav")
+    wav("in/b.wav")
+    argv = (*TINY, "in", "-o", "out", "-f", "srt", "-f", "txt")
+    moss(*argv)
+    (tmp_path / "out/a.srt").unlink()
+    assert moss(*argv).summary[0] == "2 inputs: 1 done, 1 already done"
+    assert asked == [2, 1]
+    assert (tmp_path / "out/a.srt").exists()
+
+
+def test_a_file_that_somebody_changed_is_neither_done_nor_overwritten(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    wav("in/b.wav")
+    moss(*TINY, "in", "-o", "out")
+    (tmp_path / "out/a.txt").write_text("HELLO THERE\n")  # of the same size
+    run = moss(*TINY, "in", "-o", "out")
+    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert run.summary[0] == "2 inputs: 1 already done, 1 failed"
+    assert (tmp_path / "out/a.txt").read_text() == "HELLO THERE\n"
+    assert moss(*TINY, "in", "-o", "out", "--force").summary[0] == "2 inputs: 2 done"
+    assert (tmp_path / "out/a.txt").read_text() == "hello there\n"
+    assert moss(*TINY, "in", "-o", "out").summary == ["2 inputs: 2 already done"]
+
+
+def test_more_formats_are_more_to_do(moss: Moss, wav: Wav, asked: list[int]) -> None:
+    wav("a.wav")
+    moss(*TINY, "a.wav", "-o", "out/", "-f", "srt")
+    moss(*TINY, "a.wav", "-o", "out/", "-f", "srt", "-f", "vtt")
+    assert asked == [1, 1]
+    moss(*TINY, "a.wav", "-o", "out/", "-f", "tsv")
+    assert asked == [1, 1, 1]
+    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "vtt", "-f", "tsv").err == ["moss: a.wav: already done"]
+    assert moss(*TINY, "a.wav", "-o", "out/", "-f", "tsv", "-f", "txt").err == []
+
+
+def test_a_partial_result_that_stands_is_code_3_again(moss: Moss, wav: Wav, asked: list[int], tmp_path: Path) -> None:
+    path = wav("a.wav", 48_000)
+    os.truncate(path, path.stat().st_size // 2)
+    wav("b.wav")
+    assert moss(*TINY, "a.wav", "b.wav", "-o", "out").code == 3
+    run = moss(*TINY, "a.wav", "b.wav", "-o", "out", "--report", "r.json", "--quiet")
+    assert run == Run(3, "", ["moss: warning: a.wav: already done, but partial; --force does it again"])
+    assert asked == [2]
+    inputs = json.loads((tmp_path / "r.json").read_text())["inputs"]
+    assert [(one["status"], one["code"]) for one in inputs] == [("skipped", "partial"), ("skipped", None)]
+    run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
+    assert run.summary == ["2 inputs: 1 already done, 1 already done, but partial"]
+
+
+def test_what_failed_is_tried_again_each_time(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    (tmp_path / "in/b.wav").write_text("not yet audio")
+    for done in ("1 done", "1 already done"):
+        run = moss(*TINY, "in", "-o", "out")
+        assert (run.code, run.summary[0]) == (3, f"2 inputs: {done}, 1 failed")
+    wav("in/b.wav")
+    assert moss(*TINY, "in", "-o", "out").summary[0] == "2 inputs: 1 done, 1 already done"
+
+
+def test_stdin_is_never_known_already(moss: Moss, wav: Wav, asked: list[int]) -> None:
+    audio = wav("a.wav").read_bytes()
+    for _ in range(2):
+        assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(0, "", [])
+    assert asked == [1, 1]
+
+
+def test_a_single_output_file_is_always_made_anew(moss: Moss, wav: Wav, asked: list[int]) -> None:
+    wav("a.wav")
+    for _ in range(2):
+        assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
+    assert asked == [1, 1]
+
+
+def test_tasks_do_not_take_each_other_s_results_for_their_own(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    summarize = ("summarize", "a.wav", "--model", "tiny", "-o", "out/", "--style", "brief")
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert moss(*summarize).code == 7  # the engine of these tests has but one answer, and it is no summary
+    assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
+    inputs = json.loads(moss("batch", "status", "out", "-f", "json").out)["inputs"]
+    assert [(one["task"], one["status"]) for one in inputs] == [("summarize", "failed"), ("transcribe", "done")]
+
+
+class Killed(BaseException):
+    """Ends a run at once, as SIGKILL does: nothing of it is caught."""
+
+
+def test_a_long_file_goes_on_where_a_run_was_killed(
+    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when 4 of its 6 pieces are answered: 2 are left to do."""
+    wav("long.wav", 6 * 16_000)
+    argv = (*TINY, "long.wav", "-f", "json", "--chunk", "1", "--batch-size", "2")
+    moss(*argv, "-o", "undisturbed/")
+    n_pieces = sum(asked)
+    asked.clear()
+    counted = Engine.generate
+
+    def killed(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
+        if requests and len(asked) == 2:
+            raise Killed
+        return counted(self, requests, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "generate", killed)
+        with pytest.raises(Killed):
+            moss(*argv, "-o", "out/")
+    assert stamps(tmp_path / "out") == {}
+    [journal] = (tmp_path / "out/.moss/unfinished").iterdir()
+    assert journal.stat().st_mode & 0o777 == 0o600
+    assert moss(*argv, "-o", "out/") == Run(0, "", [])
+    assert sum(asked) == n_pieces
+    first, second = (json.loads((tmp_path / name / "long.json").read_text()) for name in ("undisturbed", "out"))
+    assert {**first, "usage": None} == {**second, "usage": None}
+    assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["options", "input", "journal"])
+def test_pieces_of_other_work_or_another_input_are_not_gone_on_with(
+    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    wav("long.wav", 4 * 16_000)
+    argv = [*TINY, "long.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2"]
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("moss_cli.cli.folder.write_atomic", killed)
+        with pytest.raises(Killed):
+            moss(*argv)
+    n_pieces = sum(asked)
+    asked.clear()
+    [journal] = (tmp_path / "out/.moss/unfinished").iterdir()
+    if change == "options":
+        argv += ["--seed", "1"]
+    elif change == "input":
+        samples, _ = soundfile.read("long.wav", dtype="float32", always_2d=True)
+        wav("long.wav", 0.9 * samples)
+    else:
+        journal.write_bytes(journal.read_bytes().replace(b'"finish_reason"', b'"finish"'))
+    assert moss(*argv) == Run(0, "", [])
+    assert sum(asked) == n_pieces > 2
+    assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
+
+
+def test_a_journal_that_cannot_be_kept_is_said_once_and_the_work_goes_on(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    for name in "ab":
+        wav(f"in/{name}.wav", 4 * 16_000)
+    (tmp_path / "out/.moss").mkdir(parents=True)
+    (tmp_path / "out/.moss/unfinished").write_text("in the way")
+    run = moss(*TINY, "in", "-o", "out", "--chunk", "1")
+    assert run.code == 0
+    assert run.err == ["moss: warning: what is done of unfinished files cannot be kept: file exists"]
+    assert sorted(stamps(tmp_path / "out")) == ["a.txt", "b.txt"]
+
+
+def test_a_folder_of_a_thousand_levels_is_mirrored(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    deep = tmp_path / "in"
+    deep.mkdir()
+    here = os.getcwd()  # noqa: PTH109 - one level after another: the whole path is too long for a system call
+    try:
+        os.chdir(deep)
+        for _ in range(1000):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    wav("a.wav").rename(tmp_path / "in" / ("d/" * 1000) / "a.wav")
+    try:
+        assert moss(*TINY, "in", "-o", "out") == Run(0, "", [])
+        assert (tmp_path / "out" / ("d/" * 1000) / "a.txt").read_text() == "hello there\n"
+    finally:  # what clears up after tests goes down by calling itself
+        subprocess.run(["rm", "-rf", "in", "out"], cwd=tmp_path, check=True)
+
+
+def test_a_state_folder_that_is_a_link_is_refused(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.moss").symlink_to("../elsewhere")
+    run = moss(*TINY, "a.wav", "-o", "out/")
+    assert run == Run(1, "", ["moss: error: out/.moss is a symbolic link; moss keeps its state in a folder"])
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_another_run_s_result_of_other_options_is_not_overwritten(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While this run is at `a`, another one does `b` with other options."""
+    wav("in/a.wav")
+    wav("in/b.wav")
+    generate = Engine.generate
+    n_asked = 0
+
+    def beside(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
+        nonlocal n_asked
+        n_asked += bool(requests)
+        if requests and n_asked == 1:
+            assert moss(*TINY, "in/b.wav", "-o", "out/", "--seed", "1").code == 0
+        return generate(self, requests, *rest, **named)
+
+    monkeypatch.setattr(Engine, "generate", beside)
+    before = moss(*TINY, "in", "-o", "out", "--batch-size", "1")
+    assert before == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
+    monkeypatch.undo()
+    made = [json.loads(line) for line in (tmp_path / "out/.moss/outputs.jsonl").read_text().splitlines()]
+    assert [line["result"] for line in made if "made" in line] == ["transcribe b", "transcribe a"]
+
+
+def test_no_input_is_overwritten_by_another_one_s_result(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    audio = wav("out/a.txt").read_bytes()
+    run = moss(*TINY, "in/a.wav", "out/a.txt", "-o", "out/", "--force")
+    assert "moss: error: out/a.txt is another input" in run.err
+    assert (tmp_path / "out/a.txt").read_bytes() == audio

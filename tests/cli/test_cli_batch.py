@@ -1,0 +1,136 @@
+"""`moss batch status` and `moss batch clean`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_run import TINY, Run
+
+from moss_cli.engine.engine import Engine
+from moss_cli.output.runs import AtWork
+
+Moss = Callable[..., Run]
+Wav = Callable[..., Path]
+COUNTS = ("done", "partial", "unfinished", "failed", "changed", "not begun")
+
+
+class Killed(BaseException):
+    """Ends a run at once, as SIGKILL does."""
+
+
+@pytest.fixture
+def folder(moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output folder with one input of every kind: the run that was at `f` was killed half-way."""
+    for name in "abcg":
+        wav(f"in/{name}.wav")
+    (tmp_path / "in/d.wav").write_text("no audio")
+    os.truncate(wav("in/e.wav", 48_000), 60_000)
+    moss(*TINY, *(f"in/{name}.wav" for name in "abcde"), "-o", "out/")
+    (tmp_path / "out/b.txt").write_text("mine")
+    (tmp_path / "out/c.txt").unlink()
+    wav("in/f.wav", 8 * 16_000)
+    generate = Engine.generate
+    n_asked = 0
+
+    def killed(self: Engine, requests: Any, *rest: Any, **named: Any) -> Any:
+        nonlocal n_asked
+        n_asked += bool(requests)
+        if n_asked == 3:
+            raise Killed
+        return generate(self, requests, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "generate", killed)
+        with pytest.raises(Killed):
+            moss(*TINY, "in/f.wav", "in/g.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2")
+    (tmp_path / "out/.moss-0123456789abcdef.tmp").write_text("half")
+    return tmp_path / "out"
+
+
+def states(moss: Moss) -> dict[str, Any]:
+    run = moss("batch", "status", "out", "-f", "json")
+    assert (run.code, run.err) == (0, [])
+    document: dict[str, Any] = json.loads(run.out)
+    return document
+
+
+def test_status_says_what_became_of_each_input(moss: Moss, folder: Path) -> None:
+    found = states(moss)
+    assert found["counts"] == dict.fromkeys(COUNTS, 1) | {"changed": 2}
+    assert (found["folder"], found["runs"]) == ("out", [])
+    inputs = {Path(one["path"]).stem: one for one in found["inputs"]}
+    assert {name: one["status"] for name, one in inputs.items()} == {
+        "a": "done",
+        "b": "changed",
+        "c": "changed",
+        "d": "failed",
+        "e": "partial",
+        "f": "unfinished",
+        "g": "not begun",
+    }
+    assert inputs["a"] == {
+        "path": str(folder.parent / "in/a.wav"),
+        "task": "transcribe",
+        "status": "done",
+        "outputs": ["a.txt"],
+        "share": None,
+        "message": None,
+    }
+    assert inputs["d"]["message"] == "in/d.wav is not audio that can be read"
+    assert 0.3 < inputs["f"]["share"] < 0.6
+    assert inputs["g"]["task"] is None
+
+
+def test_status_is_text_for_people(moss: Moss, folder: Path) -> None:
+    run = moss("batch", "status", "out")
+    first, *rest = run.out.splitlines()
+    assert first == "7 inputs: 1 done, 1 partial, 1 unfinished, 1 failed, 2 changed, 1 not begun"
+    path = folder.parent / "in"
+    assert rest[:3] == [
+        f"changed: {path}/b.wav (transcribe)",
+        f"changed: {path}/c.wav (transcribe)",
+        f"failed: {path}/d.wav (transcribe): in/d.wav is not audio that can be read",
+    ]
+    assert rest[4].startswith("unfinished, ")
+    assert rest[4].endswith(f" % done: {path}/f.wav (transcribe)")
+    assert rest[5] == f"not begun: {path}/g.wav"
+
+
+@pytest.mark.usefixtures("folder")
+def test_clean_removes_what_is_unfinished_and_left_over_but_no_result(moss: Moss, tmp_path: Path) -> None:
+    assert moss("batch", "clean", "out") == Run(
+        0, "", ["moss: removed the state of 1 unfinished inputs and 1 temporary files"]
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".moss", "a.txt", "b.txt", "e.txt"]
+    assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
+    assert states(moss)["counts"] == dict.fromkeys(COUNTS, 0) | {"done": 1, "partial": 1, "changed": 2}
+    assert moss(*TINY, "in/a.wav", "-o", "out/").err == ["moss: in/a.wav: already done"]
+    assert moss("batch", "clean", "out").code == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_clean_refuses_while_a_run_is_at_work(moss: Moss, tmp_path: Path) -> None:
+    run = AtWork(tmp_path / "out/.moss", "transcribe")
+    refused = moss("batch", "clean", "out")
+    assert (refused.code, refused.err[0][:43]) == (2, f"moss: error: a run is at work on out (proce{''}")
+    assert len(list((tmp_path / "out/.moss/unfinished").iterdir())) == 1
+    [at_work] = states(moss)["runs"]
+    assert (at_work["pid"], at_work["task"]) == (os.getpid(), "transcribe")
+    assert f"a run at work: transcribe, process {os.getpid()} on " in moss("batch", "status", "out").out
+    run.close()
+    assert moss("batch", "clean", "out").code == 0
+
+
+@pytest.mark.parametrize("command", ["status", "clean"])
+def test_a_folder_of_others_is_code_2_and_left_alone(moss: Moss, tmp_path: Path, command: str) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("out", "gone"):
+        run = moss("batch", command, name)
+        hint = "hint: name a folder that was given as -o"
+        assert run == Run(2, "", [f"moss: error: moss has written nothing into {name}", hint])
+    assert list((tmp_path / "out").iterdir()) == []
