@@ -17,7 +17,6 @@ _SEARCHED = 0.6
 _LEAST_S = 2.0  # models do badly on scraps, so that no rest shorter than this is left over
 _LEAST_SHARE = 0.25  # of the longest length, where that is short
 _MOST_OVERLAP_S = 6.0  # holds a whole sentence as they go; more is only heard twice
-_LEAST_OVERLAP_S = 3.0  # holds a short one; of short pieces, at most half
 _OVERLAP_SHARE = 0.25
 _SHORTEST_S = 1.0
 
@@ -52,8 +51,7 @@ def chunks(
 
     A stream that is no longer is one piece. Else each is cut in the pause that is worth most among the last 60 % of the
     longest length; where there is none the next piece begins `overlap_s` before the end of this one (by default a
-    quarter of the longest length, but 3 to 6 s, and never more than half of it). The last has at least 2 s, or a quarter
-    of the longest length.
+    quarter of the longest length, 6 s at most). The last has at least 2 s, or a quarter of the longest length.
 
     Without their overlaps the pieces are the stream, bit for bit. Where they are cut depends on the samples alone, so
     that cutting again from the start of any piece gives the same ones. `offset_s` is the time of the first sample.
@@ -61,7 +59,7 @@ def chunks(
     negative or more than half of it.
     """
     if overlap_s is None:
-        overlap_s = max(min(longest_s * _OVERLAP_SHARE, _MOST_OVERLAP_S), min(longest_s / 2, _LEAST_OVERLAP_S))
+        overlap_s = min(longest_s * _OVERLAP_SHARE, _MOST_OVERLAP_S)
     if not longest_s >= _SHORTEST_S:
         raise ValueError(f"pieces of {longest_s} s are too short to cut audio into")
     if not 0 <= overlap_s <= longest_s / 2:
