@@ -45,10 +45,12 @@ def splice(before: Sequence[Segment], after: Sequence[Segment], shared: Span) ->
     """
     tail, head = _last(before, shared), _first(after, shared)
     chain = _chain(tail, head, shared.duration_s)
-    run = _longest_run(chain, tail, head)
-    i, j = run[len(run) // 2] if run else (len(tail), 0)
-    if not run or _n_dropped(chain, tail, i, j) > MISHEARD_SHARE * len(chain) + 1:
+    passages = [run[len(run) // 2] for run in _runs(chain, tail, head)]
+    likely = (pair for pair in passages if _n_dropped(chain, tail, *pair) <= MISHEARD_SHARE * len(chain) + 1)
+    passage = next(likely, None)
+    if passage is None:
         return _in_turn(before, after)
+    i, j = passage
     left, right = tail[i], head[j]
     kept, rest = before[: left.at], after[right.at + 1 :]
     joined = _joined(before[left.at], left.unit.start, after[right.at], right.unit.start)
@@ -124,15 +126,15 @@ def _chain(tail: Sequence[_Heard], head: Sequence[_Heard], most_apart_s: float) 
     return found[::-1]
 
 
-def _longest_run(chain: Sequence[_Pair], tail: Sequence[_Heard], head: Sequence[_Heard]) -> list[_Pair]:
-    """The longest run of pairs that are surely the same; [] where there is none."""
+def _runs(chain: Sequence[_Pair], tail: Sequence[_Heard], head: Sequence[_Heard]) -> list[list[_Pair]]:
+    """The runs of pairs that are surely the same, the longest first."""
     runs: list[list[_Pair]] = []
     for i, j in chain:
         if not runs or runs[-1][-1] != (i - 1, j - 1):
             runs.append([])
         runs[-1].append((i, j))
     sure = [run for run in runs if len(run) >= SURE_RUN or all(_within_reach(tail[i], head[j]) for i, j in run)]
-    return max(sure, key=len, default=[])
+    return sorted(sure, key=len, reverse=True)
 
 
 def _within_reach(first: _Heard, second: _Heard) -> bool:
