@@ -5,7 +5,8 @@ of the pieces.
 
 The sentences are transcribed one by one, each in a clip of its own, and then as one recording, in which stretches with
 pauses take turns with stretches without any that a cut could lie in. The table has the word error rate of both; what
-is above the sentences' own was lost, doubled or misheard at the cuts.
+is above the sentences' own was lost, doubled or misheard at the cuts, or in pieces of more sentences than the model
+hears well.
 """
 
 from __future__ import annotations
@@ -43,12 +44,20 @@ MARGIN_S = 0.4  # around a sentence that is alone
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one length of pieces."""
+    """What came of one way to hear the sentences."""
 
-    chunk_s: int
+    name: str
     n_pieces: int
     n_overlaps: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Word error rates in percent, of all sentences, of those with pauses between them and of those without."""
+
     words: jiwer.WordOutput
+    rates: tuple[float, float, float]
 
 
 def sentences(minutes: float, seed: int) -> list[Spoken]:
@@ -94,7 +103,9 @@ def alone(one: Spoken, place: int) -> np.ndarray:
     return over_noise([margin, one.samples, margin], FAINT if has_pauses(place) else LOUD, place)
 
 
-def heard(folder: Path, spoken: Sequence[Spoken], seed: int, model: str, options: Sequence[str], chunks_s: Sequence[int]) -> dict[str, Any]:
+def heard(
+    folder: Path, spoken: Sequence[Spoken], seed: int, model: str, options: Sequence[str], chunks_s: Sequence[int]
+) -> dict[str, Any]:
     """The envelopes of the sentences and of the recording in pieces of each length, by their files' names."""
     for place, one in enumerate(spoken):
         soundfile.write(folder / f"{place:04}.wav", alone(one, place), SAMPLE_RATE)
@@ -107,11 +118,23 @@ def heard(folder: Path, spoken: Sequence[Spoken], seed: int, model: str, options
     return answers(lines, model)
 
 
-def row(chunk_s: int, envelope: Mapping[str, Any], truth: str) -> Row:
+def row(chunk_s: int, envelope: Mapping[str, Any]) -> Row:
     check_times(envelope)
     spans = [(chunk["start"], chunk["end"]) for chunk in envelope["chunks"]]
     n_overlaps = sum(second[0] < first[1] - 0.001 for first, second in pairwise(spans))
-    return Row(chunk_s, len(spans), n_overlaps, jiwer.process_words(truth, envelope["text"]))
+    return Row(str(chunk_s), len(spans), n_overlaps, envelope["text"])
+
+
+def figures(truth: Sequence[str], text: str) -> Figures:
+    paused = [has_pauses(place) for place, sentence in enumerate(truth) for _ in sentence.split()]
+    words = jiwer.process_words(" ".join(truth), text)
+    wrong = {True: 0, False: 0}
+    for part in words.alignments[0]:
+        if part.type != "equal":
+            n_wrong = max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx)
+            wrong[paused[min(part.ref_start_idx, len(paused) - 1)]] += n_wrong
+    each = [100 * wrong[kind] / max(1, paused.count(kind)) for kind in (True, False)]
+    return Figures(words, (100 * words.wer, *each))
 
 
 def check_times(envelope: Mapping[str, Any]) -> None:
@@ -138,20 +161,24 @@ def main() -> None:
     chunks_s = args.chunk or CHUNKS_S
     with tempfile.TemporaryDirectory() as folder:
         said = heard(Path(folder), spoken, args.seed, args.model, options, chunks_s)
-    own = jiwer.process_words(truth, [said[f"{place:04}.wav"]["text"] for place in range(len(spoken))])
     if args.keep:
         args.keep.write_text(json.dumps({"truth": truth, "said": said}))
-    print(f"{said[f'chunk-{chunks_s[0]}.wav']['input']['duration']:.0f} s, {len(spoken)} sentences, {sum(len(text.split()) for text in truth)} words")
-    print("chunk s  pieces  overlaps  WER %  above own  substituted  lost  doubled")
-    print(line("alone", len(spoken), 0, own, own))
-    for chunk_s in chunks_s:
-        found = row(chunk_s, said[f"chunk-{chunk_s}.wav"], " ".join(truth))
-        print(line(str(chunk_s), found.n_pieces, found.n_overlaps, found.words, own))
+    alone_text = " ".join(said[f"{place:04}.wav"]["text"] for place in range(len(spoken)))
+    found = [row(chunk_s, said[f"chunk-{chunk_s}.wav"]) for chunk_s in chunks_s]
+    seconds = said[f"chunk-{chunks_s[0]}.wav"]["input"]["duration"]
+    print(f"{seconds:.0f} s, {len(spoken)} sentences, {sum(len(text.split()) for text in truth)} words")
+    print("chunk s  pieces  overlaps  WER %  above own  with pauses  without  substituted  lost  doubled")
+    own = figures(truth, alone_text)
+    for one in [Row("alone", len(spoken), 0, alone_text), *found]:
+        print(line(one, figures(truth, one.text), own))
 
 
-def line(name: str, n_pieces: int, n_overlaps: int, words: jiwer.WordOutput, own: jiwer.WordOutput) -> str:
-    wrong = f"{words.substitutions:11}  {words.deletions:4}  {words.insertions:7}"
-    return f"{name:>7}  {n_pieces:6}  {n_overlaps:8}  {100 * words.wer:5.2f}  {100 * (words.wer - own.wer):+9.2f}  {wrong}"
+def line(one: Row, its: Figures, own: Figures) -> str:
+    """A line of the table; what is above the sentences' own, in points."""
+    above, paused, unpaused = (mine - alone for mine, alone in zip(its.rates, own.rates, strict=True))
+    rates = f"{its.rates[0]:5.2f}  {above:+9.2f}  {paused:+11.2f}  {unpaused:+7.2f}"
+    wrong = f"{its.words.substitutions:11}  {its.words.deletions:4}  {its.words.insertions:7}"
+    return f"{one.name:>7}  {one.n_pieces:6}  {one.n_overlaps:8}  {rates}  {wrong}"
 
 
 if __name__ == "__main__":
