@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench completions examples evaluate tiny clean
+.PHONY: demo test lint format bench bench-long completions examples evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
@@ -43,6 +43,9 @@ tiny: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/grammar.py
+
+bench-long: $(VENV)/.dev
+	$(BIN)/python benchmarks/long_audio.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -33,6 +33,7 @@ _JITTER_S = 0.1  # timestamps of capture devices wander by this much, and Matros
 _START_JITTER_S = 0.02
 _MAX_GAP_S = 60.0  # of a file that does not say how long it is
 _MOST_PLANES = 8
+_EVEN_PACKETS = ("aac", "mp3")  # as many samples in each; the codec says how many
 _OPUS_GRAIN = 120  # samples at 48 kHz; every Opus packet is a multiple of it long
 
 
@@ -162,15 +163,19 @@ class ContainerDecoder:
     def _seek_grain(self) -> int | None:
         """To what multiple of samples a timestamp is to be rounded after a seek; None: it says too little to seek by.
 
-        MP4 counts time in samples. Matroska rounds to milliseconds, finer than the grain of Opus. Elsewhere seeking
-        gives a guess from the bit rate, so the file is decoded from its start.
+        MP4 counts time in samples. Matroska rounds to milliseconds, finer than the packets of codecs that always have
+        as many samples in one. Elsewhere packets vary, or seeking gives a guess from the bit rate, so the file is
+        decoded from its start.
         """
         time_base = self._stream.time_base
         if self._format == _MP4 and time_base is not None and time_base * self.sample_rate <= 1:
             return 1
-        if self._format == _MATROSKA and self._stream.codec_context.name.endswith("opus") and self.sample_rate == 48000:
-            return _OPUS_GRAIN
-        return None
+        if self._format != _MATROSKA:
+            return None
+        codec = self._stream.codec_context
+        if codec.name.endswith("opus"):
+            return _OPUS_GRAIN if self.sample_rate == 48000 else None
+        return codec.frame_size or None if codec.name.startswith(_EVEN_PACKETS) else None
 
     def _gap(self, timestamp: int) -> int:
         """Frames of silence between what was decoded and `timestamp`; 0 where the timestamp is only imprecise."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import ClassVar
 
 import soundfile
@@ -15,10 +18,11 @@ from moss_cli.audio.source import Source
 _BLOCK_VALUES = 1 << 20  # frames x channels
 _BLOCK_S = 10
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream without a count
-# libsndfile lands beside the mark in the last page of a Vorbis stream, and seeking in MP3 makes libmpg123 complain on
-# stderr about the bits that it skipped, so what lies before the mark is decoded and dropped.
-_UNSEEKABLE = {"VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
-_LOSSY = _UNSEEKABLE | {"OPUS"}
+_MPEG = {"MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+_LOSSY = _MPEG | {"VORBIS", "OPUS"}
+_MPEG_RESERVOIR = 1 << 14  # frames after a seek that may want bits from before it
+# libsndfile lands beside the mark in the last page of a Vorbis stream. No page holds more: 255 packets of 4096 frames.
+_VORBIS_PAGE = 255 * 4096
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -60,19 +64,47 @@ class SndfileDecoder:
         n_frames = max(1, min(_BLOCK_S * self.sample_rate, _BLOCK_VALUES // self.channels))
         position = 0
         try:
-            if first_frame and self._file.subtype not in _UNSEEKABLE:
-                position = self._file.seek(min(first_frame, self._file.frames))
-            while len(block := self._file.read(n_frames, dtype="float32", always_2d=True)):
+            loud = first_frame and self._file.subtype in _MPEG
+            with _muted_stderr() if loud else nullcontext():
+                position = self._seek(first_frame)
+                block = self._file.read(_MPEG_RESERVOIR if loud else n_frames, dtype="float32", always_2d=True)
+            while len(block):
                 early = max(first_frame - position, 0)
                 position += len(block)
                 if early < len(block):
                     yield block[early:]
+                block = self._file.read(n_frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             self.failed = True
         self.end_frame = position
 
+    def _seek(self, frame: int) -> int:
+        """Go to a frame, or to shortly before it, where that is needed to land rightly: where reading goes on."""
+        if self._file.subtype == "VORBIS":
+            frame = max(0, frame - _VORBIS_PAGE)
+        position: int = self._file.seek(min(frame, self._file.frames)) if frame else 0
+        return position
+
     def close(self) -> None:
         self._file.close()
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """libmpg123 complains on stderr, for which it has no switch here, about bits from before the place it was sent to;
+    what the lead before a range is for, it then makes good."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def open_sndfile(source: Source, layout: Layout) -> SndfileDecoder | None:

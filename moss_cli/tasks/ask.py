@@ -129,9 +129,8 @@ class Ask(Task):
             for part in parts
         )
         question = f"{PARTS_OF_ONE} Each answers this question for its part alone: {self.question}\n\n{notes}\n\n"
-        return replace(
-            self, question=f"{question}Now answer it for the whole recording: {self.question}", has_audio=False
-        )
+        question += f"Now answer it for the whole recording: {self.question}"
+        return replace(self, question=question, has_audio=False, place="")
 
     def with_overall(self, merged: Reading, overall: Reading) -> Reading:
         """The model's answer for the whole; the evidence is the pieces'."""

@@ -120,22 +120,34 @@ def timeline(
 ) -> tuple[Item, ...]:
     """The items of all pieces in order.
 
-    Where pieces overlap, an item counts where its middle lies in its piece's own stretch. What lasts up to a cut
-    and goes on after it under the same label is one: `joined` makes it.
+    Where pieces overlap, an item counts where its middle lies in its piece's own stretch; one that both pieces put into
+    the other's counts in the second. What lasts up to a cut and goes on after it under the same label is one: `joined`
+    makes it.
     """
     merged: list[Item] = []
+    left: list[Item] = []  # to the next piece
     spans = own_spans(parts)
     for place, (part, own) in enumerate(zip(parts, spans, strict=True)):
         from_s = own.start_s if place else -math.inf
         to_s = own.end_s if place < len(parts) - 1 else math.inf
+        before_it, left = left, []
         for item in items(part):
-            if from_s <= (item.start + item.end) / 2 < to_s:
+            middle_s = (item.start + item.end) / 2
+            if middle_s >= to_s:
+                left.append(item)
+            elif middle_s >= from_s or any(_is_same(one, item, label) for one in before_it):
                 before = _carried_on(merged, item, part.span, label) if place else None
                 if before is None:
                     merged.append(item)
                 else:
                     merged[before] = joined(merged[before], item)
     return tuple(sorted(merged, key=lambda item: (item.start, item.end)))
+
+
+def _is_same(first: Item, second: Item, label: Callable[[Item], str]) -> bool:
+    """Whether two pieces have heard the same."""
+    at_once = first.start < second.end and second.start < first.end
+    return at_once and label(first).casefold() == label(second).casefold()
 
 
 def _carried_on(merged: Sequence[Item], item: Item, span: Span, label: Callable[[Item], str]) -> int | None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 from moss_cli.schema import Notice, Segment, TaskName, Transcription
-from moss_cli.tasks.merging import complete, join_texts, notices, own_spans
+from moss_cli.tasks.merging import complete, join_texts, notices
+from moss_cli.tasks.splicing import splice
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 from moss_cli.tasks.timestamps import TimedText, drafts, read_timestamps
-from moss_cli.tasks.words import splice, with_words
+from moss_cli.tasks.words import with_words
 
 Timestamps = Literal["segment", "word", "none"]
 
@@ -58,6 +59,7 @@ SEGMENTS_GRAMMAR = f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_TEXT}{_TIME})+/"
 SPEAKER_SEGMENTS_GRAMMAR = f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_LABEL}{_TEXT}{_TIME})+/"
 SPEAKERS_GRAMMAR = f"start: SENTENCES?\nSENTENCES: /({_LABEL}{_TEXT})+/"
 
+_LABELS = re.compile(r"\[\s*(S\d{1,3})\s*\]", re.ASCII)
 _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 
 # Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more.
@@ -116,32 +118,35 @@ class Transcribe(Task):
         """The segments of all pieces, those of pieces that overlap spliced where both have heard the same."""
         if self.timestamps == "none":
             return self._merge_texts(parts)
-        several = sum(any(s.speaker for s in _segments_of(part)) for part in parts) > 1
+        several = _has_several(any(s.speaker for s in _segments_of(part)) for part in parts)
         merged: list[Segment] = []
-        before: Part | None = None
-        for number, (part, own) in enumerate(zip(parts, own_spans(parts), strict=True), 1):
+        heard_to_s = 0.0
+        for number, part in enumerate(parts, 1):
             segments = [_renamed(s, number) if several else s for s in _segments_of(part)]
-            if before is not None and before.span.end_s > part.span.start_s:
-                merged = splice(merged, segments, own.start_s)
+            if segments and merged and heard_to_s > part.span.start_s:
+                merged = splice(merged, segments, Span(part.span.start_s, heard_to_s))
             else:
                 merged += segments
-            before = part
+            if segments:  # what a piece has not heard is no reason to drop what another has
+                heard_to_s = max(heard_to_s, part.span.end_s)
         result = Transcription(language=self.language, segments=tuple(merged))
-        said = notices(parts)
-        if several:
-            message = "speakers are told apart within a piece only: a label carries the number of its piece"
-            said += (Notice(code="speakers_by_piece", message=message),)
+        said = (*notices(parts), *_told_apart(several))
         return Reading(result, join_texts(s.text for s in merged), said, complete(parts))
 
     def _merge_texts(self, parts: Sequence[Part]) -> Reading:
         """Texts without times: where pieces overlap, the words that both have are written once."""
-        lines = [Segment(start=p.span.start_s, end=p.span.end_s, text=p.reading.text) for p in parts if p.reading.text]
+        several = self.speakers and _has_several(bool(_LABELS.search(part.reading.text)) for part in parts)
         merged: list[Segment] = []
-        for line in lines:
-            overlaps = merged and merged[-1].end > line.start
-            merged = splice(merged, [line], (merged[-1].end + line.start) / 2) if overlaps else [*merged, line]
+        for number, part in enumerate(parts, 1):
+            text, span = part.reading.text, part.span
+            line = Segment(start=span.start_s, end=span.end_s, text=_relabelled(text, number) if several else text)
+            if text and merged and merged[-1].end > line.start:
+                merged = splice(merged, [line], Span(line.start, merged[-1].end))
+            elif text:
+                merged.append(line)
         text = join_texts(line.text for line in merged)
-        return Reading(Transcription(language=self.language), text, notices(parts), complete(parts))
+        said = (*notices(parts), *_told_apart(several))
+        return Reading(Transcription(language=self.language), text, said, complete(parts))
 
     def _segments(self, timed: TimedText, span: Span) -> Iterable[Segment]:
         """One segment; of a text with several speakers in it, one each, all over the same time."""
@@ -171,6 +176,21 @@ _WORDS = _question(PROMPT_WORDS, SEGMENTS_GRAMMAR, TOKENS_PER_SECOND_WORDS)
 
 def _segments_of(part: Part) -> tuple[Segment, ...]:
     return cast("Transcription", part.reading.result).segments
+
+
+def _has_several(spoken: Iterable[bool]) -> bool:
+    return sum(spoken) > 1
+
+
+def _told_apart(several: bool) -> Iterable[Notice]:
+    if several:
+        message = "speakers are told apart within a piece only: a label carries the number of its piece"
+        yield Notice(code="speakers_by_piece", message=message)
+
+
+def _relabelled(text: str, number: int) -> str:
+    """A text whose speakers' labels carry the number of the piece in which they hold."""
+    return _LABELS.sub(rf"[\1/{number}]", text)
 
 
 def _renamed(segment: Segment, number: int) -> Segment:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -106,60 +104,3 @@ def _words(
         words.append(Word(start=inside[0], end=inside[1], word=segment.text[unit.start : unit.end].strip()))
         first, last_end, last_place = unit.start, end, place
     return tuple(words) or None
-
-
-def splice(before: Sequence[Segment], after: Sequence[Segment], own_end_s: float) -> list[Segment]:
-    """Segments of two pieces that overlap as one line, no word lost or doubled.
-
-    The words that both pieces have heard are found, and the line goes over from one to the other in their middle. Where
-    they have none in common, each counts up to `own_end_s`, the middle of the overlap.
-    """
-    start_s = after[0].start if after else math.inf
-    tail = [(i, u) for i, s in enumerate(before) if s.end > start_s for u in units(s.text)]
-    end_s = before[-1].end if before else -math.inf
-    head = [(i, u) for i, s in enumerate(after) if s.start < end_s for u in units(s.text)]
-    match = SequenceMatcher(None, [u.key for _, u in tail], [u.key for _, u in head], autojunk=False)
-    common = match.find_longest_match(0, len(tail), 0, len(head))
-    if not common.size:
-        kept = [s for s in before if (s.start + s.end) / 2 < own_end_s]
-        return kept + [s for s in after if (s.start + s.end) / 2 >= own_end_s]
-    half = common.size // 2
-    i, j = common.a + half, common.b + half
-    left, right = tail[i], head[j]
-    first, second = before[left[0]], after[right[0]]
-    joined = _joined(first, left[1].start, second, right[1].start)
-    return [*before[: left[0]], *joined, *after[right[0] + 1 :]]
-
-
-def _joined(first: Segment, end: int, second: Segment, start: int) -> list[Segment]:
-    """The first segment up to a place in its text and the second from a place in its text on."""
-    if start == 0 and end == 0:
-        return [second]
-    if not first.text[:end].strip():
-        return [second.model_copy(update={"text": second.text[start:], "words": _from(second, start)})]
-    text = first.text[:end] + second.text[start:]
-    words = None
-    if first.words is not None and second.words is not None:
-        words = (*_up_to(first, end), *(_from(second, start) or ()))
-    ending = max(first.start, second.end)
-    return [first.model_copy(update={"end": ending, "text": " ".join(text.split()), "words": words})]
-
-
-def _places(segment: Segment) -> list[int]:
-    """Where each word of a segment stands in its text."""
-    places, at = [], 0
-    for word in segment.words or ():
-        at = max(at, segment.text.find(word.word, at))
-        places.append(at)
-        at += len(word.word)
-    return places
-
-
-def _up_to(segment: Segment, end: int) -> tuple[Word, ...]:
-    return (segment.words or ())[: bisect_right(_places(segment), end - 1)]
-
-
-def _from(segment: Segment, start: int) -> tuple[Word, ...] | None:
-    if segment.words is None:
-        return None
-    return segment.words[bisect_right(_places(segment), start - 1) :]

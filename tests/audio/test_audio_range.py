@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +12,15 @@ from audio_files import encode, noise, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moss_cli.audio.decode import SAMPLE_RATE, load
+from moss_cli.audio.decode import SAMPLE_RATE, load, stream
+from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.sndfile import _SequentialFile
 from moss_cli.errors import UsageError
 
 _LENGTH_S = 6.0
+_LONG_S = 60.0  # so long that a page of Vorbis and the index of a Matroska file lie before a range
 _KINDS = ["wav16", "flac16", "wav44", "odd", "mp3", "mp3_bare", "vorbis", "opus", "aac", "webm", "flac_mka", "adts"]
+_SOUGHT = ["wav44", "flac44", "mp3", "vorbis", "opus", "aac", "webm", "aac_mka", "mp3_mka"]
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +37,19 @@ def make(tmp_path_factory: pytest.TempPathFactory):
     return made
 
 
+@pytest.fixture(scope="module", params=_SOUGHT)
+def long_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    rate = 48_000 if request.param in ("opus", "webm") else 44_100
+    path = _make(tmp_path_factory.mktemp("long"), request.param, noise(_LONG_S, rate), rate)
+    return path, load(path).samples
+
+
 def _make(folder: Path, kind: str, values: np.ndarray, rate: int) -> Path:
     path = folder / kind
     match kind:
         case "wav16" | "wav44" | "odd":
             return write(path, values, rate, format="WAV")
-        case "flac16":
+        case "flac16" | "flac44":
             return write(path, values, rate, format="FLAC")
         case "mp3":
             return write(path, values, rate, format="MP3")
@@ -51,6 +63,10 @@ def _make(folder: Path, kind: str, values: np.ndarray, rate: int) -> Path:
             return encode(path, values, rate, "aac", container="mp4")
         case "webm":
             return encode(path, values, rate, "libopus", container="webm")
+        case "aac_mka":
+            return encode(path, values, rate, "aac", container="matroska")
+        case "mp3_mka":
+            return encode(path, values, rate, "libmp3lame", container="matroska")
         case "flac_mka":
             return encode(path, values, rate, "flac", container="matroska")
         case _:
@@ -118,3 +134,40 @@ def test_a_range_that_no_file_has_is_a_usage_error(make, start_s: float | None, 
     with pytest.raises(UsageError) as caught:
         load(make("wav16")[0], start_s=start_s, end_s=end_s)
     assert caught.value.code == "range"
+
+
+# --- without decoding what lies before ---
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(24.6, 26.1), (57.0003, None)])
+def test_a_range_is_sought_and_not_decoded_up_to_and_equals_the_slice_of_the_whole(
+    long_file: tuple[Path, np.ndarray],
+    start_s: float,
+    end_s: float | None,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, whole = long_file
+    n_decoded = 0
+
+    def counted(read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def block(self: object, *args: object, **options: object) -> np.ndarray:
+            nonlocal n_decoded
+            values = read(self, *args, **options)
+            n_decoded += len(values)
+            return values
+
+        return block
+
+    monkeypatch.setattr(_SequentialFile, "read", counted(_SequentialFile.read))
+    monkeypatch.setattr(ContainerDecoder, "_float32", counted(ContainerDecoder._float32))
+    with stream(path, start_s=start_s, end_s=end_s) as audio:
+        samples, rate = np.concatenate(list(audio)), audio.sample_rate
+        n_of_range = n_decoded
+        assert audio.info().duration_s == pytest.approx(_LONG_S, abs=0.06)
+    expected = whole[round(start_s * SAMPLE_RATE) : None if end_s is None else round(end_s * SAMPLE_RATE)]
+    assert len(samples) == len(expected)
+    assert np.abs(samples - expected).max() < (1e-4 if "aac" in path.name else 1e-6)
+    page_s = 255 * 4096 / rate if path.name == "vorbis" else 0
+    assert n_of_range < rate * ((end_s or _LONG_S) - start_s + page_s + 13)  # blocks of 10 s, and a second around it
+    assert capfd.readouterr() == ("", "")

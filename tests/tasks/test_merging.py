@@ -50,6 +50,21 @@ def test_speakers_of_several_pieces_carry_the_number_of_their_piece_and_a_warnin
     assert ([s.speaker for s in alone.result.segments], alone.notices) == (["S01"], ())
 
 
+def test_speakers_in_plain_text_carry_the_number_of_their_piece_and_a_warning() -> None:
+    task = Transcribe("none", speakers=True)
+    reading = task.merge(parts(task, "[S01]one [S02] two", "", "[S01]three"))
+    assert reading.text == "[S01/1]one [S02/1] two [S01/3]three"
+    assert [notice.code for notice in reading.notices] == ["speakers_by_piece"]
+    alone = task.merge(parts(task, "[S01]one", "two"))
+    assert (alone.text, alone.notices) == ("[S01]one two", ())
+
+
+def test_a_sentence_over_a_cut_keeps_the_speaker_of_its_beginning() -> None:
+    task = Transcribe(speakers=True)
+    found = parts(task, "[7.00][S02]we are all[10.00]", "[1.00][S01]we are all here[5.00]", overlap=4.0)
+    assert [(s.speaker, s.text) for s in task.merge(found).result.segments] == [("S02/1", "we are all here")]
+
+
 def test_plain_text_of_pieces_that_overlap_is_written_once() -> None:
     task = Transcribe("none")
     reading = task.merge(parts(task, "a b c d", "c d e f", "e f g", overlap=4.0))
@@ -68,6 +83,20 @@ def test_an_event_in_an_overlap_counts_once() -> None:
     task = DescribeScene()
     result = merged(task, ("7 - 8: dog", "{}"), ("1 - 2: dog\n2.5 - 3.5: cat", "{}"), overlap=4.0)
     assert [(e.start, e.end, e.label) for e in result.events] == [(7, 8, "dog"), (8.5, 9.5, "cat")]
+
+
+def test_an_event_that_either_piece_puts_into_the_other_s_stretch_counts_once() -> None:
+    task = DescribeScene()
+    result = merged(task, ("7 - 10: dog", "{}"), ("1 - 2.5: Dog\n6 - 7: cat", "{}"), overlap=4.0)
+    assert [(e.start, e.end, e.label) for e in result.events] == [(7, 8.5, "Dog"), (12, 13, "cat")]
+
+
+def test_what_lasts_over_several_cuts_is_one_with_and_without_overlaps() -> None:
+    task = DescribeMusic()
+    whole = '{"sections": [{"start": 0, "end": 10, "label": "verse"}]}'
+    last = '{"sections": [{"start": 0, "end": 6, "label": "verse"}, {"start": 6, "end": 10, "label": "verse"}]}'
+    assert [(s.start, s.end) for s in merged(task, whole, whole, last).sections] == [(0, 26), (26, 30)]
+    assert [(s.start, s.end) for s in merged(task, whole, whole, last, overlap=4.0).sections] == [(0, 18), (18, 22)]
 
 
 def test_what_holds_for_most_of_the_recording_prevails() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from scripted import answerer
@@ -68,6 +69,33 @@ def test_what_does_not_fit_in_one_question_is_asked_in_a_tree(monkeypatch: pytes
     assert "Call 1." in prompts[-1] or "Call 1." in prompts[-2]
     assert spent is not None
     assert spent.n_prompt == sum(len(request.prompt.ids) for request in seen)
+
+
+def test_three_hours_have_chapters_over_all_three_hours(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    monkeypatch.setattr("moss_cli.tasks.overall.MOST_PART_TOKENS", 1500)
+    task, ten_minutes, found = Summarize("chapters"), 600.0, []
+    for i in range(18):
+        span = Span(ten_minutes * i, ten_minutes * (i + 1))
+        halves = [
+            {"start": 0, "end": 300, "title": f"Talk {i}", "summary": "Some talk. " * 40},
+            {"start": 300, "end": 600, "title": f"Talk {i + 1}", "summary": None},  # goes on after the cut
+        ]
+        said = json.dumps({"summary": f"Part {i}: {'talk ' * 60}", "key_points": [f"point {i}"], "chapters": halves})
+        found.append(Answered(span, task.read([said], span), "stop"))
+
+    def answer(request: Request, call: int) -> tuple[str, str]:
+        return json.dumps({"summary": f"Call {call}.", "key_points": [f"point of call {call}"]}), "stop"
+
+    one, seen = answerer(monkeypatch, engine, task, answer)
+    reading, _ = overall(one, task, found, merged(task, found))
+    assert isinstance(reading.result, Summary)
+    chapters = reading.result.chapters
+    assert [chapter.title for chapter in chapters] == [f"Talk {i}" for i in range(19)]
+    assert (chapters[0].start, chapters[-1].end) == (0.0, 10_800.0)
+    assert all(first.end == second.start for first, second in pairwise(chapters))
+    assert len(seen) > 2
+    assert reading.text == f"Call {len(seen)}."
+    assert all(request.prompt.audio is None for request in seen)
 
 
 def test_a_question_is_asked_of_what_the_pieces_answered(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""Words of an answer brought together with its sentences, and pieces that overlap spliced."""
+"""Words of an answer brought together with its sentences."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.schema import Segment, Word
+from moss_cli.schema import Segment
 from moss_cli.tasks.task import Span
 from moss_cli.tasks.timestamps import drafts
 from moss_cli.tasks.transcribe import Transcribe
-from moss_cli.tasks.words import splice, units, with_words
+from moss_cli.tasks.words import units, with_words
 
 SPAN = Span(10.0, 20.0)
 ASK = Transcribe("word")
@@ -102,59 +102,3 @@ def test_answers_of_the_right_shape_give_words_that_keep_the_rules(parts: list[s
     segments = [Segment(start=10, end=20, text="a b c")]
     for segment in with_words(segments, drafts("".join(parts)), SPAN):
         assert segment.words is None or " ".join(w.word for w in segment.words) == "a b c"
-
-
-def line(start: float, end: float, text: str) -> Segment:
-    return Segment(start=start, end=end, text=text)
-
-
-def texts(segments: list[Segment]) -> list[str]:
-    return [segment.text for segment in segments]
-
-
-def test_a_sentence_cut_by_both_pieces_is_whole_again() -> None:
-    before = [line(0, 4, "good morning everyone"), line(5, 10, "the meeting starts on monday")]
-    after = [line(7, 13, "starts on monday at nine"), line(14, 15, "thanks")]
-    merged = splice(before, after, 8.5)
-    assert texts(merged) == ["good morning everyone", "the meeting starts on monday at nine", "thanks"]
-    assert [(s.start, s.end) for s in merged] == [(0, 4), (5, 13), (14, 15)]
-
-
-def test_a_sentence_that_both_pieces_have_whole_is_there_once() -> None:
-    before = [line(0, 4, "one two"), line(6, 9, "three four")]
-    after = [line(6.1, 9.1, "three four"), line(10, 12, "five")]
-    assert texts(splice(before, after, 7.5)) == ["one two", "three four", "five"]
-
-
-def test_ideographs_are_spliced_without_spaces() -> None:
-    merged = splice([line(0, 10, "我们今天去公园")], [line(6, 15, "今天去公园散步吧")], 8)
-    assert texts(merged) == ["我们今天去公园散步吧"]
-
-
-def test_pieces_with_nothing_in_common_are_cut_by_time() -> None:
-    merged = splice([line(0, 4, "one"), line(8, 10, "noise")], [line(6, 7, "hum"), line(9, 12, "two")], 8)
-    assert texts(merged) == ["one", "two"]
-
-
-def test_words_are_spliced_with_their_sentence() -> None:
-    def timed(start: float, text: str) -> Segment:
-        words = tuple(Word(start=start + i, end=start + i + 1, word=w) for i, w in enumerate(text.split()))
-        return Segment(start=start, end=words[-1].end, text=text, words=words)
-
-    [one] = splice([timed(0, "a b c d")], [timed(2, "c d e f")], 3)
-    assert one.text == "a b c d e f"
-    assert [(w.start, w.word) for w in one.words or ()] == [(i, w) for i, w in enumerate("abcdef")]
-
-
-@given(
-    st.lists(st.sampled_from("abcdefgh"), min_size=4, max_size=40),
-    st.integers(1, 39),
-    st.integers(1, 8),
-)
-def test_distinct_words_are_neither_lost_nor_doubled(letters: list[str], cut: int, overlap: int) -> None:
-    said = [f"{letter}{i}" for i, letter in enumerate(letters)]  # every word once
-    cut = min(cut, len(said) - 1)
-    begin = max(0, cut - overlap)
-    before = [line(0, cut, " ".join(said[:cut]))]
-    after = [line(begin, len(said), " ".join(said[begin:]))]
-    assert " ".join(texts(splice(before, after, (begin + cut) / 2))).split() == said
