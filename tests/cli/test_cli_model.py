@@ -213,6 +213,6 @@ def test_names_and_titles_of_ones_own_models_drive_no_terminal(moss: Moss) -> No
     title = "\\u001b[31mred [bold]x[/bold] </think>"
     (folder / "models.toml").write_text(f'[models."[bold]\\u001b[0m"]\ntitle = "{title}"\nhub = "a/b"\n')
     listed = moss("models", "list").out.splitlines()[-1]
-    assert listed == "[bold]␛[0m        -  not here  ␛[31mred [bold]x[/bold] </think>"
+    assert listed == "[bold]␛[0m         -  not here  ␛[31mred [bold]x[/bold] </think>"
     shown = moss("models", "show", "[bold]\x1b[0m").out.splitlines()
     assert shown[:2] == ["name          [bold]␛[0m", "title         ␛[31mred [bold]x[/bold] </think>"]
