@@ -415,13 +415,23 @@ def test_any_question_gives_a_range_within_the_file_or_an_error(question: str, d
         "第1",
         "以",
         "a half ",
+        "1% ",
+        "1'",
+        "t=1",
+        "t = ",
+        "skip the ",
+        "first 1 s ",
+        "may 1 ",
+        "1 min. ",
+        "开始后1秒",
+        "从1秒起",
     ],
 )
 def test_a_long_question_is_read_in_no_time(piece: str) -> None:
     question = (piece * 20_000)[:20_000]
-    start = time.perf_counter()
+    start = time.process_time()
     find_time(question, 1e6)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 5  # backtracking would take minutes
 
 
 def test_a_point_has_no_length() -> None:
