@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from moss_cli.cli.options import DECODING, AnalysisOptions, with_analysis_options
+
+EXAMPLE = 'moss ask "What is said?" talk.mp3'
 
 
 @with_analysis_options
@@ -38,8 +43,7 @@ def ask(
     from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
     choices = tuple(dict.fromkeys(one.strip() for one in choice or ()))
-    if not question.strip():
-        raise UsageError("the question is empty")
+    _check_question(question, inputs or [])
     if "" in choices:
         raise UsageError("a --choice is empty")
     if len(choices) == 1 or len(choices) > MOST_CHOICES:
@@ -54,3 +58,22 @@ def ask(
     if not inputs:
         return answer_text(context.obj, Ask(question, choices, has_audio=False), options)
     return analyse(context.obj, Ask(question, choices), inputs, options)
+
+
+def _check_question(question: str, inputs: Sequence[str]) -> None:
+    """Raises UsageError for what is no question: none, a file, or the first word of one without quotation marks."""
+    from moss_cli.audio.find import is_audio_name
+    from moss_cli.errors import UsageError
+    from moss_cli.output.terminal import one_line
+
+    words = [one for one in inputs if one.isalpha() and not os.path.exists(one)]  # noqa: PTH110 - see below
+    if not question.strip():
+        raise UsageError("the question is empty")
+    # Not Path.exists, which raises for a question longer than a name may be.
+    exists = os.path.exists(question)  # noqa: PTH110
+    if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):
+        raise UsageError(f"the question comes first, and {one_line(question)} is a file", hint=f"as in {EXAMPLE}")
+    if words and question.isalpha():
+        raise UsageError(
+            f"no such file: {one_line(words[0])}", hint=f"put the question between quotation marks, as in {EXAMPLE}"
+        )

@@ -19,6 +19,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the models, and which are on this machine."""
+    from moss_cli.output.terminal import one_line
     from moss_cli.registry import load_registry, locate
 
     registry = load_registry()
@@ -26,16 +27,17 @@ def list_models(
     if as_json:
         _print_json([_facts(entry, found, default=entry.name == registry.default) for entry, found in rows])
         return
-    width = max(len(entry.name) for entry, _ in rows)
+    width = max(len(one_line(entry.name)) for entry, _ in rows)
     for entry, found in rows:
         here = "here" if found else "not here"
         mark = " (default)" if entry.name == registry.default else ""
-        typer.echo(f"{entry.name:<{width}}  {_size(entry):>7}  {here:<8}  {entry.title}{mark}")
+        typer.echo(f"{one_line(entry.name):<{width}}  {_size(entry):>7}  {here:<8}  {one_line(entry.title)}{mark}")
 
 
 @app.command("show")
 def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Show what is known of a model."""
+    from moss_cli.output.terminal import one_line
     from moss_cli.registry import load_registry, locate
 
     registry = load_registry()
@@ -50,7 +52,7 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
         elif isinstance(value, list):
             value = ", ".join(value)
         if value not in (None, ""):
-            typer.echo(f"{key.replace('_', ' '):<14}{value}")
+            typer.echo(f"{key.replace('_', ' '):<14}{one_line(str(value))}")
 
 
 @app.command("path")

@@ -16,6 +16,7 @@ from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TIMED, format_of, has_times
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import PlannedInput
+from moss_cli.output.screen import folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout
@@ -114,6 +115,7 @@ class StdoutWriter(StatelessWriter):
     def __init__(self, fmt: str, *, layout: Layout, several: bool) -> None:
         self.fmt, self.layout, self.several = fmt, layout, several
         self._n_written = 0
+        self._columns = _terminal_columns() if fmt == "txt" else 0
         self._shown = ""  # of the result that comes next, what stands on the terminal already
 
     def check(self, one: PlannedInput) -> None:
@@ -131,7 +133,7 @@ class StdoutWriter(StatelessWriter):
         if self.fmt == "json" and self.several:
             text = (",\n" if self._n_written else "[\n") + text.rstrip("\n")
         elif self.fmt == "txt":
-            text = self._heading(envelope.input.path if envelope.input else "") + text
+            text = self._heading(envelope.input.path if envelope.input else "") + folded(text, self._columns)
         elif self.fmt == "md" and self._n_written:
             text = "\n" + text
         self._n_written += 1
@@ -145,7 +147,10 @@ class StdoutWriter(StatelessWriter):
 
     def show(self, path: str, text: str) -> None:
         """Show what will stand of the next result's text: each time more of it, from its beginning."""
-        text = self._heading(path) + one_line(text)
+        text = one_line(text)
+        if self._columns:
+            text = folded(settled(text), self._columns)
+        text = self._heading(path) + text
         if text.startswith(self._shown):
             self._put(text.removeprefix(self._shown))
             self._shown = text
@@ -166,6 +171,14 @@ class StdoutWriter(StatelessWriter):
             data = memoryview(text.encode())
             while data:
                 data = data[os.write(sys.stdout.fileno(), data) :]
+
+
+def _terminal_columns() -> int:
+    """The width of the terminal that stdout is; 0 where it is none, or does not tell."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 @contextlib.contextmanager

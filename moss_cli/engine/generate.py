@@ -19,20 +19,21 @@ from moss_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Thought:
-    """What encloses a thought, how many tokens it may take, and what ends it then (`closing` ends
-    with `end_id`). `is_open`: the prompt has begun it."""
+    """What encloses a thought. After `budget` tokens, if there is one, `closing` ends it (the last of which is
+    `end_id`). `is_open`: the prompt has begun it. `room`: how many of its tokens do not count as the answer's."""
 
     open_id: int
     end_id: int
-    budget: int
-    closing: Sequence[int]
+    budget: int | None = None
+    closing: Sequence[int] = ()
     is_open: bool = False
+    room: int = 0
 
 
 @dataclass(frozen=True)
 class Request:
     """One answer to decode. `seed` is of this answer alone (see `draw_seed`); a `constraint` is used up by it.
-    `prefix` is what the answer begins with."""
+    `max_new_tokens` counts what of a thought goes beyond its room. `prefix` is what the answer begins with."""
 
     prompt: Prompt
     max_new_tokens: int
@@ -42,6 +43,11 @@ class Request:
     stop_loops: bool = False
     thought: Thought | None = None
     prefix: Sequence[int] = ()
+
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens may be decoded, the thought's among them."""
+        return self.max_new_tokens + (self.thought.room if self.thought is not None else 0)
 
 
 FinishReason = Literal["stop", "length", "loop"]
@@ -76,33 +82,45 @@ class _Row:
     def _choose(self, logits: Tensor) -> int:
         """The next token: the sampler's, but for a prefix and the words that end a thought over its budget."""
         thought = self.request.thought
-        if thought is not None and self._thinking and not self._forced and self._n_thought >= thought.budget:
+        if thought is not None and self._thinking and not self._forced and self._is_over_budget(thought):
             self._forced = list(thought.closing)
-        token = self._forced.pop(0) if self._forced else self.sampler.choose(logits)
+        return self._forced.pop(0) if self._forced else self.sampler.choose(logits)
+
+    def _is_over_budget(self, thought: Thought) -> bool:
+        return thought.budget is not None and self._n_thought >= thought.budget
+
+    def _follow_thought(self, token: int) -> None:
+        """Take note of the next token's place: in the thought or not."""
+        thought = self.request.thought
         if thought is None:
-            return token
+            return
         self._n_thought += self._thinking
         if token == thought.open_id and not self.ids:
             self._thinking = True
         elif token == thought.end_id:
             self._thinking = False
-        return token
+
+    @property
+    def _is_full(self) -> bool:
+        room = self.request.thought.room if self.request.thought is not None else 0
+        return len(self.ids) - min(self._n_thought, room) >= self.request.max_new_tokens
 
     def take(self, logits: Tensor, stop_ids: frozenset[int]) -> int | None:
         """Choose the next token; None when the answer is at its end."""
         token = self._choose(logits)
-        if token in stop_ids and self.request.constraint is not None:
-            token = self.request.constraint.end_thought() or token
+        if token in stop_ids and self._thinking and self.request.thought is not None:
+            token = self.request.thought.end_id  # an answer may not end before it has begun
         if token in stop_ids:
             self.finish_reason = "stop"
             return None
+        self._follow_thought(token)
         self.ids.append(token)
         if self.request.constraint is not None:
             self.request.constraint.consume(token)
         self.watch.push(token)
         if self.request.stop_loops and self.watch.in_loop:
             self.finish_reason = "loop"
-        elif len(self.ids) >= self.request.max_new_tokens:
+        elif self._is_full:
             self.finish_reason = "length"
         return token
 
@@ -112,7 +130,7 @@ def check_fits(model: MossAudio, request: Request) -> None:
     limit = model.config.language.max_position_embeddings
     n_audio = int(request.prompt.audio_mask.sum())
     n_text = len(request.prompt.ids) - n_audio
-    needed = n_audio + n_text + request.max_new_tokens
+    needed = n_audio + n_text + request.most_tokens
     if needed <= limit:
         return
     what, hint = "the input", "try a shorter --chunk, or analyse a part of it with --start and --end"
@@ -137,7 +155,7 @@ def generate(
     rows = [_Row(i, request) for i, request in enumerate(requests)]
     if not rows:
         return []
-    n_positions = max(row.position + row.request.max_new_tokens for row in rows)
+    n_positions = max(row.position + row.request.most_tokens for row in rows)
     cache = KVCache.allocate(
         model.config.language, batch=len(rows), n_positions=n_positions, device=model.device, dtype=model.dtype
     )

@@ -114,10 +114,6 @@ class Constraint:
         if not self._started and self._think_id is not None:
             row[self._think_id // BITS] |= np.uint32(1 << (self._think_id % BITS))
 
-    def end_thought(self) -> int | None:
-        """The token that closes a thought, if one is open: an answer may not end before it has begun."""
-        return self._end_think_id if self._thinking else None
-
     def consume(self, token: int) -> None:
         """Take note of the token that was chosen."""
         if not self._started and token == self._think_id:

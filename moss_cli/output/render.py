@@ -61,9 +61,19 @@ def _txt(envelope: Envelope) -> str:
         said = [_line(cue) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)
-    timeline = [f"{human(cue.start_ms)} – {human(cue.end_ms)}  {one_line(cue.text)}" for cue in timed]
+    timeline = _timeline(timed)
     blocks = [[main] if main else [], _columns(facts(envelope)), timeline]
     return "\n".join("".join(line + "\n" for line in block) for block in blocks if block)
+
+
+def _timeline(timed: list[Cue]) -> list[str]:
+    """Times in columns of their own, whatever their length, and what they are of."""
+    times = [(human(cue.start_ms), human(cue.end_ms)) for cue in timed]
+    width = max((len(time) for pair in times for time in pair), default=0)
+    return [
+        f"{start:>{width}} – {end:>{width}}  {one_line(cue.text)}"
+        for (start, end), cue in zip(times, timed, strict=True)
+    ]
 
 
 def _columns(found: list[Fact]) -> list[str]:

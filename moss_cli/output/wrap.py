@@ -17,7 +17,7 @@ _CLOSING = "、。，．：；！？）］｝」』】》〉”’…—～·%" 
 _OPENING = "（［｛「『【《〈“‘"  # never end one
 # What a line is not broken in: a word, or an ideograph with the marks that belong to it.
 _TOKEN = re.compile(
-    rf"\s+|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[{_OPENING}]*(?:(?![{_WIDE}])\S)+[{_CLOSING}]*|\S", re.UNICODE
+    rf"\s+|[{_OPENING}]*[{_WIDE}][{_CLOSING},.;:!?]*|[{_OPENING}]*(?:(?![{_WIDE}])\S)+[{_CLOSING}]*|\S", re.UNICODE
 )
 
 
@@ -46,13 +46,18 @@ def fit(cues: Iterable[Cue], layout: Layout) -> Iterator[Cue]:
             yield replace(cue, start_ms=start_ms, end_ms=end_ms, text="\n".join(block), words=())
 
 
+def tokens(text: str) -> list[str]:
+    """What a line is not broken in, in order, blanks among them."""
+    return _TOKEN.findall(text)
+
+
 def wrapped(text: str, width: int | None) -> list[str]:
     """The lines of a text, none wider than `width` columns, broken between words or ideographs where they can be."""
     text = one_line(text)
     if width is None:
         return [text]
     lines, line = [], ""
-    for token in _TOKEN.findall(text):
+    for token in tokens(text):
         if display_width(line + token.rstrip()) <= width:
             line += token if line or not token.isspace() else ""
             continue

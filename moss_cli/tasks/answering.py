@@ -17,11 +17,12 @@ from moss_cli.schema import RESULT_TYPES, Notice, Result, TaskName
 from moss_cli.tasks.job import Job
 from moss_cli.tasks.pieces import Piece, halves
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
-from moss_cli.tasks.thinking import split_thinking
+from moss_cli.tasks.thinking import split_tokens
 
 MOST_ATTEMPTS = 3
 AGAIN = Sampling(temperature=1.0, top_k=50)  # what gets the model out of a loop
 SHOWN_EVERY = 4  # tokens; reading what has come so far takes time
+THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
 
 OnTokens = Callable[[int], None]  # how many tokens were decoded so far, of all answers
 OnShown = Callable[[str], None]  # what of the answer can be shown so far
@@ -83,7 +84,9 @@ class Answered:
 
     def notices(self) -> Iterator[Notice]:
         """What is to be said of how the answers ended."""
-        if self.finish_reason == "length":
+        if self.finish_reason == "length" and self.thought and not self.reading.text:
+            code, message = "cut", "the thought took all the length there was, so that no answer came"
+        elif self.finish_reason == "length":
             code, message = "cut", "the answer reached its longest length and was cut; what follows it is missing"
         elif self.finish_reason == "loop":
             code = "loop"
@@ -193,24 +196,14 @@ class Answerer:
         on_shown: OnShown | None,
     ) -> list[Generation]:
         requests = [
-            Request(
-                one.prompts[place],
-                self.job.max_new_tokens or question.max_new_tokens(one.piece.span.duration_s if one.piece else 0.0),
-                self.job.sampling if attempt == 1 else AGAIN,
-                draw_seed(self.job.seed, *_draw_names(one, place), attempt),
-                self._constraint(question),
-                stop_loops=True,
-                thought=self._thought(),
-                prefix=prefix,
-            )
-            for one, prefix in zip(asked, prefixes, strict=True)
+            self._request(question, place, one, attempt, prefix) for one, prefix in zip(asked, prefixes, strict=True)
         ]
 
         def on_token(index: int, ids: Sequence[int], n_settled: int) -> None:
             self._n_tokens += 1
             self._on_tokens(self._n_tokens)
             if on_shown is not None and len(ids) % SHOWN_EVERY == 0:
-                shown = task.shown(split_thinking(self._text(ids[:n_settled]))[1])
+                shown = task.shown(self._split(ids[:n_settled])[1])
                 if shown:
                     on_shown(shown)
 
@@ -219,11 +212,36 @@ class Answerer:
             one.n_generated += len(answer.ids) - len(prefix)
         return answers
 
+    def _request(self, question: Question, place: int, asked: _Asked, attempt: int, prefix: Sequence[int]) -> Request:
+        prompt = asked.prompts[place]
+        most = self._max_new_tokens(question, asked, len(prompt.ids))
+        return Request(
+            prompt,
+            most,
+            self.job.sampling if attempt == 1 else AGAIN,
+            draw_seed(self.job.seed, *_draw_names(asked, place), attempt),
+            self._constraint(question),
+            stop_loops=True,
+            thought=self._thought(self._n_positions - len(prompt.ids) - most),
+            prefix=prefix,
+        )
+
+    def _max_new_tokens(self, question: Question, asked: _Asked, n_prompt: int) -> int:
+        """What the user says; else what the audio may need, as far as the model has room for it."""
+        if self.job.max_new_tokens is not None:
+            return self.job.max_new_tokens
+        needed = question.max_new_tokens(asked.piece.span.duration_s if asked.piece else 0.0)
+        return max(min(needed, self._n_positions - n_prompt), question.most_tokens)
+
+    @property
+    def _n_positions(self) -> int:
+        return self.engine.model.config.language.max_position_embeddings
+
     def _read(self, task: Task, asked: _Asked, span: Span) -> Answered:
         """Read the answers, decoding again those that are of another form than was asked for."""
         for attempt in range(asked.attempts, MOST_ATTEMPTS + 1):
             reasons = [a.finish_reason for a in asked.answers if a.finish_reason != "stop"]
-            thoughts, texts = zip(*(split_thinking(self._text(a.ids)) for a in asked.answers), strict=True)
+            thoughts, texts = zip(*(self._split(a.ids) for a in asked.answers), strict=True)
             reading = task.read(texts, span)
             if reading.complete or reasons:
                 thought = "\n\n".join(thought for thought in thoughts if thought)
@@ -236,24 +254,29 @@ class Answerer:
                 ]
         raise AnswerError(f"none of {MOST_ATTEMPTS} answers has the form that was asked for", code="unreadable")
 
-    def _text(self, ids: Sequence[int]) -> str:
-        opened = THINK if self.job.think else ""  # the prompt's part of the answer
-        return opened + self.engine.text(ids)
+    def _split(self, ids: Sequence[int]) -> tuple[str | None, str]:
+        return split_tokens(ids, self.engine.tokenizer, is_open=bool(self.job.think))
 
     def _constraint(self, question: Question) -> Constraint | None:
         if question.grammar is None:
             return None
-        job = self.job
-        may_think = job.model.entry.thinking is not False if job.think is None else job.think
-        return self.engine.grammars.constrain(question.grammar, thinking=may_think, in_thought=bool(job.think))
+        in_thought = bool(self.job.think)
+        return self.engine.grammars.constrain(question.grammar, thinking=self._may_think, in_thought=in_thought)
 
-    def _thought(self) -> Thought | None:
-        budget = self.job.thinking_budget
-        if budget is None or not self.engine.can_think:
+    def _thought(self, n_spare: int) -> Thought | None:
+        """How an answer may think; None where it cannot, or is not to. Its room is in the `n_spare` positions that
+        the answer does not need, and is nothing where the user says how long all may become."""
+        if not self.engine.can_think or not self._may_think:
             return None
-        special = self.engine.tokenizer.special
-        is_open = bool(self.job.think)
-        return Thought(special[THINK], special[END_THINK], budget, self.engine.closing_words(), is_open)
+        special, budget = self.engine.tokenizer.special, self.job.thinking_budget
+        closing = self.engine.closing_words() if budget is not None else []
+        wanted = THOUGHT_TOKENS if budget is None else budget + len(closing)
+        room = max(0, min(wanted, n_spare)) if self.job.max_new_tokens is None else 0
+        return Thought(special[THINK], special[END_THINK], budget, closing, is_open=bool(self.job.think), room=room)
+
+    @property
+    def _may_think(self) -> bool:
+        return self.job.model.entry.thinking is not False if self.job.think is None else self.job.think
 
 
 def _draw_names(asked: _Asked, place: int) -> tuple[str, str]:

@@ -88,6 +88,13 @@ _PHRASES = [
     (re.compile(pattern, re.ASCII), digits)
     for pattern, digits in (
         (rf"({DECIMAL}) point (\d{{1,6}})", r"\1.\2"),
+        (rf"({DECIMAL}) ?(?:%|per ?cent\b)", r"\1%"),
+        (rf"100分之({DECIMAL})", r"\1%"),
+        (r"\b(mins?|secs?|hrs?)\.(?= \d)", r"\1"),  # 1 min. 30 sec.
+        (r"(?<![\d'])(\d{1,3})'([0-5]?\d)(?:\"|'')", r"\1 min \2 s"),
+        (r"(?<=the )(\d{1,2})[ -]([0-5]\d)(?= mark\b)", r"\1:\2"),  # the one-thirty mark
+        (rf"\bt ?= ?(?={DECIMAL} ?[a-z])", ""),
+        (rf"\bt ?= ?({DECIMAL})(?![\d:.])", r"\1 s"),
         (r"\b3 quarters of an (?=hour\b)", "0.75 "),
         (r"\b(?:a |1 )?quarter (?:of an )?(?=hour\b)", "0.25 "),
         (rf"\b(\d{{1,9}})(?: and (?:a )?half| 1/2)[ -](?={TIME_WORD})", r"\1.5 "),
@@ -135,7 +142,8 @@ def amount_s(match: re.Match[str]) -> float:
 def _plain(text: str) -> str:
     """Half-width, lower case, one kind of dash and apostrophe, single blanks, and none inside Chinese."""
     text = unicodedata.normalize("NFKC", text.replace("½", " 1/2")).lower()
-    text = re.sub("[‐‑‒–—―−]", "-", text).replace("⁄", "/").replace("’", "'")
+    text = re.sub("[‐‑‒–—―−]", "-", text).replace("⁄", "/")
+    text = re.sub("[’′]", "'", text)
     text = re.sub(r"\s+", " ", text).strip()
     text = re.sub(r"(?<=[一-鿿]) (?=[一-鿿0-9])|(?<=[0-9]) (?=[一-鿿])", "", text)
     text = re.sub(r"(?<=:[0-5][0-9]),(?=[0-9]{3}\b)", ".", text, flags=re.ASCII)  # 00:01:30,500 as in subtitles

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from moss_cli.engine.tokenizer import Tokenizer
+
 OPEN, CLOSE = "<think>", "</think>"
+
+
+def split_tokens(ids: Sequence[int], tokenizer: Tokenizer, *, is_open: bool = False) -> tuple[str | None, str]:
+    """The thought and the answer in a model's tokens; `is_open`: the prompt has begun the thought.
+
+    Where the vocabulary has tokens for the marks, only these are marks: `</think>` in a question that a
+    thought quotes is text.
+    """
+    open_id, close_id = tokenizer.special.get(OPEN), tokenizer.special.get(CLOSE)
+    ids = list(ids)
+    if open_id is None or close_id is None:
+        return split_thinking(tokenizer.decode(ids))
+    if not is_open:
+        start = ids.index(open_id) if open_id in ids else None
+        if start is None or tokenizer.decode(ids[:start]).strip():
+            return None, tokenizer.decode(ids)
+        ids = ids[start + 1 :]
+    end = ids.index(close_id) if close_id in ids else len(ids)
+    return tokenizer.decode(ids[:end]).strip() or None, tokenizer.decode(ids[end + 1 :]).lstrip()
 
 
 def split_thinking(text: str) -> tuple[str | None, str]:

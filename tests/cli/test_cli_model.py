@@ -206,3 +206,13 @@ def test_a_device_that_is_not_there_is_code_6(moss: Moss, monkeypatch: pytest.Mo
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     run = moss("transcribe", "-m", "tiny", "a.wav", "gone.wav", "--device", "cuda")
     assert run == Run(6, "", ["moss: error: no CUDA device is available", "hint: use --device cpu"])
+
+
+def test_names_and_titles_of_ones_own_models_drive_no_terminal(moss: Moss) -> None:
+    folder = Path(os.environ["MOSS_CONFIG_DIR"])
+    title = "\\u001b[31mred [bold]x[/bold] </think>"
+    (folder / "models.toml").write_text(f'[models."[bold]\\u001b[0m"]\ntitle = "{title}"\nhub = "a/b"\n')
+    listed = moss("models", "list").out.splitlines()[-1]
+    assert listed == "[bold]␛[0m         -  not here  ␛[31mred [bold]x[/bold] </think>"
+    shown = moss("models", "show", "[bold]\x1b[0m").out.splitlines()
+    assert shown[:2] == ["name          [bold]␛[0m", "title         ␛[31mred [bold]x[/bold] </think>"]

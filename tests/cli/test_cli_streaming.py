@@ -100,6 +100,17 @@ def test_an_answer_appears_while_it_is_decoded_and_stands(
     assert decoding[-1] in final[:-1]
 
 
+def test_words_stay_whole_on_a_narrow_terminal_while_they_appear(
+    ask: Callable[..., int], decoding: list[str], screen: Screen
+) -> None:
+    termios.tcsetwinsize(screen.stream.fileno(), (24, 20))
+    assert ask() == 0
+    final = decoding[-1] + screen.look()
+    assert final == "It rains [all day]\nlong.\n"
+    assert all(final.startswith(shown) for shown in decoding)
+    assert len(set(decoding)) > 2
+
+
 def test_what_the_loop_check_has_not_passed_is_held_back(
     ask: Callable[..., int], decoding: list[str], tiny_engine: Engine
 ) -> None:

@@ -175,3 +175,30 @@ def test_an_embedded_model_needs_no_fetching(capfd: pytest.CaptureFixture[str]) 
     captured = capfd.readouterr()
     assert captured.out.strip().endswith("weights/tiny")
     assert captured.err == "moss: tiny needs no fetching\n"
+
+
+AS_IN = 'as in moss ask "What is said?" talk.mp3'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        ([SAMPLE], f"the question comes first, and {SAMPLE} is a file", AS_IN),
+        ([SAMPLE, "What is said?"], f"the question comes first, and {SAMPLE} is a file", AS_IN),
+        (["talk.MP3"], "the question comes first, and talk.MP3 is a file", AS_IN),
+        (["What", "is", "said", SAMPLE], "no such file: is", f"put the question between quotation marks, {AS_IN}"),
+        ([" "], "the question is empty", None),
+    ],
+)
+def test_what_is_no_question_is_said_so_before_any_work(
+    arguments: list[str], error: str, hint: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", *arguments, "--model", "tiny"]) == 2
+    lines = [f"moss: error: {error}", *([f"hint: {hint}"] if hint else [])]
+    assert capfd.readouterr().err.splitlines() == lines
+
+
+def test_a_question_may_be_one_word_or_longer_than_a_name_may_be(capfd: pytest.CaptureFixture[str]) -> None:
+    for question in ("Who?", "Why " * 100):
+        assert run(["ask", question, "--model", "tiny", "--max-new-tokens", "3", "-q"]) == 3
+    capfd.readouterr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,14 +184,26 @@ def test_a_looping_answer_stops_early(engine: Engine) -> None:
     assert len(answer.ids) < 200
 
 
-def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(engine: Engine) -> None:
-    special = engine.tokenizer.special
-    constraint = engine.grammars.constrain('start: "yes"')
-    assert constraint.end_thought() is None
-    constraint.consume(special["<think>"])
-    assert constraint.end_thought() == special["</think>"]
-    constraint.consume(special["</think>"])
-    assert constraint.end_thought() is None
+@pytest.mark.parametrize("grammar", ['start: "yes"', None])
+def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(engine: Engine, grammar: str | None) -> None:
+    think, end_think, stop = (engine.tokenizer.special[name] for name in ("<think>", "</think>", "<|im_end|>"))
+    constraint = engine.grammars.constrain(grammar) if grammar else None
+    request = Request(engine.ask("x", None), 9, constraint=constraint, thought=Thought(think, end_think))
+    answer = generate(engine.model, [replace(request, prefix=[think, 40, stop])], engine.stop_ids)[0]
+    assert answer.ids[:3] == [think, 40, end_think]
+    assert engine.text(answer.ids[3:]) == "yes" if grammar else len(answer.ids) == 9
+
+
+@pytest.mark.parametrize(("n_thought", "expected"), [(1, 7), (3, 9), (10, 16), (30, 16)])
+def test_a_thought_does_not_count_as_the_answer_as_far_as_it_has_room(
+    engine: Engine, n_thought: int, expected: int
+) -> None:
+    think, end_think = engine.tokenizer.special["<think>"], engine.tokenizer.special["</think>"]
+    thought = Thought(think, end_think, is_open=True, room=10)
+    prefix = [40] * (n_thought - 1) + [end_think]
+    request = Request(engine.ask("x", None, think=True), 6, thought=thought, prefix=prefix)
+    answer = generate(engine.model, [request], frozenset())[0]
+    assert (len(answer.ids), answer.finish_reason) == (expected, "length")
 
 
 def thinking_request(engine: Engine, budget: int, *, think: bool | None) -> Request:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scripted import answerer, clip
@@ -47,6 +49,29 @@ def test_what_is_cut_however_short_the_piece_is_partial_and_ends(
     assert answered[0].span.start_s == 0
     assert answered[-1].span.end_s == 30.0
     assert len(seen) < 40
+
+
+def test_an_answer_is_never_longer_than_the_model_has_positions(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    task = Transcribe("word")
+    one, seen = answerer(monkeypatch, engine, task, lambda *_: ("[0.00]hello[0.50]", "stop"))
+    one.answer(task, [clip(60.0)])
+    sentences, words = seen
+    limit = engine.model.config.language.max_position_embeddings
+    assert sentences.max_new_tokens == 64 + 20 * 60
+    assert words.max_new_tokens == limit - len(words.prompt.ids) < 64 + 90 * 60
+    assert all(request.most_tokens + len(request.prompt.ids) <= limit for request in seen)
+
+
+def test_a_thought_that_takes_all_the_length_is_named(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    task = Ask("What?")
+    one, _ = answerer(monkeypatch, engine, task, lambda *_: ("so what", "length"))
+    one.job = replace(one.job, think=True)
+    [[answered]] = one.answer(task, [clip(3.0)])
+    assert (answered.complete, answered.thought, answered.reading.text) == (False, "so what", "")
+    [notice] = answered.notices()
+    assert notice.message == "the thought took all the length there was, so that no answer came"
 
 
 def test_other_tasks_are_not_halved(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:

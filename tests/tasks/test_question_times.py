@@ -161,9 +161,103 @@ TIMES = [
     ("第一分钟之后发生了什么", 600, 60, 600),
     ("从1分30秒开始", 600, 90, 600),
     ("1分30秒之前", 600, 0, 90),
+    # more of what users say: shares of the file, lengths from a place, what is left out
+    ("at 75 %", 600, 450, 450),
+    ("What is said at the 75 percent mark?", 600, 450, 450),
+    ("Who speaks at seventy-five percent?", 600, 450, 450),
+    ("What is playing 40% in?", 600, 240, 240),
+    ("about 25% of the way through", 600, 150, 150),
+    ("in the first 10%", 600, 0, 60),
+    ("What happens in the last 20 % of the file?", 600, 480, 600),
+    ("the middle third", 600, 200, 400),
+    ("in the middle third of the recording", 600, 200, 400),
+    ("the first half", 600, 0, 300),
+    ("the latter half of the talk", 600, 300, 600),
+    ("last third", 600, 400, 600),
+    ("the second third of the song", 600, 200, 400),
+    ("two thirds in, who speaks?", 600, 400, 400),
+    ("at 3/4 of the recording", 600, 450, 450),
+    ("halfway through the song, what changes?", 600, 300, 300),
+    ("from the halfway point on", 600, 300, 600),
+    ("the beginning", 600, 0, 30),
+    ("the end", 600, 570, 600),
+    ("What is said just before the end?", 600, 570, 600),
+    ("What is at t=30s?", 600, 30, 30),
+    ("at t = 30", 600, 30, 30),
+    ("What is said at 1'30\"?", 600, 90, 90),
+    ("at 1′05″", 600, 65, 65),
+    ("at 1 min. 30 sec.", 600, 90, 90),
+    ("at the one-thirty mark", 600, 90, 90),
+    ("between the 1st and 3rd minutes", 600, 0, 180),
+    ("from 1:00 for 30 seconds", 600, 60, 90),
+    ("the 30 seconds starting at 1:00", 600, 60, 90),
+    ("Summarize it, but skip the first minute", 600, 60, 600),
+    ("all except the last minute", 600, 0, 540),
+    ("开始后30秒", 600, 30, 30),
+    ("开始之后30秒之内", 600, 0, 30),
+    ("开始30秒后", 600, 30, 600),
+    ("在75%处", 600, 450, 450),
+    ("百分之七十五处说了什么", 600, 450, 450),
+    ("前10%的内容", 600, 0, 60),
+    ("最后20%", 600, 480, 600),
+    ("中间三分之一", 600, 200, 400),
+    ("中段讲了什么", 600, 200, 400),
+    ("前一半", 600, 0, 300),
+    ("刚开始的时候谁在说话", 600, 0, 30),
+    ("快结束的时候", 600, 570, 600),
+    ("从头到一分钟", 600, 0, 60),
+    ("5分钟左右", 600, 300, 300),
+    ("从1分钟开始的30秒", 600, 60, 90),
 ]
 
 NO_TIMES = """
+How many people wait 30 seconds?
+Who had to wait for 30 seconds?
+Is 30 seconds enough?
+Can you do it in 30 seconds?
+Why did it take him 5 minutes to answer?
+Were they 5 minutes late?
+Is a 30-second ad played?
+How many beats per minute?
+Is it at 120 bpm or at 90 degrees?
+Who came second?
+Which is the third item?
+the second seconds hand
+What is the second half of the sentence?
+the first half-marathon
+the last two speakers
+the first 10 people
+Will it start in 5 minutes?
+When does the 8:15 bus leave?
+Do they meet tomorrow at 10:30?
+Did they meet at 9:30 on Monday?
+Was it on 3 May at 10:30?
+Is he 5'11" tall?
+Did 75 % agree?
+Is unemployment at 5 %?
+Was it at 75% volume?
+Did sales grow by 20 percent?
+the last 10 percent of the budget
+the first 10% of voters
+two thirds in favor
+at 3/4 of the price
+the middle class
+the middle third of the class
+Do they skip class?
+everything except for the last speaker
+Where is the start menu?
+at the end of the day
+十分钟前离开的是谁
+五分钟后回来吗
+前10%的学生是谁
+百分之七十五的人同意吗
+中间的人是谁
+中间段落
+今天10:30开会吗
+开头字母是什么
+刚开始下雨
+迟到5分钟
+只有30秒吗
 What did the 3 speakers say?
 What happened in 2019?
 What music of the 90s is this?
@@ -284,7 +378,7 @@ def test_numbers_in_words_become_digits(text: str, digits: str) -> None:
 PIECES = (
     "at from to between and the first last half third second minute seconds 1:30 90s 5:00 0 1 2 99999999999 30 in end "
     "beginning before after until of mark middle way hundred twenty one - , ? 第 分 分钟 秒 前 最后 到 从 在 之间 半 "
-    "十 三 分之 一 处 的时候 之后 开头 结尾 ⟦ A0 ⟧ ⟦A0⟧ … minutes am ½ ٣"
+    "十 三 分之 一 处 % 75% 1/3 skip for starting 开始后 ' \" 的时候 之后 开头 结尾 ⟦ A0 ⟧ ⟦A0⟧ … minutes am ½ ٣"
 )
 QUESTIONS = st.one_of(
     st.text(),
@@ -321,13 +415,23 @@ def test_any_question_gives_a_range_within_the_file_or_an_error(question: str, d
         "第1",
         "以",
         "a half ",
+        "1% ",
+        "1'",
+        "t=1",
+        "t = ",
+        "skip the ",
+        "first 1 s ",
+        "may 1 ",
+        "1 min. ",
+        "开始后1秒",
+        "从1秒起",
     ],
 )
 def test_a_long_question_is_read_in_no_time(piece: str) -> None:
     question = (piece * 20_000)[:20_000]
-    start = time.perf_counter()
+    start = time.process_time()
     find_time(question, 1e6)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 5  # backtracking would take minutes
 
 
 def test_a_point_has_no_length() -> None:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Request, generate
-from moss_cli.engine.sampling import Sampling
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.render import render
 from moss_cli.schema import (
@@ -201,32 +196,3 @@ def test_a_prompt_that_asks_for_prose_gets_one_sentence_that_describes_the_json(
     for question in task.questions:
         if "json" in (question.grammar or ""):
             assert "JSON" in question.prompt
-
-
-@pytest.fixture(scope="module")
-def random_model() -> Engine:
-    folder = Path(__file__).parents[1] / "fixtures" / "reference" / "checkpoint"
-    return load_engine(folder, device="cpu", dtype="fp32")
-
-
-@pytest.mark.parametrize("task", FORMS, ids=lambda task: f"{task.name}-{len(task.questions)}")
-def test_random_weights_greedy_and_sampled_always_give_a_result_that_validates(
-    random_model: Engine, task: Task
-) -> None:
-    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
-    features = random_model.hear(noise)
-    samplings = [Sampling(), *[Sampling(1.0, top_k=50)] * 50]
-    answers: list[list[str]] = [[] for _ in samplings]
-    for question in task.questions:
-        prompt = random_model.ask(question.prompt, features)
-        assert question.grammar is not None
-        requests = [
-            Request(
-                prompt, 96, s, seed, random_model.grammars.constrain(question.grammar, thinking=False), stop_loops=True
-            )
-            for seed, s in enumerate(samplings)
-        ]
-        for place, generation in enumerate(generate(random_model.model, requests, random_model.stop_ids)):
-            answers[place].append(random_model.text(generation.ids))
-    for answer in answers:
-        check(task, task.read(answer, SPAN))

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from moss_cli.schema import Segment
 from moss_cli.tasks.task import Span
-from moss_cli.tasks.thinking import split_thinking
 from moss_cli.tasks.transcribe import Timestamps, Transcribe, join_texts
 
 
@@ -19,7 +18,7 @@ def test_the_prompts_are_the_maintainers_own() -> None:
         .questions[0]
         .prompt.startswith("Transcribe the audio into sentence-level timestamps using the format ")
     )
-    assert Transcribe(custom_prompt="Write it down.").questions[0].prompt == "Write it down."
+    assert Transcribe("none", custom_prompt="Write it down.").questions[0].prompt == "Write it down."
 
 
 def test_times_are_those_of_the_file() -> None:
@@ -83,17 +82,3 @@ def test_times_never_pass_the_end_of_the_span(answer: str, start: float, length:
 )
 def test_sentences_are_joined_as_their_script_joins_them(texts: list[str], joined: str) -> None:
     assert join_texts(texts) == joined
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", (None, "plain")),
-        ("<think>\n\n</think>\n\nanswer", (None, "answer")),
-        ("<think>because</think>answer", ("because", "answer")),
-        ("<think>never ends", ("never ends", "")),
-        ("says <think> later", (None, "says <think> later")),
-    ],
-)
-def test_thoughts_are_split_off(text: str, expected: tuple[str | None, str]) -> None:
-    assert split_thinking(text) == expected

@@ -1,0 +1,37 @@
+"""Plain text on a terminal: lines broken between words, what continues a column stays in it."""
+
+from __future__ import annotations
+
+import re
+
+from wcwidth import width as display_width
+
+from moss_cli.output.wrap import tokens, wrapped
+
+NARROWEST = 20  # columns; below, lines are left to the terminal
+
+# What stands before a column of text: a dash, times, a name.
+_HEAD = re.compile(r"  - |\s*[\d:.]+ –\s+[\d:.]+  |\S+(?: \S+)*? {2,}")
+
+
+def folded(text: str, columns: int) -> str:
+    """`text` with no line wider than `columns`; lines that fit stay as they are. 0 columns: a width not known."""
+    if columns < NARROWEST:
+        return text
+    return "".join(_folded_line(line, columns) for line in text.splitlines(keepends=True))
+
+
+def settled(text: str) -> str:
+    """What of a text's beginning is folded the same way however it goes on: all but its last word."""
+    return "".join(tokens(text)[:-1]).rstrip()
+
+
+def _folded_line(line: str, columns: int) -> str:
+    bare = line.rstrip("\n")
+    if display_width(bare) <= columns:
+        return line
+    match = _HEAD.match(bare)
+    head = match[0] if match and display_width(match[0]) <= columns // 2 else ""
+    indent = display_width(head)
+    rows = wrapped(bare[len(head) :], columns - indent)
+    return head + ("\n" + " " * indent).join(rows) + line[len(bare) :]
