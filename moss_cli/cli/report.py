@@ -153,8 +153,9 @@ class Report:
             text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")
             # Of what is not whole, why the exit code is not 0.
             self.console.warning(text, always=status == "partial")
-        if envelope.task == "transcribe" and not envelope.text and (self.console.verbose or not self._says_all):
-            self.console.note(f"{printable(one.path)}: no speech found")
+        if not envelope.text and (self.console.verbose or not self._says_all):
+            what = "no speech found" if envelope.task == "transcribe" else "the model gave no answer"
+            self.console.note(f"{printable(one.path)}: {what}")
         self._entries[one.path] = Entry(
             one.path,
             status,

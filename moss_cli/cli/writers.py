@@ -94,7 +94,9 @@ def make_writer(
         if fmt in TIMED and not has_times(work.task, timestamps):
             raise UsageError(
                 f"{fmt} needs times, and {work.task} has none here",
-                hint="drop --timestamps none, or choose txt" if timestamps == "none" else None,
+                hint="drop --timestamps none, or choose txt"
+                if timestamps == "none"
+                else "choose txt, json, jsonl or md",
             )
     if output == "":
         raise UsageError("the name of the output is empty")

@@ -17,6 +17,7 @@ import pytest
 from cli_run import TINY, Run
 
 from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import Generation
 from moss_cli.errors import ModelError
 from moss_cli.output.atomic import write_atomic
 
@@ -232,3 +233,27 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
     assert [one["status"] for one in report(tmp_path)["inputs"]] == ["done", "failed", "failed"]
     assert report(tmp_path)["inputs"][1]["code"] == "disk_full"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".moss", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "what"),
+    [
+        (["transcribe"], "", "no speech found"),
+        (["ask", "What is said?"], '{"answer": null, "evidence": []}', "the model gave no answer"),
+    ],
+)
+def test_a_result_with_nothing_in_it_is_said_to_have_nothing(
+    command: Sequence[str],
+    answer: str,
+    what: str,
+    moss: Moss,
+    wav: Wav,
+    tiny_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wav("a.wav")
+    said = Generation(tiny_engine.tokenizer.encode(answer), "stop")
+    monkeypatch.setattr(Engine, "generate", lambda self, requests, *_: [said] * len(requests))
+    run = moss(*command, "a.wav", "--model", "tiny")
+    assert (run.code, run.out.strip()) == (0, "")
+    assert f"moss: a.wav: {what}" in run.err

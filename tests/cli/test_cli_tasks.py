@@ -66,9 +66,10 @@ def test_every_command_writes_all_formats_that_it_can_have(
 
 def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
-    assert capfd.readouterr().err.splitlines()[-1] == (
-        "moss: error: srt needs times, and describe-speaker has none here"
-    )
+    assert capfd.readouterr().err.splitlines()[-2:] == [
+        "moss: error: srt needs times, and describe-speaker has none here",
+        "hint: choose txt, json, jsonl or md",
+    ]
 
 
 def test_a_question_needs_no_audio(capfd: pytest.CaptureFixture[str]) -> None:
