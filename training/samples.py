@@ -61,9 +61,9 @@ SPOKEN = [
 ]
 DRAWN = [
     Drawn("voice.wav", "describe-speaker", 19),
-    Drawn("emotion.wav", "emotion", 16),
-    Drawn("scene.wav", "scene", 19),
-    Drawn("music.wav", "music", 6),
+    Drawn("emotion.wav", "emotion", 17),
+    Drawn("scene.wav", "scene", 13),
+    Drawn("music.wav", "music", 18),
     Drawn("question.wav", "ask", 9),
     Drawn("minutes.wav", "summarize", 7),
 ]
