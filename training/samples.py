@@ -53,7 +53,7 @@ SPOKEN = [
         "station.wav",
         [
             (Voice("espeak", SCOT, 160, 45), "there is a red letter at the station"),
-            (Voice("espeak", SCOT, 160, 45), "please send it to laura before noon"),
+            (Voice("espeak", SCOT, 160, 45), "please call laura before noon"),
         ],
         seed=1_000_003,
     ),

@@ -49,4 +49,4 @@ stage 2-short short 14
 stage 3-speech speech 65
 stage 4-long long 32
 stage 5-all all 77
-stage 6-all all 95
+stage 6-all all 84
