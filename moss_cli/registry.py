@@ -26,6 +26,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "demo": (bool,),
     "text_only": (bool,),
     "max_seconds": (int, float),
+    "piece_seconds": (dict,),
 }
 
 
@@ -35,7 +36,8 @@ class ModelEntry:
 
     `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype;
     `thinking` whether it thinks before it answers, None where that is not known; `text_only` whether it
-    can be asked without audio; `max_seconds` the longest clip the model is given at once.
+    can be asked without audio; `max_seconds` the longest clip the model is given at once, and
+    `piece_seconds` that by task, where it is shorter.
     """
 
     name: str
@@ -51,10 +53,15 @@ class ModelEntry:
     demo: bool = False
     text_only: bool = True
     max_seconds: float = 600.0
+    piece_seconds: dict[str, float] = field(default_factory=dict)
 
     def knows(self, task: str) -> bool:
         """Whether it was trained for a task."""
         return not self.tasks or task in self.tasks
+
+    def longest_s(self, task: str) -> float:
+        """The longest piece of a recording that it is given for a task, unless the user chooses."""
+        return min(self.max_seconds, self.piece_seconds.get(task, self.max_seconds))
 
 
 @dataclass(frozen=True)
@@ -115,12 +122,13 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         demo=table.get("demo", False),
         text_only=table.get("text_only", True),
         max_seconds=float(table.get("max_seconds", 600)),
+        piece_seconds=table.get("piece_seconds", {}),
     )
 
 
 def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
     if isinstance(value, dict):
-        return dict in kinds and all(_is_right(bytes_, (int,)) for bytes_ in value.values())
+        return dict in kinds and all(_is_right(number, (int, float)) for number in value.values())
     if isinstance(value, list):
         return list in kinds and all(isinstance(item, str) for item in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):

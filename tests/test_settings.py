@@ -97,10 +97,12 @@ def test_a_folder_is_a_model_only_with_a_slash(tmp_path: Path, monkeypatch: pyte
 
 def test_the_users_models_add_to_the_packaged_ones() -> None:
     folder = config_folder()
-    (folder / "models.toml").write_text('default = "mine"\n[models.mine]\npath = "here"\nmax_seconds = 60\n')
+    own = 'path = "here"\nmax_seconds = 60\npiece_seconds = { transcribe = 8.5, ask = 90 }\n'
+    (folder / "models.toml").write_text(f'default = "mine"\n[models.mine]\n{own}')
     registry = load_registry()
     assert registry.default == "mine"
     assert registry.entries["mine"].path == str(folder / "here")
+    assert [registry.entries["mine"].longest_s(task) for task in ("transcribe", "ask", "scene")] == [8.5, 60, 60]
     assert "tiny" in registry.entries
 
 

@@ -110,6 +110,7 @@ def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[
         "bytes": entry.size,
         "memory": entry.memory,
         "max_seconds": entry.max_seconds,
+        "piece_seconds": entry.piece_seconds,
         "path": str(found.folder) if found else None,
     }
 

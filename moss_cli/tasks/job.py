@@ -46,7 +46,7 @@ class Job:
     @property
     def longest_s(self) -> float:
         """The longest piece that is given to the model at once."""
-        return self.chunk_s or self.model.entry.max_seconds
+        return self.chunk_s or self.model.entry.longest_s(self.task.name)
 
 
 @dataclass(frozen=True)
