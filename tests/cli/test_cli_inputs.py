@@ -273,7 +273,7 @@ def test_a_recording_longer_than_the_model_takes_is_cut_into_pieces_of_file_time
     samples = np.random.default_rng(0).uniform(-0.1, 0.1, 70 * 16_000).astype(np.float32)
     samples[25 * 16_000 : 26 * 16_000] = samples[50 * 16_000 : 51 * 16_000] = 0
     wav("a.wav", samples)
-    run = moss(*TINY, "a.wav", "-f", "json")
+    run = moss(*TINY, "a.wav", "--chunk", "30", "-f", "json")
     assert run.code == 0
     envelope = json.loads(run.out)
     assert [(chunk["start"], chunk["end"]) for chunk in envelope["chunks"]] == [(0, 25.5), (25.5, 50.5), (50.5, 70)]
