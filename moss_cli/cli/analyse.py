@@ -110,6 +110,8 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
     end_s = None if options.end is None else _time("--end", options.end)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"--end {options.end} is not after the start")
+    if options.prompt is not None and not options.prompt.strip():
+        raise UsageError("the prompt is empty")
     pick_device(options.device)  # once, and not for each input
     return Job(
         task=task,

@@ -103,7 +103,7 @@ def read_state(folder: Path) -> FolderState:
 
 def _manifest_of(folder: Path) -> Manifest:
     manifest = Manifest.load(folder)
-    if not manifest.state.is_dir():
+    if manifest.state.is_symlink() or not manifest.state.is_dir():
         shown = one_line(str(folder))
         raise UsageError(f"moss has written nothing into {shown}", hint="name a folder that was given as -o")
     return manifest
@@ -162,7 +162,7 @@ def clean(folder: Path) -> Cleaned:
             pid = f" (process {runs[0].pid} on {one_line(runs[0].host)})" if runs[0].pid else ""
             raise UsageError(f"a run is at work on {one_line(str(folder))}{pid}", hint="clean when it is over")
         forget_dead_runs(manifest.state)
-        journals = list((manifest.state / UNFINISHED).glob("*.jsonl"))
+        journals = [file for file in (manifest.state / UNFINISHED).glob("*.jsonl") if not file.is_dir()]
         for journal in journals:
             journal.unlink(missing_ok=True)
         n_temporary = remove_leftovers(manifest.folders)

@@ -25,7 +25,7 @@ from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.paths import PlannedInput, identity, path_text
 from moss_cli.output.times import human, to_ms
-from moss_cli.schema import SCHEMA_VERSION, Notice
+from moss_cli.schema import SCHEMA_VERSION, Envelope, Notice
 from moss_cli.tasks.job import Outcome, Step
 from moss_cli.tasks.state import Standing
 
@@ -109,6 +109,14 @@ class Tally:
         return [f"{len(self.entries)} inputs: {', '.join(counts)}", *lines[:MOST_LINES], *more, *speed]
 
 
+def _nothing(envelope: Envelope) -> str:
+    """What is said of a result with nothing in it."""
+    if envelope.task != "transcribe":
+        return "the model gave no answer"
+    silent = all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks)
+    return "no speech found" if silent else "the model heard no words"
+
+
 class Report:
     """Shows outcomes on stderr and adds them up. At the end of its `with` block it says what was done, for several
     inputs, and writes the report's file, if one is wanted: also when the run is cut short.
@@ -154,8 +162,7 @@ class Report:
             # Of what is not whole, why the exit code is not 0.
             self.console.warning(text, always=status == "partial")
         if not envelope.text and (self.console.verbose or not self._says_all):
-            what = "no speech found" if envelope.task == "transcribe" else "the model gave no answer"
-            self.console.note(f"{printable(one.path)}: {what}")
+            self.console.note(f"{printable(one.path)}: {_nothing(envelope)}")
         self._entries[one.path] = Entry(
             one.path,
             status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,7 @@ class Line:
         """None for what `dump` does not give."""
         try:
             values = json.loads(text)
+            _check_names(values)
             return cls(
                 _texts(values.get("names", {})),
                 None if values.get("result") is None else str(values["result"]),
@@ -63,6 +65,17 @@ class Line:
             )
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
+
+
+def _check_names(values: Any) -> None:
+    """Raises ValueError for a text that can be no path or part of one: with a NUL, or that has no bytes."""
+    if isinstance(values, str):
+        os.fsencode(values)
+        if "\0" in values:
+            raise ValueError("a NUL")
+    elif isinstance(values, dict | list):
+        for one in (*values, *values.values()) if isinstance(values, dict) else values:
+            _check_names(one)
 
 
 def result_key(task: str, stem: str) -> str:

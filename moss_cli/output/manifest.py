@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +61,8 @@ class Manifest:
         return manifest
 
     def refresh(self) -> None:
-        """Take in what was added since."""
+        """Take in what was added since. Raises OutputError where the record is no regular file."""
+        _check_regular(self.file)
         try:
             with self.file.open("rb") as file:  # opened each time: NFS looks anew at a file only then
                 status = os.fstat(file.fileno())
@@ -206,6 +208,13 @@ class Manifest:
             yield
         finally:
             os.close(descriptor)
+
+
+def _check_regular(file: Path) -> None:
+    with suppress(OSError):  # there is none yet
+        if not stat.S_ISREG(file.lstat().st_mode):
+            what = f"{one_line(str(file))} is no regular file, and the record of what was written should be one"
+            raise OutputError(what, hint="move it away; moss then takes the results for files that it did not write")
 
 
 @contextmanager

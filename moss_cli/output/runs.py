@@ -76,7 +76,7 @@ def _files(state: Path) -> list[Path]:
 def _is_alive(file: Path) -> bool:
     """Whether somebody holds its lock; also where that cannot be told."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # it has gone meanwhile
         return False
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import FinishReason, Generation, Request, Thought
@@ -23,6 +24,8 @@ MOST_ATTEMPTS = 3
 AGAIN = Sampling(temperature=1.0, top_k=50)  # what gets the model out of a loop
 SHOWN_EVERY = 4  # tokens; reading what has come so far takes time
 THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
+
+ENDINGS = (*get_args(FinishReason), "no_speech")
 
 OnTokens = Callable[[int], None]  # how many tokens were decoded so far, of all answers
 OnShown = Callable[[str], None]  # what of the answer can be shown so far
@@ -58,18 +61,23 @@ class Answered:
 
     @classmethod
     def from_json(cls, task: TaskName, kept: dict[str, Any]) -> Answered:
-        """What `to_json` made. Raises KeyError, TypeError or ValueError for anything else."""
+        """What `to_json` made. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
         notices = tuple(Notice.model_validate(notice) for notice in kept["notices"])
         result = RESULT_TYPES[task].model_validate(kept["result"])
         reading = Reading(cast("Result", result), str(kept["text"]), notices, bool(kept["complete"]))
         start_s, end_s = map(float, kept["span"])
         n_prompt, n_generated = map(int, kept["tokens"])
+        thought, ended, attempts = kept["thought"], kept["finish_reason"], int(kept["attempts"])
+        if not (0 <= start_s <= end_s < math.inf and isinstance(thought, str | None) and attempts >= 1):
+            raise ValueError("no answer that was kept")
+        if ended not in ENDINGS or min(n_prompt, n_generated) < 0:
+            raise ValueError("no answer that was kept")
         return cls(
             Span(start_s, end_s),
             reading,
-            kept["finish_reason"],
-            int(kept["attempts"]),
-            kept["thought"],
+            ended,
+            attempts,
+            thought,
             n_prompt,
             n_generated,
         )

@@ -43,6 +43,10 @@ class Ask(Task):
     shows: ClassVar[bool] = True
 
     @property
+    def is_usual(self) -> bool:
+        return self.has_audio
+
+    @property
     def may_name_a_time(self) -> bool:
         try:
             return find_time(self.question, LONGEST_S) is not None

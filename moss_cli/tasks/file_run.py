@@ -53,8 +53,8 @@ class FileRun:
         """What an earlier run found of a piece."""
         stored = self._journal.get(piece.name)
         try:
-            return None if stored is None else [Answered.from_json(self.task.name, one) for one in stored]
-        except (KeyError, TypeError, ValueError):  # a journal that somebody changed
+            return None if not stored else [Answered.from_json(self.task.name, one) for one in stored]
+        except (KeyError, TypeError, ValueError, OverflowError):  # a journal that somebody changed
             return None
 
     def found(self, place: int, piece: Piece, answered: list[Answered]) -> None:

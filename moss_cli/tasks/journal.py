@@ -116,7 +116,7 @@ def read_journal(file: Path) -> tuple[dict[str, Any] | None, dict[str, list[dict
     The first line is None where the file is no journal or cannot be read.
     """
     try:
-        data = file.read_bytes()
+        data = file.read_bytes() if file.is_file() else b""  # a FIFO would be waited for
     except OSError:
         return None, {}, 0
     whole = data[: data.rfind(b"\n") + 1]

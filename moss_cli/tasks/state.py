@@ -128,7 +128,7 @@ class Made:
                 str(values["sha256"]),
                 "ok" if values["status"] == "ok" else "partial",
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
 
 

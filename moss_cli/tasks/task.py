@@ -73,6 +73,7 @@ class Task(ABC):
     needs_speech: ClassVar[bool] = False  # what has none is not given to the model
     is_divisible: ClassVar[bool] = False  # half a clip gives half an answer, so a cut one is asked for again in halves
     shows: ClassVar[bool] = False  # see `shown`
+    custom_prompt: str | None = None  # what the user says in the place of the instruction
 
     @property
     @abstractmethod
@@ -104,7 +105,7 @@ class Task(ABC):
     @property
     def is_usual(self) -> bool:
         """Whether the instruction is the task's own, which a model trained for the task knows."""
-        return True
+        return self.custom_prompt is None
 
     def shown(self, answer: str) -> str | None:
         """What of an answer, or of its beginning, can be shown while it is decoded, if the task `shows` any.

@@ -99,7 +99,7 @@ class Transcribe(Task):
 
     @property
     def is_usual(self) -> bool:
-        return not (self.custom_prompt or self.speakers or self.language)
+        return super().is_usual and not (self.speakers or self.language)
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         answer = answers[0]

@@ -134,3 +134,42 @@ def test_a_folder_of_others_is_code_2_and_left_alone(moss: Moss, tmp_path: Path,
         hint = "hint: name a folder that was given as -o"
         assert run == Run(2, "", [f"moss: error: moss has written nothing into {name}", hint])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"found": []},
+        {"tokens": [float("inf"), 1]},
+        {"finish_reason": "bogus"},
+        {"span": [0, float("inf")]},
+        {"thought": [1]},
+        {"attempts": -4},
+    ],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_what_a_damaged_journal_says_is_asked_again(moss: Moss, folder: Path, damage: dict[str, Any]) -> None:
+    [journal] = (folder / ".moss/unfinished").glob("*.jsonl")
+    header, *lines = map(json.loads, journal.read_text().splitlines())
+    damaged = [line | damage if "found" in damage else line | {"found": [line["found"][0] | damage]} for line in lines]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in (header, *damaged)))
+    assert moss(*TINY, "in/f.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2").code == 0
+    assert (folder / "f.txt").read_text() == moss(*TINY, "in/f.wav", "--chunk", "1").out
+
+
+def test_what_does_not_belong_into_the_state_is_not_waited_for(moss: Moss, folder: Path) -> None:
+    os.mkfifo(folder / ".moss/unfinished/0.jsonl")
+    (folder / ".moss/unfinished/1.jsonl").mkdir()
+    os.mkfifo(folder / ".moss/runs/1-abcdef01.json")
+    assert moss("batch", "status", "out").code == 0
+    assert moss("batch", "clean", "out").code == 0
+
+
+def test_a_record_that_is_no_file_is_named(moss: Moss, folder: Path) -> None:
+    record = folder / ".moss/outputs.jsonl"
+    record.unlink()
+    os.mkfifo(record)
+    for argv in (("batch", "status", "out"), ("batch", "clean", "out"), (*TINY, "in/a.wav", "-o", "out/")):
+        run = moss(*argv)
+        assert run.code == 1
+        assert run.err[0].startswith("moss: error: out/.moss/outputs.jsonl is no regular file")

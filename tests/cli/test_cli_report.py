@@ -238,7 +238,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
 @pytest.mark.parametrize(
     ("command", "answer", "what"),
     [
-        (["transcribe"], "", "no speech found"),
+        (["transcribe"], "", "the model heard no words"),
         (["ask", "What is said?"], '{"answer": null, "evidence": []}', "the model gave no answer"),
     ],
 )

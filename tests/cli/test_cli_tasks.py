@@ -203,3 +203,16 @@ def test_a_question_may_be_one_word_or_longer_than_a_name_may_be(capfd: pytest.C
     for question in ("Who?", "Why " * 100):
         assert run(["ask", question, "--model", "tiny", "--max-new-tokens", "3", "-q"]) == 3
     capfd.readouterr()
+
+
+@pytest.mark.parametrize("task", ["transcribe", "scene", "summarize"])
+def test_an_instruction_of_one_s_own_is_not_empty_and_none_that_a_small_model_knows(
+    task: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([task, SAMPLE, "--model", "tiny", "--prompt", " "]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == "moss: error: the prompt is empty"
+    assert run([task, SAMPLE, "--model", "tiny", "--prompt", "Say it.", "-f", "json", "--max-new-tokens", "8"]) in (
+        0,
+        3,
+    )
+    assert [w["code"] for w in json.loads(capfd.readouterr().out)["warnings"]][:1] == ["untrained"]

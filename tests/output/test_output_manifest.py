@@ -28,7 +28,11 @@ def test_a_line_is_read_as_it_was_written() -> None:
     assert vars(parsed) == vars(line)
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"3", b'{"files": {"a": [1]}}', b'{"names": 3}', b'{"made": 3}', b"\xff"])
+NO_LINES = [b"", b"[]", b"3", b'{"files": {"a": [1]}}', b'{"names": 3}', b'{"made": 3}', b"\xff"]
+NO_NAMES = [b'{"names": {"a": "/\\ud800"}}', b'{"made": {"input": "a\\u0000"}}', b'{"failure": {"\\u0000": "x"}}']
+
+
+@pytest.mark.parametrize("text", NO_LINES + NO_NAMES)
 def test_what_is_no_line_is_none(text: bytes) -> None:
     assert Line.parse(text) is None
 
