@@ -53,7 +53,7 @@ def test_one_summary_is_made_of_the_pieces_and_their_chapters_stay(
 
 
 def test_what_does_not_fit_in_one_question_is_asked_in_a_tree(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
-    monkeypatch.setattr("moss_cli.tasks.overall.MOST_PART_TOKENS", 400)
+    monkeypatch.setattr("moss_cli.tasks.overall.MOST_PART_TOKENS", 250)
     task, pieces = Summarize(), summarized(9, "Rain fell on the roof of the house all day long. " * 3)
 
     def answer(request: Request, call: int) -> tuple[str, str]:
