@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from moss_cli.tasks.transcribe import PROMPT_PLAIN, PROMPT_SEGMENTS, PROMPT_WORDS
 from training.bank import Bank
 from training.clips import Clip, training_clip
-from training.examples import Asked, Example, Track
+from training.dense import dense_clip
+from training.examples import Asked, Example, Segment, Track
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
+DENSE = 0.15  # of the speech: cut out of speech without pauses, as pieces of long recordings are
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,15 @@ class Mix:
     shares: Mapping[str, float]
 
 
-def segments_answer(clip: Clip) -> str:
+def segments_answer(segments: Sequence[Segment]) -> str:
     """`[x.xx]text[y.yy]` for every sentence."""
-    return "".join(f"[{s.start:.2f}]{s.text}[{s.end:.2f}]" for s in clip.segments)
+    return "".join(f"[{s.start:.2f}]{s.text}[{s.end:.2f}]" for s in segments)
 
 
-def words_answer(clip: Clip) -> str | None:
+def words_answer(segments: Sequence[Segment]) -> str | None:
     """`[x.xx]word[y.yy]` for every word, which lasts until the next one; None where the starts are not known."""
     answer = ""
-    for segment in clip.segments:
+    for segment in segments:
         words = segment.text.split()
         if len(segment.word_starts) != len(words):
             return None
@@ -44,18 +46,23 @@ def words_answer(clip: Clip) -> str | None:
     return answer
 
 
-def spoken_example(clip: Clip) -> Example:
-    """A clip of the speech domain with the three instructions of `moss transcribe`.
+def transcriptions(segments: Sequence[Segment]) -> tuple[Asked, ...]:
+    """The three instructions of `moss transcribe`.
 
     Those with times stand there twice, to be drawn more often: they are harder to learn.
     """
-    asked = [Asked(PROMPT_PLAIN, " ".join(s.text for s in clip.segments))]
-    asked += 2 * [Asked(PROMPT_SEGMENTS, segments_answer(clip))]
-    words = words_answer(clip)
+    asked = [Asked(PROMPT_PLAIN, " ".join(s.text for s in segments))]
+    asked += 2 * [Asked(PROMPT_SEGMENTS, segments_answer(segments))]
+    words = words_answer(segments)
     if words is not None:
         asked += 2 * [Asked(PROMPT_WORDS, words)]
+    return tuple(asked)
+
+
+def spoken_example(clip: Clip) -> Example:
+    """A clip of the speech domain."""
     tracks = tuple(Track(s.start, s.end, "speech/on") for s in clip.segments)
-    return Example(clip.samples, {}, tuple(asked), tracks, frozenset({"speech"}), tuple(clip.segments))
+    return Example(clip.samples, {}, transcriptions(clip.segments), tracks, frozenset({"speech"}), tuple(clip.segments))
 
 
 def speech(banks: list[Path], mix: Mix) -> Draw:
@@ -68,6 +75,8 @@ def speech(banks: list[Path], mix: Mix) -> Draw:
             bank = rng.choices(loaded, sizes)[0]
             return bank[rng.randrange(len(bank))]
 
+        if rng.random() < DENSE:
+            return spoken_example(dense_clip(rng, sentence))
         return spoken_example(training_clip(rng, sentence, mix.n_sentences, mix.max_s))
 
     return draw
@@ -103,6 +112,12 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
 
             sounds, notes = folder / "scenes_bank", folder / "music_bank"
             found[name] = _from(questions.example, questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes))
+        elif name == "mixed":
+            from training.domains import mixed, questions
+
+            sounds, notes = folder / "scenes_bank", folder / "music_bank"
+            parts = questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes)
+            found[name] = _transcribed(_from(mixed.example, parts))
         elif name == "summarize":
             from training.domains import meetings
 
@@ -112,3 +127,13 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
 
 def _from(example: Callable[..., Example], parts: object) -> Draw:
     return lambda rng: example(rng, parts, reserved=False)
+
+
+def _transcribed(draw: Draw) -> Draw:
+    """Clips of which nothing is asked but what is said in them."""
+
+    def drawn(rng: random.Random) -> Example:
+        example = draw(rng)
+        return replace(example, asked=transcriptions(example.spoken or ()))
+
+    return drawn

@@ -50,8 +50,9 @@ class Stage:
 
 SPEECH = {"transcribe": 1.0}
 SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
-ALL = {"transcribe": 0.42, "describe-speaker": 0.06, "emotion": 0.08, "scene": 0.06, "music": 0.10, "ask": 0.20} | {
-    "summarize": 0.08
+ALL = {"transcribe": 0.32, "mixed": 0.05, "describe-speaker": 0.05, "emotion": 0.11, "scene": 0.04, "music": 0.15} | {
+    "ask": 0.20,
+    "summarize": 0.08,
 }
 STAGES = {
     "encoder": Stage(Mix((1, 2), 6.0, 7_000, SPEECH), with_decoder=False, peak_rate=2e-3),

@@ -93,7 +93,7 @@ def test_empty_clips_have_no_segments() -> None:
 
 def test_answers_are_in_the_format_of_the_prompt() -> None:
     clip = Clip(np.zeros(16_000, np.float32), [Segment(0.123, 0.456, "a b", []), Segment(0.5, 0.9, "c", [])])
-    assert segments_answer(clip) == "[0.12]a b[0.46][0.50]c[0.90]"
+    assert segments_answer(clip.segments) == "[0.12]a b[0.46][0.50]c[0.90]"
 
 
 def test_each_audio_token_is_labelled_with_the_word_spoken_then() -> None:

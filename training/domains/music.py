@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -34,6 +35,8 @@ INSTRUMENT_NAMES = tuple(instrument.name for instrument in INSTRUMENTS)
 
 TEMPO_BINS_BPM = tuple(round(60 * 3 ** (i / 35)) for i in range(36))  # 3.2 % apart, as far as whole numbers can be
 BEAT_MARK_S = 0.06
+CUT = 0.5  # of the clips trained on end before the piece does: else its length would tell its tempo
+SHORTEST_CUT_S, LAST_PART_S = 6.0, 1.5  # what is left of a piece that is cut, and of its last section
 FAMILIES = frozenset({"tempo", "key", "instrument", "chroma", "beat", "downbeat"})
 
 LEVEL_DB, SNR_DB, NOISY_SHARE = (-35.0, -15.0), (20.0, 50.0), 0.4
@@ -46,9 +49,13 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     start_s = rng.uniform(0.1, 0.4)
     struck = strikes(rng, piece, start_s)
     end_s = start_s + piece.n_bars * piece.bar_s
-    n_samples = round((end_s + rng.uniform(0.1, 0.4)) * SAMPLE_RATE)
+    stop_s = end_s + rng.uniform(0.1, 0.4)
+    if not reserved and rng.random() < CUT:
+        last_s = start_s + piece.parts[-1].first_bar * piece.bar_s
+        stop_s = rng.uniform(max(SHORTEST_CUT_S, last_s + LAST_PART_S), end_s)
+    n_samples = round(stop_s * SAMPLE_RATE)
     samples, settings = _finish(rng, mix(struck, parts, n_samples))
-    result = describe(piece, start_s)
+    result = describe(piece, start_s, stop_s)
     timed = [section | {side: tenths(section[side]) for side in ("start", "end")} for section in result["sections"]]
     answer = in_json(result | {"sections": timed})
     return Example(
@@ -64,8 +71,9 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     )
 
 
-def describe(piece: Piece, start_s: float) -> dict[str, Any]:
-    """The `result` of a piece that begins at `start_s`, its fields in the order of the task's."""
+def describe(piece: Piece, start_s: float, stop_s: float = math.inf) -> dict[str, Any]:
+    """The `result` of a piece that begins at `start_s`, in a clip that ends at `stop_s`; its fields in the order of
+    the task's."""
     style, mood = style_of(piece), MOODS[piece.mode, piece.is_fast]
     instruments = [name for name in INSTRUMENT_NAMES if any(name in _players(piece, part) for part in piece.parts)]
     listed = " and ".join(filter(None, [", ".join(instruments[:-1]), instruments[-1]]))
@@ -79,7 +87,7 @@ def describe(piece: Piece, start_s: float) -> dict[str, Any]:
         "sections": [
             {
                 "start": round(start_s + part.first_bar * piece.bar_s, 3),
-                "end": round(start_s + part.end_bar * piece.bar_s, 3),
+                "end": round(min(stop_s, start_s + part.end_bar * piece.bar_s), 3),
                 "label": section_label(part),
             }
             for part in piece.parts

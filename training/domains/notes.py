@@ -132,12 +132,14 @@ def write_bank(out: Path, instruments: Iterable[Instrument] = INSTRUMENTS) -> No
 
 
 def mix(strikes: Iterable[Strike], notes: Notes, n_samples: int) -> np.ndarray:
-    """The strikes together: [n_samples] float32."""
+    """The strikes together, as far as they lie within: [n_samples] float32."""
     out = np.zeros(n_samples, np.float32)
     fade = np.linspace(1, 0, int(RELEASE_S * SAMPLE_RATE), dtype=np.float32)
     for strike in strikes:
         whole = notes.note(strike.instrument, strike.pitch, strike.velocity).samples
         start = round(strike.start_s * SAMPLE_RATE)
+        if start >= n_samples:
+            continue
         held = round(strike.length_s * SAMPLE_RATE)
         length = min(held + len(fade), len(whole), n_samples - start)
         part = whole[:length] * np.float32(strike.gain / 32768)
