@@ -24,7 +24,7 @@ class Mix:
 
     n_sentences: tuple[int, int]
     max_s: float
-    n_tokens: int  # of one batch, padding included
+    n_tokens: int  # of one batch of one process, padding included
     shares: Mapping[str, float]
 
 

@@ -13,7 +13,8 @@ sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to t
 A run without a state begins with the weights of `--from`, a checkpoint folder, if one is given.
 
 A slice warms up, holds its rate and lets it fall to nothing at the end of its minutes; killed before that, it goes
-on from the state it last saved.
+on from the state it last saved. With `--processes N`, each has its own core and its own batches, and all take the same
+step: on two cores a third quicker than one process with two threads, of which one waits in all that is small.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import distributed, multiprocessing, nn
 from torch.optim import AdamW, Muon
 
 from training.batches import Batches, loader
@@ -60,10 +61,11 @@ STAGES = {
     "speech": Stage(Mix((1, 3), 12.0, 7_000, SPEECH), with_decoder=True, peak_rate=1.5e-3),
     "long": Stage(Mix((1, 4), 30.0, 7_000, SPEECH), with_decoder=True, peak_rate=1e-3),
     "sounds": Stage(Mix((1, 3), 12.0, 7_000, SOUNDS), with_decoder=True, peak_rate=1.2e-3),
-    "all": Stage(Mix((1, 4), 30.0, 9_000, ALL), with_decoder=True, peak_rate=1e-3),
+    "all": Stage(Mix((1, 4), 30.0, 6_000, ALL), with_decoder=True, peak_rate=1e-3),
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100
+MEETING = "meeting"  # file by which processes find each other
 
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
@@ -113,11 +115,49 @@ def losses(model: TrainingModel, batch: Batch, *, with_decoder: bool) -> tuple[t
     return total, shown
 
 
-class Slice:
-    """A slice of training and its state on disk."""
+@dataclass(frozen=True)
+class Team:
+    """The processes that train together, and which of them this one is."""
 
-    def __init__(self, run: Path, stage_name: str, minutes: float, banks: Path) -> None:
-        self.run, self.stage_name, self.minutes, self.banks = run, stage_name, minutes, banks
+    size: int = 1
+    rank: int = 0
+
+    def join(self, meeting: Path) -> None:
+        """Wait for the others; they meet at a file that is not there yet."""
+        if self.size > 1:
+            distributed.init_process_group(
+                "gloo", init_method=meeting.absolute().as_uri(), world_size=self.size, rank=self.rank
+            )
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Give every process the mean of all gradients."""
+        if self.size == 1:
+            return
+        parameters = list(model.parameters())
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        together = torch.cat([part.reshape(-1) for part in parts])
+        distributed.all_reduce(together)
+        together /= self.size
+        for p, mean in zip(parameters, together.split([p.numel() for p in parameters]), strict=True):
+            p.grad = mean.view_as(p)
+
+    def agreed(self, value: float) -> float:
+        """The first process's value."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+
+ALONE = Team()
+
+
+class Slice:
+    """A slice of training and its state on disk, which the first process of the team keeps."""
+
+    def __init__(self, run: Path, stage_name: str, minutes: float, banks: Path, team: Team = ALONE) -> None:
+        self.run, self.stage_name, self.minutes, self.banks, self.team = run, stage_name, minutes, banks, team
         self.stage = STAGES[stage_name]
         self.labels = track_labels(run, banks, self.stage.mix)
         self.model = TrainingModel(n_tracks=len(self.labels))
@@ -153,11 +193,12 @@ class Slice:
         export(self.model.moss, self.run / "vocabulary", self.run / "checkpoint")
 
     def train(self) -> None:
-        dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, self.seed, self.labels)
+        seed = self.seed * 100 + self.team.rank
+        dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, seed, self.labels)
         last = saved = time.monotonic()
         averages: dict[str, float] = {}
         for batch in loader(dataset):
-            progress = self.elapsed_s / (60 * self.minutes)
+            progress = self.team.agreed(self.elapsed_s / (60 * self.minutes))
             if progress >= 1:
                 break
             shown = self._update(batch, rate(progress, self.step, self.stage.peak_rate))
@@ -168,13 +209,16 @@ class Slice:
             self.step += 1
             now = time.monotonic()
             self.elapsed_s, last = self.elapsed_s + now - last, now
+            if self.team.rank > 0:
+                continue
             if self.step % 25 == 0:
                 figures = " ".join(f"{k} {v:.3f}" for k, v in averages.items())
                 print(f"{self.stage_name} step {self.step} {self.elapsed_s / 60:.1f} min {figures}", flush=True)
             if now - saved > SAVE_EVERY_S:
                 self.save()
                 saved = now
-        self.save(ended=True)
+        if self.team.rank == 0:
+            self.save(ended=True)
 
     def _update(self, batch: Batch, learning_rate: float) -> dict[str, float]:
         for optimiser in self.optimisers:
@@ -182,6 +226,7 @@ class Slice:
                 group["lr"] = learning_rate
         total, shown = losses(self.model, batch, with_decoder=self.stage.with_decoder)
         total.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(self.model)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -199,7 +244,8 @@ def track_labels(run: Path, banks: Path, mix: Mix) -> list[str]:
         for _ in range(400):
             found |= {track.label for track in draw(rng).tracks}
     labels = [*known, *sorted(found - set(known))]
-    path.write_text(json.dumps(labels))
+    if labels != known:
+        path.write_text(json.dumps(labels))
     return labels
 
 
@@ -218,13 +264,25 @@ def main() -> None:
     parser.add_argument("--banks", type=Path, required=True, help="folder with the banks of every domain")
     parser.add_argument("--from", dest="source", type=Path, help="checkpoint folder to begin with")
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--processes", type=int, default=1, help="how many train together, with a core each")
     args = parser.parse_args()
-    torch.set_num_threads(2)
-    torch.manual_seed(0)
     args.run.mkdir(parents=True, exist_ok=True)
     if not (args.run / "vocabulary").exists():
         write_vocabulary(args.run / "vocabulary")
-    run = Slice(args.run, args.stage, args.minutes, args.banks)
+    if args.processes == 1:
+        train(0, args)
+        return
+    (args.run / MEETING).unlink(missing_ok=True)
+    multiprocessing.spawn(train, args=(args,), nprocs=args.processes)
+
+
+def train(rank: int, args: argparse.Namespace) -> None:
+    """One process of the team."""
+    team = Team(args.processes, rank)
+    torch.set_num_threads(2 if team.size == 1 else 1)
+    torch.manual_seed(0)
+    team.join(args.run / MEETING)
+    run = Slice(args.run, args.stage, args.minutes, args.banks, team)
     if args.source and not (args.run / "state.pt").exists():
         load_known(run.model.moss, load_file(args.source / "model.safetensors"))
     run.train()
