@@ -120,9 +120,7 @@ class AnalysisOptions:
             help="Write the time into what the model hears. [default: as the model was trained]",
         ),
     ] = None
-    vad: Annotated[
-        bool, _option("--vad/--no-vad", panel=RANGE, help="Transcribe nothing where there is no speech.")
-    ] = True
+    vad: Annotated[bool, _option("--vad/--no-vad", panel=RANGE, help="Pass over audio without speech.")] = True
     temperature: Annotated[
         float, _option("--temperature", panel=DECODING, help="0 always takes the likeliest token.", min=0.0, max=10.0)
     ] = 0.0

@@ -111,10 +111,9 @@ class Tally:
 
 def _nothing(envelope: Envelope) -> str:
     """What is said of a result with nothing in it."""
-    if envelope.task != "transcribe":
-        return "the model gave no answer"
-    silent = all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks)
-    return "no speech found" if silent else "the model heard no words"
+    if all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks):
+        return "no speech found"
+    return "the model heard no words" if envelope.task == "transcribe" else "the model gave no answer"
 
 
 class Report:

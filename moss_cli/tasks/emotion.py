@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from moss_cli.schema import Emotion, EmotionSegment, TaskName
 from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, timeline
@@ -25,6 +25,7 @@ class DescribeEmotion(Task):
 
     custom_prompt: str | None = None
     name: TaskName = "emotion"
+    needs_speech: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:

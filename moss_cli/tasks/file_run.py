@@ -41,8 +41,7 @@ class FileRun:
         span = piece.span if isinstance(piece, Piece) else piece
         self._end_s = max(self._end_s, span.end_s)
         if isinstance(piece, Span):  # nobody speaks in it
-            silent = self.task.read([""] * len(self.task.questions), piece)
-            self._found.append([Answered(piece, silent, "no_speech")])
+            self._found.append([Answered(piece, self.task.unspoken(piece), "no_speech")])
             return None
         self._n_pieces += 1
         known = self._known(piece)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.audio.vad import silent_stretches
-from moss_cli.tasks.task import Span
+from moss_cli.audio.vad import has_speech, silent_stretches
+from moss_cli.tasks.task import Span, Task
+
+PassedOver = Literal["nothing", "pieces", "stretches"]
 
 SHORTEST_HALVED_S = 4.0  # a shorter piece is not cut in two
 
@@ -26,11 +29,24 @@ class Piece:
     input_id: str = ""
 
 
-def plan(chunked: Iterable[Chunk], input_id: str, *, skip_silence: bool) -> Iterator[Piece | Span]:
+def plan(chunked: Iterable[Chunk], input_id: str, passed_over: PassedOver) -> Iterator[Piece | Span]:
     """Pieces, and the spans in which nobody speaks and which are passed over."""
     for number, chunk in enumerate(chunked):
         piece = Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number), input_id)
-        yield from spoken(piece) if skip_silence else [piece]
+        if passed_over == "stretches":
+            yield from spoken(piece)
+        elif passed_over == "pieces" and not has_speech(piece.samples):
+            yield piece.span
+        else:
+            yield piece
+
+
+def passed_over(task: Task) -> PassedOver:
+    """What is not given to the model where nobody speaks. What a task says of a whole piece may rest on its pauses
+    too; where half a piece gives half an answer, they can be left out."""
+    if not task.needs_speech:
+        return "nothing"
+    return "stretches" if task.is_divisible else "pieces"
 
 
 def spoken(piece: Piece) -> Iterator[Piece | Span]:

@@ -22,7 +22,7 @@ from moss_cli.tasks.file_run import FileRun
 from moss_cli.tasks.job import Job, OnStep, OnText, Outcome, Source, Step
 from moss_cli.tasks.journal import Journal, NoJournal
 from moss_cli.tasks.overall import overall
-from moss_cli.tasks.pieces import Piece, plan
+from moss_cli.tasks.pieces import Piece, passed_over, plan
 from moss_cli.tasks.recording import open_recording
 from moss_cli.tasks.task import Task
 
@@ -104,7 +104,7 @@ class Runner:
                 sha256 = recording.sha256()
                 file.begin(recording, sha256)
                 chunked = chunks(recording.blocks, longest_s=job.longest_s, offset_s=recording.offset_s)
-                for piece in plan(self._heard(file, chunked), sha256, skip_silence=file.task.needs_speech and job.vad):
+                for piece in plan(self._heard(file, chunked), sha256, passed_over(file.task) if job.vad else "nothing"):
                     place = file.expect(piece)
                     if isinstance(piece, Piece) and place is not None:
                         with file.paused():

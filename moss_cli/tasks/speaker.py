@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from moss_cli.schema import SpeakerDescription, TaskName
 from moss_cli.tasks.merging import Weighed, complete, notices, prevailing
@@ -31,6 +32,7 @@ class DescribeSpeaker(Task):
 
     custom_prompt: str | None = None
     name: TaskName = "describe-speaker"
+    needs_speech: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -34,6 +34,7 @@ class Summarize(Task):
     style: Style = "brief"
     custom_prompt: str | None = None
     name: TaskName = "summarize"
+    needs_speech: ClassVar[bool] = True
     shows: ClassVar[bool] = True
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from moss_cli.schema import Notice, Result, TaskName
@@ -70,7 +70,7 @@ class Task(ABC):
     """One of the commands: what to ask, and how to read what comes back."""
 
     name: TaskName
-    needs_speech: ClassVar[bool] = False  # what has none is not given to the model
+    needs_speech: ClassVar[bool] = False  # of a piece in which nobody speaks there is nothing to say
     is_divisible: ClassVar[bool] = False  # half a clip gives half an answer, so a cut one is asked for again in halves
     shows: ClassVar[bool] = False  # see `shown`
     custom_prompt: str | None = None  # what the user says in the place of the instruction
@@ -83,6 +83,10 @@ class Task(ABC):
     @abstractmethod
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
+
+    def unspoken(self, span: Span) -> Reading:
+        """What there is to say of a stretch in which nobody speaks: nothing, and that is all of it."""
+        return replace(self.read([""] * len(self.questions), span), complete=True)
 
     @abstractmethod
     def merge(self, parts: Sequence[Part]) -> Reading:

@@ -8,12 +8,15 @@ import subprocess
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pysubs2
 import pytest
+import soundfile
 
 from moss_cli.cli.main import run
 
-SAMPLE = str(Path(__file__).parents[2] / "samples" / "weather.wav")
+SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLE = str(SAMPLES / "weather.wav")
 COMMANDS = {
     "transcribe": ["transcribe"],
     "describe-speaker": ["describe-speaker"],
@@ -133,16 +136,44 @@ def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: py
     assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
 
 
-def test_a_clip_without_speech_is_not_given_to_the_model(capfd: pytest.CaptureFixture[str]) -> None:
+SPOKEN = ("transcribe", "describe-speaker", "emotion", "summarize")  # what there is nothing to say of without speech
+
+
+@pytest.mark.parametrize("command", SPOKEN)
+def test_a_clip_without_speech_is_not_given_to_the_model(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     folder = Path(__file__).parents[1] / "fixtures" / "speech" / "empty"
     silent = str(sorted(folder.glob("*.flac"))[0])
-    assert run(["transcribe", silent, "--model", "tiny", "-f", "json"]) == 0
-    envelope = json.loads(capfd.readouterr().out)
+    assert run([command, silent, "--model", "tiny", "-f", "json"]) == 0
+    said = capfd.readouterr()
+    envelope = json.loads(said.out)
+    assert envelope["status"] == "ok"
+    assert said.err.endswith(f"{silent}: no speech found\n")
     assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["no_speech"]
     assert (envelope["text"], envelope["usage"]["generated_tokens"], envelope["params"]["vad"]) == ("", 0, True)
-    assert run(["transcribe", silent, "--model", "tiny", "-f", "json", "--no-vad"]) == 0
+    assert not any(envelope["result"].values())  # null, or a list of nothing
+    assert run([command, silent, "--model", "tiny", "-f", "json", "--no-vad"]) == 0
     envelope = json.loads(capfd.readouterr().out)
     assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["stop"]
+
+
+@pytest.mark.parametrize("command", ["emotion", "describe-speaker", "summarize"])
+def test_a_piece_without_speech_changes_nothing_of_what_is_said_of_the_others(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = {"emotion": "emotion.wav", "describe-speaker": "voice.wav", "summarize": "weather.wav"}[command]
+    spoken, rate = soundfile.read(SAMPLES / name, dtype="float32")
+    longest = len(spoken) / rate + 0.5
+    soundfile.write(tmp_path / "long.wav", np.concatenate([spoken, np.zeros(round(40 * rate), np.float32)]), rate)
+    options = ["--model", "tiny", "-f", "json", "--chunk", str(longest)]
+    assert run([command, str(tmp_path / "long.wav"), *options]) == 0
+    envelope = json.loads(capfd.readouterr().out)
+    endings = [chunk["finish_reason"] for chunk in envelope["chunks"]]
+    assert endings == ["stop", *["no_speech"] * (len(endings) - 1)]
+    assert len(endings) > 1
+    end = str(envelope["chunks"][0]["end"])
+    assert run([command, str(tmp_path / "long.wav"), *options, "--end", end]) == 0
+    alone = json.loads(capfd.readouterr().out)
+    assert envelope["result"] == alone["result"]
 
 
 def test_thoughts_are_split_off_kept_in_json_and_shown_when_asked(capfd: pytest.CaptureFixture[str]) -> None:

@@ -155,5 +155,5 @@ def test_without_a_search_for_silence_chunks_are_pieces() -> None:
     from moss_cli.audio.chunk import chunks
 
     samples = clip(50.0).samples
-    pieces = list(plan(chunks(iter([samples]), longest_s=20.0, overlap_s=4.0), "x", skip_silence=False))
+    pieces = list(plan(chunks(iter([samples]), longest_s=20.0, overlap_s=4.0), "x", "nothing"))
     assert [p.name for p in pieces if isinstance(p, Piece)] == ["0", "1", "2"]
