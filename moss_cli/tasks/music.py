@@ -17,6 +17,7 @@ from moss_cli.tasks.merging import (
     sentences,
     timeline,
 )
+from moss_cli.tasks.retelling import retelling, retold
 from moss_cli.tasks.structured import NAMES, NUMBER, SAID, TEXT, Field, grammar, in_json, items, read_json
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
@@ -25,6 +26,7 @@ PROMPT = (
     "Please describe this piece of music in terms of style and tempo, tonality and harmony, instrumentation, "
     "structural arrangement, and overall mood."
 )
+PROMPT_PARTS = "Describe the whole piece of music, as it goes from part to part."
 FIELDS = (
     Field("style", TEXT),
     Field("tempo_bpm", NUMBER, "beats a minute, as a number"),
@@ -79,3 +81,9 @@ class DescribeMusic(Task):
             ),
         )
         return Reading(result, result.summary or "", notices(parts), complete(parts))
+
+    def over(self, parts: Sequence[Part]) -> Task | None:
+        return retelling(self, PROMPT_PARTS, parts)
+
+    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+        return retold(merged, overall)

@@ -9,6 +9,7 @@ from typing import cast
 
 from moss_cli.schema import Labelled, Scene, TaskName
 from moss_cli.tasks.merging import Weighed, complete, joined_labels, notices, prevailing, sentences, timeline
+from moss_cli.tasks.retelling import retelling, retold
 from moss_cli.tasks.structured import SAID, TEXT, Field, Json, grammar, in_json, items, read_json, within
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
@@ -19,6 +20,7 @@ PROMPT_EVENTS = (
     "full timeline from beginning to end when possible."
 )
 PROMPT_WHOLE = "Describe this audio."
+PROMPT_PARTS = "Describe the whole recording: where it is, and what happens in it."
 WHOLE_FIELDS = (
     Field("setting", TEXT, "where it is"),
     Field("atmosphere", TEXT),
@@ -71,6 +73,12 @@ class DescribeScene(Task):
             ),
         )
         return Reading(result, result.summary or "", notices(parts), complete(parts))
+
+    def over(self, parts: Sequence[Part]) -> Task | None:
+        return retelling(self, PROMPT_PARTS, parts)
+
+    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+        return retold(merged, overall)
 
 
 def _scene(whole: Json, events: tuple[Labelled, ...]) -> Scene:

@@ -10,9 +10,10 @@ from scripted import answerer
 
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Request
-from moss_cli.schema import Answer, Chapter, Summary
+from moss_cli.schema import Answer, Chapter, Labelled, Music, Scene, Summary
 from moss_cli.tasks.answering import Answered
 from moss_cli.tasks.ask import Ask
+from moss_cli.tasks.music import DescribeMusic
 from moss_cli.tasks.overall import overall
 from moss_cli.tasks.scene import DescribeScene
 from moss_cli.tasks.summarize import Summarize
@@ -109,6 +110,55 @@ def test_a_question_is_asked_of_what_the_pieces_answered(monkeypatch: pytest.Mon
     assert reading.text == "Two in all."
     prompt = engine.text(seen[0].prompt.ids)
     assert "From 0 to 60 seconds: Two dogs.\nFrom 60 to 90 seconds: nothing on this" in prompt
+
+
+def scene_part(i: int, summary: str | None, label: str) -> Answered:
+    event = Labelled(start=60.0 * i, end=60.0 * i + 1, label=label)
+    scene = Scene(setting="a street", summary=summary, events=(event,))
+    return Answered(Span(60.0 * i, 60.0 * i + 60), Reading(scene, summary or ""), "stop")
+
+
+def test_a_long_scene_has_one_description_and_the_events_of_all_pieces(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    task = DescribeScene()
+    pieces = [scene_part(0, "rain on a road", "siren"), scene_part(1, None, "dog bark")]
+    one, seen = answerer(monkeypatch, engine, task, lambda request, call: ('{"summary": "A wet day."}', "stop"))
+    reading, _ = overall(one, task, pieces, merged(task, pieces))
+    assert isinstance(reading.result, Scene)
+    assert (reading.text, reading.result.summary, reading.result.setting) == ("A wet day.", "A wet day.", "a street")
+    assert [event.label for event in reading.result.events] == ["siren", "dog bark"]
+    prompt = engine.text(seen[0].prompt.ids)
+    assert "From 0 to 60 seconds: rain on a road. siren.\nFrom 60 to 120 seconds: dog bark." in prompt
+    assert "Describe the whole recording" in prompt
+    assert seen[0].prompt.audio is None
+
+
+def test_long_music_has_one_description_and_what_the_rules_say_of_tempo_and_key(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    task = DescribeMusic()
+    found = [
+        Music(style="waltz", tempo_bpm=90.0 + i, key="C major", summary=f"Part {i}.", instruments=(f"drum {i}",))
+        for i in range(3)
+    ]
+    pieces = [
+        Answered(Span(60.0 * i, 60.0 * i + 60), Reading(one, one.summary or ""), "stop") for i, one in enumerate(found)
+    ]
+    one, seen = answerer(monkeypatch, engine, task, lambda request, call: ('{"summary": "A long waltz."}', "stop"))
+    reading, _ = overall(one, task, pieces, merged(task, pieces))
+    assert isinstance(reading.result, Music)
+    assert (reading.result.summary, reading.result.tempo_bpm, reading.result.key) == ("A long waltz.", 91.0, "C major")
+    assert reading.result.instruments == ("drum 0", "drum 1", "drum 2")
+    assert "From 120 to 180 seconds: Part 2." in engine.text(seen[0].prompt.ids)
+
+
+def test_an_empty_description_of_the_whole_leaves_what_the_pieces_say(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine
+) -> None:
+    task, pieces = DescribeScene(), [scene_part(0, "rain", "siren"), scene_part(1, "wind", "siren")]
+    one, _ = answerer(monkeypatch, engine, task, lambda request, call: ('{"summary": null}', "stop"))
+    assert overall(one, task, pieces, merged(task, pieces))[0].text == "rain. wind."
 
 
 @pytest.mark.parametrize("answer", [("No.", "stop"), ('{"summary": "It ra', "length")])
