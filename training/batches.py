@@ -101,20 +101,20 @@ class Batches(IterableDataset[Batch]):
         drawn = domains(self.banks, self.mix)
         names, shares = list(drawn), [self.mix.shares[name] for name in drawn]
         while True:
-            examples = [drawn[name](self.rng) for name in self.rng.choices(names, shares, k=160)]
-            heard = [self._hear(example) for example in examples]
+            chosen = self.rng.choices(names, shares, k=160)
+            heard = [self._hear(drawn[name](self.rng), self.mix.stress.get(name, 1.0)) for name in chosen]
             groups = list(self._grouped(sorted(heard, key=lambda one: one.n_tokens)))
             self.rng.shuffle(groups)
             yield from (self.batch(group) for group in groups)
 
-    def _hear(self, example: Example) -> _Heard:
+    def _hear(self, example: Example, stress: float) -> _Heard:
         mel = log_mel(torch.from_numpy(example.samples))
         count = n_audio_tokens(TINY, mel.shape[1])
         questions = list(dict.fromkeys(self.rng.sample(example.asked, len(example.asked))))[:MOST_ASKED]
         prompt = build_prompt(self.tokenizer, self.processor, "", n_audio_tokens=count)
         n_first = int(prompt.audio_mask.nonzero()[-1]) + 1
         n_first += int((prompt.ids[n_first:] == self.processor.audio_end_id).nonzero()[0]) + 1
-        rows = tuple(self._row(one, count, n_first) for one in questions)
+        rows = tuple(self._row(one, count, n_first, stress) for one in questions)
         return _Heard(example, mel, count, prompt.ids[:n_first], prompt.audio_mask[:n_first], rows)
 
     def _grouped(self, heard: Sequence[_Heard]) -> Iterator[list[_Heard]]:
@@ -153,7 +153,7 @@ class Batches(IterableDataset[Batch]):
             torch.cat(tracks),
         )
 
-    def _row(self, asked: Asked, count: int, n_first: int) -> _Row:
+    def _row(self, asked: Asked, count: int, n_first: int, stress: float) -> _Row:
         prompt = build_prompt(self.tokenizer, self.processor, asked.prompt, n_audio_tokens=count, think=asked.think)
         # The prompt has opened the thought already.
         text = asked.answer.removeprefix("<think>\n") if asked.think else asked.answer
@@ -167,7 +167,7 @@ class Batches(IterableDataset[Batch]):
         own = torch.tensor([*self._token_weights(answer, text), 1.0])
         weights = torch.zeros(len(ids))
         # Between a weight for each token and one for each answer: long answers should not drown short ones.
-        weights[start - 1 : -1] = own / own.sum().sqrt()
+        weights[start - 1 : -1] = stress * own / own.sum().sqrt()
         return _Row(ids, targets, weights)
 
     def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:

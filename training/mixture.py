@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from moss_cli.tasks.transcribe import PROMPT_PLAIN, PROMPT_SEGMENTS, PROMPT_WORDS
@@ -26,6 +26,7 @@ class Mix:
     max_s: float
     n_tokens: int  # of one batch of one process, padding included
     shares: Mapping[str, float]
+    stress: Mapping[str, float] = field(default_factory=dict)  # how much more an answer counts, by domain
 
 
 def segments_answer(segments: Sequence[Segment]) -> str:

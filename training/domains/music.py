@@ -33,7 +33,6 @@ MOODS = {("major", False): "calm", ("major", True): "cheerful", ("minor", False)
 SECTION_LABELS = ("solo", "with chords", "with bass", "with drums", "full band")
 INSTRUMENT_NAMES = tuple(instrument.name for instrument in INSTRUMENTS)
 
-TEMPO_BINS_BPM = tuple(round(60 * 3 ** (i / 35)) for i in range(36))  # 3.2 % apart, as far as whole numbers can be
 BEAT_MARK_S = 0.06
 CUT = 0.5  # of the clips trained on end before the piece does: else its length would tell its tempo
 SHORTEST_CUT_S, LAST_PART_S = 6.0, 1.5  # what is left of a piece that is cut, and of its last section
@@ -155,8 +154,7 @@ def _finish(rng: random.Random, samples: np.ndarray) -> tuple[np.ndarray, dict[s
 
 def _wholes(piece: Piece, duration_s: float) -> Iterator[Track]:
     """What holds for the whole clip."""
-    nearest = min(TEMPO_BINS_BPM, key=lambda bpm: abs(np.log(bpm / piece.tempo_bpm)))
-    yield Track(0.0, duration_s, f"tempo/{nearest}")
+    yield Track(0.0, duration_s, f"tempo/{piece.tempo_bpm}")
     yield Track(0.0, duration_s, f"key/{piece.key}")
 
 
