@@ -121,7 +121,6 @@ def test_something_is_struck_on_every_beat_and_beats_are_rarely_divided() -> Non
 def test_what_is_kept_for_testing_is_never_drawn_for_training() -> None:
     for reserved in (False, True):
         for piece in pieces(reserved=reserved):
-            assert (piece.tempo_bpm % 7 == 0) is reserved
             assert set(piece.figures) <= set(composing.RESERVED_FIGURES if reserved else composing.FIGURES)
             chorded = {part.lead for part in piece.parts if "chords" in part.roles}
             pairs = {(lead, piece.chord_instrument) in composing.RESERVED_PAIRS for lead in chorded}
@@ -157,13 +156,27 @@ def test_style_and_mood_follow_from_metre_drums_tempo_and_mode() -> None:
 
 def test_clips_keep_their_length_and_level() -> None:
     for seed in range(15):
-        clip = example(random.Random(seed), Tones(), reserved=False)
+        clip = example(random.Random(seed), Tones(), reserved=bool(seed % 2))
         assert clip.samples.dtype == np.float32
-        assert 8.0 <= clip.duration_s <= 14.0
+        assert (8.0 if seed % 2 else 6.0) <= clip.duration_s <= 14.0
         assert np.abs(clip.samples).max() <= 0.99 + 1e-6
         settings = clip.truth["settings"]
         if settings["noise"] == "none" and np.abs(clip.samples).max() < 0.98:
             assert 20 * np.log10(np.sqrt((clip.samples**2).mean())) == pytest.approx(settings["level_db"], abs=0.1)
+
+
+def test_half_of_the_clips_trained_on_end_in_the_last_section_and_none_that_are_kept_for_testing() -> None:
+    for reserved, share in ((False, (0.35, 0.65)), (True, (0.0, 0.0))):
+        n_cut = 0
+        for seed in range(60):
+            clip = example(random.Random(seed), Tones(), reserved=reserved)
+            sections = clip.truth["result"]["sections"]
+            bar_s = 60 / clip.truth["result"]["tempo_bpm"] * clip.truth["settings"]["beats_per_bar"]
+            bars = (sections[-1]["end"] - sections[0]["start"]) / bar_s
+            n_cut += abs(bars - round(bars)) > 0.01
+            assert sections[-1]["end"] - sections[-1]["start"] >= 1.5 - 1e-3
+            assert sections[-1]["end"] <= clip.duration_s + 1e-3
+        assert share[0] <= n_cut / 60 <= share[1]
 
 
 def test_a_mixed_note_sounds_from_its_start_until_it_is_let_go() -> None:
@@ -180,10 +193,10 @@ def test_tracks_lie_inside_the_clip_and_agree_with_the_result() -> None:
         clip = example(random.Random(seed), Tones(), reserved=False)
         result = clip.truth["result"]
         assert {t.family for t in clip.tracks} <= FAMILIES == clip.families
-        assert all(0 <= t.start_s < t.end_s <= clip.duration_s for t in clip.tracks)
+        assert all(0 <= t.start_s < t.end_s <= clip.duration_s + 1e-3 for t in clip.tracks)
         assert [t.label for t in clip.tracks if t.family == "key"] == [f"key/{result['key']}"]
         (tempo,) = [int(t.label.split("/")[1]) for t in clip.tracks if t.family == "tempo"]
-        assert tempo == pytest.approx(result["tempo_bpm"], rel=0.025)
+        assert tempo == result["tempo_bpm"]
         beats = [t.start_s for t in clip.tracks if t.family == "beat"]
         np.testing.assert_allclose(np.diff(beats), 60 / result["tempo_bpm"])
         downs = [t.start_s for t in clip.tracks if t.family == "downbeat"]
@@ -194,7 +207,7 @@ def test_tracks_lie_inside_the_clip_and_agree_with_the_result() -> None:
 def test_a_pitch_class_sounds_where_its_track_says() -> None:
     """With sines for notes, the strongest partial of a solo is always of the class that is labelled."""
     checked = 0
-    for seed in range(40):
+    for seed in range(150):
         clip = example(random.Random(seed), Tones(), reserved=False)
         sections = clip.truth["result"]["sections"]
         if len(sections) > 1 or sections[0]["label"] != "solo" or clip.truth["settings"]["noise"] != "none":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,9 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
         truth={"result": result, "settings": settings | _composition(piece)},
         asked=tuple(Asked(question.prompt, answer) for question in DescribeMusic().questions),
         tracks=(
-            *_wholes(piece, n_samples / SAMPLE_RATE),
-            *_rhythm(piece, start_s),
-            *_sounding(piece, struck, parts, start_s),
+            *_wholes(piece, stop_s),
+            *_until(stop_s, _rhythm(piece, start_s)),
+            *_until(stop_s, _sounding(piece, struck, parts, start_s)),
         ),
         families=FAMILIES,
     )
@@ -156,6 +157,11 @@ def _wholes(piece: Piece, duration_s: float) -> Iterator[Track]:
     """What holds for the whole clip."""
     yield Track(0.0, duration_s, f"tempo/{piece.tempo_bpm}")
     yield Track(0.0, duration_s, f"key/{piece.key}")
+
+
+def _until(stop_s: float, tracks: Iterable[Track]) -> Iterator[Track]:
+    """What is heard before a clip ends."""
+    return (replace(track, end_s=min(stop_s, track.end_s)) for track in tracks if track.start_s < stop_s)
 
 
 def _rhythm(piece: Piece, start_s: float) -> Iterator[Track]:
