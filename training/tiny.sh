@@ -22,11 +22,13 @@ bank() {
   mv "$banks/$name.new" "$banks/$name"
 }
 
-# stage NAME STAGE MINUTES
+# stage NAME STAGE MINUTES OPTIONS...
 stage() {
   [ -e "$run/$1.done" ] && return
-  "$python" -m training.train "$2" --run "$run" --banks "$banks" --minutes "$3"
-  touch "$run/$1.done"
+  name=$1 kind=$2 minutes=$3
+  shift 3
+  "$python" -m training.train "$kind" --run "$run" --banks "$banks" --minutes "$minutes" "$@"
+  touch "$run/$name.done"
 }
 
 bank bank1 bank --seed 1 --count 30000
@@ -50,3 +52,4 @@ stage 3-speech speech 65
 stage 4-long long 32
 stage 5-all all 77
 stage 6-all all 84
+stage 7-all all 95 --processes 2
