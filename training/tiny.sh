@@ -1,6 +1,6 @@
 #!/bin/sh
 # The embedded model from nothing: banks of what every domain is rendered from, the vocabulary, then slices of training,
-# each of which goes on from what the one before saved. About five hours on two cores.
+# each of which goes on from what the one before saved. About six and a half hours on two cores.
 #
 #     sh training/tiny.sh PYTHON FOLDER
 #
