@@ -6,17 +6,20 @@ import dataclasses
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from moss_cli.audio.results import SAMPLE_RATE
+from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Generation, Request
+from moss_cli.engine.model import AudioFeatures
 from moss_cli.registry import resolve
 from moss_cli.tasks import ahead
 from moss_cli.tasks.job import Job, Outcome, Source
@@ -31,8 +34,7 @@ AtAnswer = Callable[[Callable[[int], None]], None]
 
 @pytest.fixture
 def at_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AtAnswer:
-    """Has something done while the model is at its nth answer; each is how loud what it heard is, so that no two
-    recordings are answered alike."""
+    """Has something done while the model is at its nth answer, a checksum of the samples it heard in letters."""
     n_answers = 0
 
     def arrange(do: Callable[[int], None]) -> None:
@@ -44,6 +46,10 @@ def at_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AtAnswer:
 
         monkeypatch.setattr(Engine, "generate", generate)
 
+    def hear(self: Engine, samples: Samples) -> AudioFeatures:
+        return AudioFeatures(torch.tensor([[zlib.crc32(samples.tobytes())]]), [])
+
+    monkeypatch.setattr(Engine, "hear", hear)
     loaded = dataclasses.replace(engine, load_seconds=0.0)
     monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda *_, **__: loaded)
     monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", lambda samples: [])
@@ -52,8 +58,8 @@ def at_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AtAnswer:
 
 
 def _heard(request: Request) -> str:
-    assert request.mel is not None
-    return f"{float(request.mel.double().sum()):.9f}"
+    assert request.prompt.audio is not None
+    return "".join("abcdefghij"[int(digit)] for digit in str(int(request.prompt.audio.adapter.item())))
 
 
 def wav(path: Path, seconds: float = 0.2) -> Source:
@@ -62,12 +68,12 @@ def wav(path: Path, seconds: float = 0.2) -> Source:
     return Source(path, path.name)
 
 
-def run(sources: Iterator[Source] | Sequence[Source], batch_size: int = 1) -> Any:
+def run(sources: Sequence[Source], batch_size: int = 1) -> Generator[Outcome, None, None]:
     return Runner(Job(Transcribe(), resolve("tiny"), batch_size=batch_size)).run(sources)
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
-    return outcome.envelope.document() | {"usage": None}
+    return outcome.envelope.model_dump() | {"usage": None}
 
 
 def reading() -> bool:
@@ -93,7 +99,8 @@ def test_the_next_file_is_opened_and_decoded_while_the_model_answers(
     at_answer(lambda n: seen.append(decoded["b.wav"].wait(ENOUGH_S)))
     outcomes = list(run([wav(tmp_path / name) for name in decoded]))
     assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
-    assert seen == [True, True]
+    assert len(seen) >= 2
+    assert all(seen)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -120,7 +127,7 @@ def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path, at_
     os.mkfifo(fifo)
     outcomes = run([first, Source(fifo, "fifo")])
     assert next(outcomes).source is first
-    with pytest.raises(OSError) as caught:  # noqa: PT011 - its number says which
+    with pytest.raises(OSError) as caught:
         os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     assert caught.value.errno == errno.ENXIO  # nobody reads it
     writer = threading.Thread(target=fifo.write_bytes, args=(first.path.read_bytes(),))
