@@ -1,7 +1,8 @@
 """Runs a job: loads the model once, takes the inputs as they come, yields an envelope for each.
 
 Inputs are read while their turn has not come, piece by piece, so that pieces of several short ones are answered
-together and a long one is never in memory as a whole.
+together and a long one is never in memory as a whole. They are decoded in a thread, which `ahead` is about; all else
+is done in the caller's.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.errors import MossError, UsageError
+from moss_cli.tasks.ahead import Inputs
 from moss_cli.tasks.answering import Answered, Answerer, OnShown
 from moss_cli.tasks.envelopes import Envelopes, Found
 from moss_cli.tasks.file_run import FileRun
@@ -23,7 +25,6 @@ from moss_cli.tasks.job import Job, OnStep, OnText, Outcome, Source, Step
 from moss_cli.tasks.journal import Journal, NoJournal
 from moss_cli.tasks.overall import overall
 from moss_cli.tasks.pieces import Piece, passed_over, plan
-from moss_cli.tasks.recording import open_recording
 from moss_cli.tasks.task import Task
 
 STEP_EVERY = 16  # tokens
@@ -50,26 +51,28 @@ class Runner:
     def run(
         self, sources: Iterable[Source], journal_of: Callable[[Source], Journal] = lambda source: NoJournal()
     ) -> Generator[Outcome, None, None]:
-        """An outcome for each input, in their order. Sources are taken one by one, some before earlier ones are done.
+        """An outcome for each input, in their order. Sources are taken one by one, some before earlier ones are done,
+        in this thread; `journal_of` is called for each before the next is taken.
 
         What is wrong with one input is in its outcome; ModelError and DeviceError, which hold for
         all of them, are raised.
         """
         waiting: deque[FileRun] = deque()
         batch: list[_Wanted] = []
-        for source in sources:
-            file = FileRun(source, self.job.task, journal_of(source))
-            waiting.append(file)
-            for place, piece in self._pieces(file):
-                if batch and batch[0][0].task != file.task:
+        files = (FileRun(source, self.job.task, journal_of(source)) for source in sources)
+        with closing(Inputs(files, self.job)) as inputs:
+            for file in inputs:
+                waiting.append(file)
+                for place, piece in self._pieces(file, inputs):
+                    if batch and batch[0][0].task != file.task:
+                        self._answer_all(batch)
+                    batch.append((file, place, piece))
+                    if len(batch) >= self._batch_size(file.source):
+                        self._answer_all(batch)
+                        yield from self._finished(waiting)
+                if self._on_text is not None:  # what is shown while it is decoded comes alone
                     self._answer_all(batch)
-                batch.append((file, place, piece))
-                if len(batch) >= self._batch_size(source):
-                    self._answer_all(batch)
-                    yield from self._finished(waiting)
-            if self._on_text is not None:  # what is shown while it is decoded comes alone
-                self._answer_all(batch)
-            yield from self._finished(waiting)
+                yield from self._finished(waiting)
         self._answer_all(batch)
         yield from self._finished(waiting)
 
@@ -94,17 +97,18 @@ class Runner:
     def _envelopes(self) -> Envelopes:
         return Envelopes(self.job, self._engine)
 
-    def _pieces(self, file: FileRun) -> Iterator[tuple[int, Piece]]:
+    def _pieces(self, file: FileRun, inputs: Inputs) -> Iterator[tuple[int, Piece]]:
         """Read an input; what is neither passed over nor known from an earlier run is yielded."""
         job = self.job
         self._on_step(Step("reading", file.source))
         with self._blamed([file]), file.timed():
-            recording = open_recording(file.source, job)
+            recording = inputs.open()
             try:
                 sha256 = recording.sha256()
                 file.begin(recording, sha256)
                 chunked = chunks(recording.blocks, longest_s=job.longest_s, offset_s=recording.offset_s)
-                for piece in plan(self._heard(file, chunked), sha256, passed_over(file.task) if job.vad else "nothing"):
+                heard = self._heard(file, chunked, inputs)
+                for piece in plan(heard, sha256, passed_over(file.task) if job.vad else "nothing"):
                     place = file.expect(piece)
                     if isinstance(piece, Piece) and place is not None:
                         with file.paused():
@@ -113,10 +117,14 @@ class Runner:
             finally:
                 recording.close()
 
-    def _heard(self, file: FileRun, chunked: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error."""
+    def _heard(self, file: FileRun, chunked: Iterable[Chunk], inputs: Inputs) -> Iterator[Chunk]:
+        """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error.
+
+        Before each one is listened to, the next input is set going if this one has been read.
+        """
         for chunk in chunked:
             with file.paused():
+                inputs.look_ahead()
                 file.load_s += self._loaded(file.source)[1]
             self._on_step(Step("listening", file.source, 0, file.done_s, file.total_s))
             yield chunk

@@ -206,7 +206,8 @@ def test_a_folder_that_may_not_be_listed_is_said_and_the_rest_is_done(
 def test_files_that_vanish_and_change_during_the_run_fail_alone(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: Engine
 ) -> None:
-    """While the first one is open the model is loaded: then it grows, and the second one goes."""
+    """While the first one is open, and not yet read, the model is loaded: then it grows, and the second one goes."""
+    monkeypatch.setattr("moss_cli.tasks.ahead.AHEAD_S", 10.0)
     paths = [wav(f"in/{name}", 40 * 16_000) for name in ("a.wav", "b.wav", "c.wav")]
 
     def load(*_: object, **__: object) -> Engine:
