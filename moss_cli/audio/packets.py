@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moss_cli.audio.layout import Layout
+from moss_cli.audio.mpeg import count_samples
 from moss_cli.audio.results import AudioWarning, Samples
 from moss_cli.audio.signal import check_rate
 from moss_cli.audio.source import Source
@@ -83,8 +84,9 @@ class ContainerDecoder:
         raise AudioError(f"{self._source.name} holds no audio samples", code="no_samples")
 
     def _declared(self, layout: Layout) -> int | None:
-        untold = self._format == "mp3" and not (layout.whole_stream or layout.cut)
-        if self._format not in _DECLARE_LENGTH or untold or (layout.cut and self._format in _GUESSED_WHEN_CUT):
+        if self._format == "mp3" and not layout.counted:
+            return count_samples(self._source)
+        if self._format not in _DECLARE_LENGTH or (layout.cut and self._format in _GUESSED_WHEN_CUT):
             return None
         if self._stream.duration and self._stream.duration > 0:
             return self._place((self._stream.start_time or 0) + self._stream.duration)
