@@ -87,6 +87,7 @@ def _prepare(
         again=Again(options.force, options.checksum),
         on_warning=console.warning,
     )
+    report.resumes = writer.resumes
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
     return Runner(job, report.step, console.warning, _on_text(console, writer)), writer

@@ -45,6 +45,7 @@ class Report:
     """Shows outcomes on stderr and adds them up. At the end of its `with` block it says what was done, for several
     inputs, and writes the report's file, if one is wanted: also when the run is cut short.
 
+    `resumes` is to be set where a later run goes on from what this one has done.
     Raises UsageError or OutputError at the beginning for a file that cannot be written.
     """
 
@@ -52,6 +53,7 @@ class Report:
         self.console, self.inputs, self.task = console, inputs, task
         self._shows_thinking = options.show_thinking
         self._entries: dict[Path, Entry] = {}
+        self.resumes = False
         self._waits = False
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
@@ -153,8 +155,9 @@ class Report:
     ) -> None:
         self.console.clear()
         seconds = time.monotonic() - self._since
-        tally = Tally(self._all_entries(_rest(error)), self._started, datetime.now(UTC), seconds)
-        begun = any(path in self._entries for path in (one.path for one in self.inputs.found))
+        rest = _rest(error)
+        tally = Tally(self._all_entries(rest), self._started, datetime.now(UTC), seconds, self.resumes)
+        begun = any(one.path in self._entries for one in self.inputs.found) or rest.status == "interrupted"
         if self._says_all and begun and not isinstance(error, BrokenPipeError):
             for line in tally.lines():
                 self.console.note(line)

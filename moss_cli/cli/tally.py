@@ -51,12 +51,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Tally:
-    """All of a run: `audio_s` of audio analysed in `seconds`."""
+    """All of a run: `audio_s` of audio analysed in `seconds`. `resumes`: a later run goes on from what it has done."""
 
     entries: Sequence[Entry]
     started: datetime
     finished: datetime
     seconds: float
+    resumes: bool = False
 
     @property
     def audio_s(self) -> float:
@@ -90,7 +91,8 @@ class Tally:
         more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
         speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
-        return [f"{len(self.entries)} inputs: {', '.join(counts)}", *lines[:MOST_LINES], *more, *speed]
+        onward = "; the next run goes on from there" if self.resumes and why["interrupted"] else ""
+        return [f"{len(self.entries)} inputs: {', '.join(counts)}{onward}", *lines[:MOST_LINES], *more, *speed]
 
 
 def _iso(moment: datetime) -> str:

@@ -183,6 +183,31 @@ def test_a_run_that_is_interrupted_leaves_whole_documents_and_says_what_was_not_
     assert [one["status"] for one in found["inputs"]] == ["done", "failed", "interrupted", "interrupted"]
 
 
+def test_an_interrupted_run_into_a_folder_says_that_the_next_one_goes_on_from_there(
+    moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any
+) -> None:
+    for name in "abcd":
+        wav(f"in/{name}.wav")
+    argv = [*TINY, "in", "-o", "out", "--batch-size", "1"]
+    at_answer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    run = moss(*argv)
+    assert (run.code, run.err) == (130, ["moss: error: interrupted"])
+    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run goes on from there"
+    assert moss(*argv).summary[0] == "4 inputs: 2 done, 2 already done"
+
+
+@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run goes on from there"), ([], "")])
+def test_a_run_that_is_interrupted_before_its_first_result_says_that_nothing_is_done(
+    moss: Moss, wav: Wav, at_answer: Any, more: Sequence[str], said: str
+) -> None:
+    wav("in/a.wav")
+    wav("in/b.wav")
+    at_answer(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    run = moss(*TINY, "in", "--batch-size", "1", *more)
+    assert (run.code, run.out, run.err) == (143, "", ["moss: error: terminated"])
+    assert run.summary == [f"2 inputs: 2 not done{said}"]
+
+
 def test_a_signal_that_a_library_swallows_ends_the_run_at_its_next_step(
     moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any
 ) -> None:
