@@ -12,7 +12,7 @@ from moss_cli.audio.mpeg import count_samples
 from moss_cli.audio.results import AudioWarning, Samples
 from moss_cli.audio.signal import check_rate
 from moss_cli.audio.source import Source
-from moss_cli.errors import AudioError
+from moss_cli.errors import AudioError, counted
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -266,7 +266,7 @@ class ContainerDecoder:
         name, rate = self._source.name, self.sample_rate
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
-            what = "1 packet" if self._n_bad == 1 else f"{self._n_bad} packets"
+            what = counted(self._n_bad, "packet")
             message = f"{name} is damaged: {what} between {start_s:.3f} and {end_s:.3f} s could not be decoded"
             found.append(AudioWarning("corrupt", message, start_s, end_s))
         if self._n_gaps:

@@ -46,7 +46,11 @@ def clean(context: typer.Context, folder: Folder) -> None:
     moss batch clean out/
     """
     from moss_cli.cli import folder_state
+    from moss_cli.errors import counted
 
     cleaned = folder_state.clean(folder)
-    unfinished, temporary = cleaned.n_unfinished, cleaned.n_temporary
-    context.obj.note(f"removed the state of {unfinished} unfinished inputs and {temporary} temporary files")
+    unfinished, temporary = (
+        counted(cleaned.n_unfinished, "unfinished input"),
+        counted(cleaned.n_temporary, "temporary file"),
+    )
+    context.obj.note(f"removed the state of {unfinished} and {temporary}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from moss_cli import __version__
-from moss_cli.errors import UsageError
+from moss_cli.errors import UsageError, counted
 from moss_cli.output.leftovers import remove_leftovers
 from moss_cli.output.lines import Line, result_key
 from moss_cli.output.manifest import Manifest
@@ -75,7 +75,7 @@ class FolderState:
         """The same for people: counts, runs, and a line for each input that is not done."""
         found = Counter(one.status for one in self.inputs)
         counts = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
-        lines = [f"{len(self.inputs)} inputs: {counts}" if self.inputs else "nothing was done here yet"]
+        lines = [f"{counted(len(self.inputs), 'input')}: {counts}" if self.inputs else "nothing was done here yet"]
         for run in self.runs:
             who = f"{run.task}, process {run.pid} on {run.host}, since {run.started}" if run.pid else "just beginning"
             lines.append(f"a run at work: {one_line(who)}")

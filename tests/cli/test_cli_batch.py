@@ -101,10 +101,17 @@ def test_status_is_text_for_people(moss: Moss, folder: Path) -> None:
     assert rest[5] == f"not begun: {path}/g.wav"
 
 
+def test_one_input_is_one_input(moss: Moss, wav: Wav) -> None:
+    wav("in/a.wav")
+    moss(*TINY, "in/a.wav", "-o", "out/")
+    assert moss("batch", "status", "out").out == "1 input: 1 done\n"
+    assert moss("batch", "clean", "out").err == ["moss: removed the state of 0 unfinished inputs and 0 temporary files"]
+
+
 @pytest.mark.usefixtures("folder")
 def test_clean_removes_what_is_unfinished_and_left_over_but_no_result(moss: Moss, tmp_path: Path) -> None:
     assert moss("batch", "clean", "out") == Run(
-        0, "", ["moss: removed the state of 1 unfinished inputs and 1 temporary files"]
+        0, "", ["moss: removed the state of 1 unfinished input and 1 temporary file"]
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".moss", "a.txt", "b.txt", "e.txt"]
     assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
