@@ -37,8 +37,13 @@ def _nothing(envelope: Envelope) -> str:
     """What is said of a result with nothing in it."""
     if envelope.task != "transcribe":
         return "the model gave no answer"
+    return "no speech found" if _is_silent(envelope) else "the model heard no words"
+
+
+def _is_silent(envelope: Envelope) -> bool:
+    """Whether a transcript is empty because nobody speaks."""
     silent = all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks)
-    return "no speech found" if silent else "the model heard no words"
+    return envelope.task == "transcribe" and not envelope.text and silent
 
 
 class Report:
@@ -97,6 +102,7 @@ class Report:
             message=_why(one.path, envelope.warnings) if status == "partial" else None,
             warnings=tuple(envelope.warnings),
             audio_s=audio_s,
+            is_silent=_is_silent(envelope),
         )
 
     def skipped(self, one: PlannedInput, outputs: Sequence[Path], standing: Standing) -> None:

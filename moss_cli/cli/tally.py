@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from moss_cli import __version__
+from moss_cli.audio.source import printable
 from moss_cli.cli.progress import times
 from moss_cli.errors import ExitCode
 from moss_cli.output import terminal
@@ -24,7 +25,7 @@ MOST_LINES = 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of one input."""
+    """What came of one input. `is_silent`: it was transcribed, and nobody speaks in it."""
 
     path: Path
     status: Status
@@ -34,6 +35,7 @@ class Entry:
     exit_code: int = ExitCode.OK
     warnings: tuple[Notice, ...] = ()
     audio_s: float = 0.0
+    is_silent: bool = False
 
     def document(self) -> dict[str, Any]:
         """As it stands in the JSON report."""
@@ -45,6 +47,7 @@ class Entry:
             **({"outputs": [path_text(output)[0] for output in self.outputs]} if self.outputs else {}),
             "code": self.code,
             "message": None if self.message is None else terminal.one_line(self.message),
+            **({"no_speech": True} if self.is_silent else {}),
             "warnings": [notice.model_dump() for notice in self.warnings],
         }
 
@@ -80,13 +83,14 @@ class Tally:
         }
 
     def lines(self) -> list[str]:
-        """The same for people: counts, what is not whole and why, and how long it took."""
+        """The same for people: counts, what is not whole and why, where nobody speaks, and how long it took."""
         why = Counter(entry.message if entry.status == "skipped" else entry.status for entry in self.entries)
         order = ["done", *sorted(str(name) for name in why if name not in ("done", "partial", "failed", "interrupted"))]
         counts = [f"{why[name]} {name}" for name in (*order, "partial", "failed") if why[name]]
         counts += [f"{why['interrupted']} not done"] if why["interrupted"] else []
         reasons = Counter(f"failed: {entry.message}" for entry in self.entries if entry.status == "failed")
         reasons.update(f"partial: {entry.message}" for entry in self.entries if entry.status == "partial")
+        reasons.update(f"no speech found: {printable(entry.path)}" for entry in self.entries if entry.is_silent)
         lines = [reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items()]
         more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"

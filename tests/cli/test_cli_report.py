@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from cli_run import TINY, Run
 
+from moss_cli.audio.vad import Stretch
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Generation
 from moss_cli.errors import ModelError
@@ -99,6 +100,21 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
     assert (strange["status"], strange["code"], strange["message"]) == ("done", None, None)
     assert (whole["outputs"], strange["outputs"]) == (["out/c.txt"], ["out/n\\xff.txt"])
     assert len(strange["warnings"]) == 1
+
+
+def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(samples: np.ndarray) -> list[Stretch]:
+        return [Stretch(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
+
+    monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", silent)
+    for name, n_samples in (("a", 1600), ("b", 800), ("c", 800)):
+        wav(f"in/{name}.wav", n_samples)
+    run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
+    assert (run.code, run.err) == (0, [])
+    assert run.summary[:3] == ["3 inputs: 3 done", "no speech found: in/b.wav", "no speech found: in/c.wav"]
+    assert [one.get("no_speech") for one in report(tmp_path)["inputs"]] == [None, True, True]
 
 
 def test_one_input_has_a_report_too_and_the_next_run_writes_over_it(moss: Moss, wav: Wav, tmp_path: Path) -> None:
