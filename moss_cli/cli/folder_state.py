@@ -15,6 +15,7 @@ from moss_cli.output.lines import Line, result_key
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import path_text
 from moss_cli.output.runs import RunAtWork, forget_dead_runs, runs_at_work
+from moss_cli.output.state import check_kind
 from moss_cli.output.terminal import one_line
 from moss_cli.schema import SCHEMA_VERSION
 from moss_cli.tasks.journal import UNFINISHED, read_journal
@@ -92,7 +93,8 @@ def _line(one: InputState) -> str:
 
 
 def read_state(folder: Path) -> FolderState:
-    """What is known of an output folder. Raises UsageError where no run ever was."""
+    """What is known of an output folder. Raises UsageError where no run ever was, OutputError for a state that is no
+    folder."""
     manifest = _manifest_of(folder)
     return FolderState(folder, _inputs(manifest), tuple(runs_at_work(manifest.state)))
 
@@ -109,7 +111,8 @@ def _inputs(manifest: Manifest) -> tuple[InputState, ...]:
 
 def _manifest_of(folder: Path) -> Manifest:
     manifest = Manifest.load(folder)
-    if manifest.state.is_symlink() or not manifest.state.is_dir():
+    check_kind(manifest.state, is_folder=True)
+    if not manifest.state.is_dir():
         shown = one_line(str(folder))
         raise UsageError(f"moss has written nothing into {shown}", hint="name a folder that was given as -o")
     return manifest
