@@ -76,3 +76,8 @@ class AnswerError(MossError):
 
     exit_code = ExitCode.SCHEMA
     default_code = "schema"
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with what it counts, for a message: `1 input`, `2 inputs`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

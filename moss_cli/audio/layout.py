@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from moss_cli.audio.mpeg import after_id3
 from moss_cli.audio.source import Source
 
 _MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
@@ -24,12 +25,14 @@ class Layout:
 
     `whole_stream` is False for MP3 and Ogg that libsndfile reads only in part: a length that it would have to guess
     (it stops there), a second file appended to the first, a missing end. `has_index` is False for MP4 without moov.
+    `counted` is True for MP3 whose first frame says how many there are.
     """
 
     cut: bool = False
     share: float | None = None
     whole_stream: bool = True
     has_index: bool = True
+    counted: bool = False
 
 
 def read_layout(source: Source) -> Layout:
@@ -200,9 +203,7 @@ def _ogg(head: bytes, source: Source) -> Layout:
 
 def _mp3(source: Source) -> Layout:
     """Whole only with a Xing/Info tag that counts frames and bytes, and nothing but tags behind those bytes."""
-    start = 0
-    while (tag := source.read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
-        start += 10 + sum((byte & 127) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
+    start = after_id3(source, 0)
     frame = source.read_at(start, 256)
     if not _is_mpeg_frame(frame):
         return Layout(whole_stream=start == 0)
@@ -213,7 +214,8 @@ def _mp3(source: Source) -> Layout:
     end = start + int.from_bytes(fields[8:12], "big")
     follows = source.read_at(end, 4)
     appended = follows[:3] == b"ID3" or _is_mpeg_frame(follows)
-    return Layout(cut=end > source.size, whole_stream=end <= source.size and not appended)
+    whole = end <= source.size and not appended
+    return Layout(cut=end > source.size, whole_stream=whole, counted=not appended)
 
 
 def _is_mpeg_frame(data: bytes) -> bool:

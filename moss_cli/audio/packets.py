@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moss_cli.audio.layout import Layout
+from moss_cli.audio.mpeg import count_samples
 from moss_cli.audio.results import AudioWarning, Samples
 from moss_cli.audio.signal import check_rate
 from moss_cli.audio.source import Source
-from moss_cli.errors import AudioError
+from moss_cli.errors import AudioError, counted
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -83,8 +84,9 @@ class ContainerDecoder:
         raise AudioError(f"{self._source.name} holds no audio samples", code="no_samples")
 
     def _declared(self, layout: Layout) -> int | None:
-        untold = self._format == "mp3" and not (layout.whole_stream or layout.cut)
-        if self._format not in _DECLARE_LENGTH or untold or (layout.cut and self._format in _GUESSED_WHEN_CUT):
+        if self._format == "mp3" and not layout.counted:
+            return count_samples(self._source)
+        if self._format not in _DECLARE_LENGTH or (layout.cut and self._format in _GUESSED_WHEN_CUT):
             return None
         if self._stream.duration and self._stream.duration > 0:
             return self._place((self._stream.start_time or 0) + self._stream.duration)
@@ -264,7 +266,7 @@ class ContainerDecoder:
         name, rate = self._source.name, self.sample_rate
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
-            what = "1 packet" if self._n_bad == 1 else f"{self._n_bad} packets"
+            what = counted(self._n_bad, "packet")
             message = f"{name} is damaged: {what} between {start_s:.3f} and {end_s:.3f} s could not be decoded"
             found.append(AudioWarning("corrupt", message, start_s, end_s))
         if self._n_gaps:

@@ -6,7 +6,7 @@ import numpy as np
 import soxr
 
 from moss_cli.audio.results import SAMPLE_RATE, AudioWarning, Samples
-from moss_cli.errors import AudioError
+from moss_cli.errors import AudioError, counted
 
 # No scale of samples, integers as floats included, goes beyond this; what does is as broken as an infinity, and would
 # become one in the power spectrum.
@@ -76,8 +76,8 @@ class Mixer:
         if self._broken_from is not None:
             start_s, end_s = self._broken_from / self._rate, self._broken_to / self._rate
             message = (
-                f"{name}: {self._n_broken} samples between {start_s:.3f} and {end_s:.3f} s "
-                "are NaN, infinite or absurdly large, and were silenced"
+                f"{name}: {counted(self._n_broken, 'sample')} between {start_s:.3f} and {end_s:.3f} s "
+                "silenced: NaN, infinite or absurdly large"
             )
             found.append(AudioWarning("non_finite", message, start_s, end_s))
         if self._peak > self._allowed_peak:

@@ -87,6 +87,7 @@ def _prepare(
         again=Again(options.force, options.checksum),
         on_warning=console.warning,
     )
+    report.resumes = writer.resumes
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
     return Runner(job, report.step, console.warning, _on_text(console, writer)), writer
@@ -136,7 +137,7 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
 def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
     longest_s = model.entry.max_seconds
     if seconds is not None and seconds > longest_s:
-        raise UsageError(f"--chunk {seconds:g}: {model.entry.name} takes {longest_s:g} seconds at most at once")
+        raise UsageError(f"--chunk {seconds:g}: {model.entry.name} takes {longest_s:g} s at most at once")
     return seconds
 
 

@@ -39,14 +39,12 @@ def status(
 
 @app.command("clean")
 def clean(context: typer.Context, folder: Folder) -> None:
-    """Remove what is kept of unfinished files, and what killed runs left behind; results stay. Not while a run is at
-    work.
+    """Forget the inputs that have no result here (unfinished, failed, not begun), and remove what killed runs left
+    behind; results stay. Not while a run is at work.
 
     \b
     moss batch clean out/
     """
     from moss_cli.cli import folder_state
 
-    cleaned = folder_state.clean(folder)
-    unfinished, temporary = cleaned.n_unfinished, cleaned.n_temporary
-    context.obj.note(f"removed the state of {unfinished} unfinished inputs and {temporary} temporary files")
+    context.obj.note(folder_state.clean(folder).line())

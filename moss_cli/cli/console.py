@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from moss_cli.cli.display import Display
 from moss_cli.cli.progress import Progress
-from moss_cli.errors import MossError
+from moss_cli.errors import MossError, counted
 from moss_cli.output.paths import path_text
 from moss_cli.output.terminal import one_line, printable
 
@@ -100,7 +100,7 @@ class Console:
         if self._is_live:
             if not self._held:
                 self._display = self._display or Display(self.stream, self._progress)
-                self._display.show(doing, name, f", {step.n_tokens} tokens" if step.n_tokens else "")
+                self._display.show(doing, name, f", {counted(step.n_tokens, 'token')}" if step.n_tokens else "")
             return
         if self.verbose and not self.quiet and (doing, name) not in self._said:
             self._said.add((doing, name))

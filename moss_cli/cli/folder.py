@@ -39,6 +39,8 @@ class FolderWriter:
     is found of its pieces is in its journal until its files are in place. Raises OutputError and UsageError.
     """
 
+    resumes = True
+
     def __init__(
         self,
         folder: Path,

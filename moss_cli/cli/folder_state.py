@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from moss_cli import __version__
-from moss_cli.errors import UsageError
+from moss_cli.errors import UsageError, counted
 from moss_cli.output.leftovers import remove_leftovers
 from moss_cli.output.lines import Line, result_key
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import path_text
 from moss_cli.output.runs import RunAtWork, forget_dead_runs, runs_at_work
+from moss_cli.output.state import check_kind
 from moss_cli.output.terminal import one_line
 from moss_cli.schema import SCHEMA_VERSION
 from moss_cli.tasks.journal import UNFINISHED, read_journal
 
 Status = Literal["done", "partial", "unfinished", "failed", "changed", "not begun"]
 STATUSES: tuple[Status, ...] = ("done", "partial", "unfinished", "failed", "changed", "not begun")
+FORGOTTEN: tuple[Status, ...] = ("unfinished", "failed", "not begun")  # by `clean`
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class FolderState:
         """The same for people: counts, runs, and a line for each input that is not done."""
         found = Counter(one.status for one in self.inputs)
         counts = ", ".join(f"{found[status]} {status}" for status in STATUSES if found[status])
-        lines = [f"{len(self.inputs)} inputs: {counts}" if self.inputs else "nothing was done here yet"]
+        lines = [f"{counted(len(self.inputs), 'input')}: {counts}" if self.inputs else "nothing was done here yet"]
         for run in self.runs:
             who = f"{run.task}, process {run.pid} on {run.host}, since {run.started}" if run.pid else "just beginning"
             lines.append(f"a run at work: {one_line(who)}")
@@ -90,20 +93,26 @@ def _line(one: InputState) -> str:
 
 
 def read_state(folder: Path) -> FolderState:
-    """What is known of an output folder. Raises UsageError where no run ever was."""
+    """What is known of an output folder. Raises UsageError where no run ever was, OutputError for a state that is no
+    folder."""
     manifest = _manifest_of(folder)
+    return FolderState(folder, _inputs(manifest), tuple(runs_at_work(manifest.state)))
+
+
+def _inputs(manifest: Manifest) -> tuple[InputState, ...]:
+    """The inputs in their order, each as often as there are tasks that came to it."""
     unfinished = _unfinished(manifest)
     found = {key: _settled(manifest, line) for key, line in manifest.results.items()} | unfinished
     tasks = {key.partition(" ")[0] for key in found}
     begun = {stem for stem in manifest.names for task in tasks if result_key(task, stem) in found}
     rest = [InputState(Path(who), "not begun") for stem, who in manifest.names.items() if stem not in begun]
-    inputs = sorted([*found.values(), *rest], key=lambda one: (str(one.path), one.task or ""))
-    return FolderState(folder, tuple(inputs), tuple(runs_at_work(manifest.state)))
+    return tuple(sorted([*found.values(), *rest], key=lambda one: (str(one.path), one.task or "")))
 
 
 def _manifest_of(folder: Path) -> Manifest:
     manifest = Manifest.load(folder)
-    if manifest.state.is_symlink() or not manifest.state.is_dir():
+    check_kind(manifest.state, is_folder=True)
+    if not manifest.state.is_dir():
         shown = one_line(str(folder))
         raise UsageError(f"moss has written nothing into {shown}", hint="name a folder that was given as -o")
     return manifest
@@ -145,14 +154,22 @@ def _share(header: dict[str, Any], found: dict[str, list[dict[str, Any]]]) -> fl
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was removed."""
+    """How many inputs were forgotten, by what had become of them, and how many files of killed runs removed."""
 
-    n_unfinished: int
+    forgotten: Mapping[Status, int]
     n_temporary: int
+
+    def line(self) -> str:
+        """The same for people."""
+        kinds = ", ".join(f"{n} {status}" for status, n in self.forgotten.items() if n)
+        what = [f"forgot {counted(sum(self.forgotten.values()), 'input')} ({kinds})"] if kinds else []
+        what += [f"removed {counted(self.n_temporary, 'temporary file')}"] if self.n_temporary else []
+        return "; ".join(what) or "there is nothing to clean"
 
 
 def clean(folder: Path) -> Cleaned:
-    """Remove what is kept of unfinished inputs and of failures, and files that killed runs left behind. Results stay.
+    """Forget the inputs without a result (unfinished ones, failures, and those that were not begun, with the names they
+    were given), and remove the files that killed runs left behind. Results stay.
 
     Raises UsageError where no run ever was, or one is at work.
     """
@@ -162,9 +179,10 @@ def clean(folder: Path) -> Cleaned:
             pid = f" (process {runs[0].pid} on {one_line(runs[0].host)})" if runs[0].pid else ""
             raise UsageError(f"a run is at work on {one_line(str(folder))}{pid}", hint="clean when it is over")
         forget_dead_runs(manifest.state)
+        found = Counter(one.status for one in _inputs(manifest))
         journals = [file for file in (manifest.state / UNFINISHED).glob("*.jsonl") if not file.is_dir()]
         for journal in journals:
             journal.unlink(missing_ok=True)
         n_temporary = remove_leftovers(manifest.folders)
         manifest.tidy_all()
-    return Cleaned(len(journals), n_temporary)
+    return Cleaned({status: found[status] for status in FORGOTTEN}, n_temporary)

@@ -8,118 +8,48 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Self
 
-from moss_cli import __version__
 from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import Inputs, missed_message
 from moss_cli.cli.options import AnalysisOptions
-from moss_cli.cli.progress import times
+from moss_cli.cli.tally import Entry, Status, Tally
 from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
-from moss_cli.output.paths import PlannedInput, identity, path_text
-from moss_cli.output.times import human, to_ms
-from moss_cli.schema import SCHEMA_VERSION, Envelope, Notice
+from moss_cli.output.paths import PlannedInput, identity
+from moss_cli.schema import Envelope, Notice
 from moss_cli.tasks.job import Outcome, Step
 from moss_cli.tasks.state import Standing
 
-Status = Literal["done", "skipped", "partial", "failed", "interrupted"]
-
 ALREADY = {"ok": "already done", "partial": "already done, but partial"}
-MOST_LINES = 20
 
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
 _BUG_HINT = "this should not happen; run again with --debug for the details"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What came of one input."""
-
-    path: Path
-    status: Status
-    outputs: tuple[Path, ...] = ()
-    code: str | None = None
-    message: str | None = None
-    exit_code: int = ExitCode.OK
-    warnings: tuple[Notice, ...] = ()
-    audio_s: float = 0.0
-
-    def document(self) -> dict[str, Any]:
-        """As it stands in the JSON report."""
-        path, path_bytes = path_text(self.path)
-        return {
-            "path": path,
-            **({} if path_bytes is None else {"path_bytes": path_bytes}),
-            "status": self.status,
-            **({"outputs": [path_text(output)[0] for output in self.outputs]} if self.outputs else {}),
-            "code": self.code,
-            "message": None if self.message is None else terminal.one_line(self.message),
-            "warnings": [notice.model_dump() for notice in self.warnings],
-        }
-
-
-@dataclass(frozen=True)
-class Tally:
-    """All of a run: `audio_s` of audio analysed in `seconds`."""
-
-    entries: Sequence[Entry]
-    started: datetime
-    finished: datetime
-    seconds: float
-
-    @property
-    def audio_s(self) -> float:
-        return sum(entry.audio_s for entry in self.entries)
-
-    def document(self, task: str) -> dict[str, Any]:
-        """The JSON report."""
-        found = Counter(entry.status for entry in self.entries)
-        statuses: tuple[Status, ...] = ("done", "skipped", "partial", "failed", "interrupted")
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "moss": __version__,
-            "started": _iso(self.started),  # third: what `_REPORT` knows a report by
-            "finished": _iso(self.finished),
-            "counts": {status: found[status] for status in statuses},
-            "audio_seconds": round(self.audio_s, 3),
-            "seconds": round(self.seconds, 3),
-            "task": task,
-            "inputs": [entry.document() for entry in self.entries],
-        }
-
-    def lines(self) -> list[str]:
-        """The same for people: counts, what is not whole and why, and how long it took."""
-        why = Counter(entry.message if entry.status == "skipped" else entry.status for entry in self.entries)
-        order = ["done", *sorted(str(name) for name in why if name not in ("done", "partial", "failed", "interrupted"))]
-        counts = [f"{why[name]} {name}" for name in (*order, "partial", "failed") if why[name]]
-        counts += [f"{why['interrupted']} not done"] if why["interrupted"] else []
-        reasons = Counter(f"failed: {entry.message}" for entry in self.entries if entry.status == "failed")
-        reasons.update(f"partial: {entry.message}" for entry in self.entries if entry.status == "partial")
-        lines = [reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items()]
-        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-        took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
-        speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
-        return [f"{len(self.entries)} inputs: {', '.join(counts)}", *lines[:MOST_LINES], *more, *speed]
-
-
 def _nothing(envelope: Envelope) -> str:
     """What is said of a result with nothing in it."""
-    if all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks):
+    if _is_silent(envelope):
         return "no speech found"
     return "the model heard no words" if envelope.task == "transcribe" else "the model gave no answer"
+
+
+def _is_silent(envelope: Envelope) -> bool:
+    """Whether nothing was said because nobody speaks."""
+    return not envelope.text and all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks)
 
 
 class Report:
     """Shows outcomes on stderr and adds them up. At the end of its `with` block it says what was done, for several
     inputs, and writes the report's file, if one is wanted: also when the run is cut short.
 
+    `resumes` is to be set where a later run goes on from what this one has done.
     Raises UsageError or OutputError at the beginning for a file that cannot be written.
     """
 
@@ -127,6 +57,7 @@ class Report:
         self.console, self.inputs, self.task = console, inputs, task
         self._shows_thinking = options.show_thinking
         self._entries: dict[Path, Entry] = {}
+        self.resumes = False
         self._waits = False
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
@@ -170,6 +101,7 @@ class Report:
             message=_why(one.path, envelope.warnings) if status == "partial" else None,
             warnings=tuple(envelope.warnings),
             audio_s=audio_s,
+            is_silent=_is_silent(envelope),
         )
 
     def skipped(self, one: PlannedInput, outputs: Sequence[Path], standing: Standing) -> None:
@@ -228,8 +160,9 @@ class Report:
     ) -> None:
         self.console.clear()
         seconds = time.monotonic() - self._since
-        tally = Tally(self._all_entries(_rest(error)), self._started, datetime.now(UTC), seconds)
-        begun = any(path in self._entries for path in (one.path for one in self.inputs.found))
+        rest = _rest(error)
+        tally = Tally(self._all_entries(rest), self._started, datetime.now(UTC), seconds, self.resumes)
+        begun = any(one.path in self._entries for one in self.inputs.found) or rest.status == "interrupted"
         if self._says_all and begun and not isinstance(error, BrokenPipeError):
             for line in tally.lines():
                 self.console.note(line)
@@ -296,7 +229,3 @@ def _why(path: Path, warnings: Sequence[Notice]) -> str:
     first, *others = dict.fromkeys(warning.message for warning in warnings) or ["something is missing"]
     more = "" if not others else f"; {others[0]}" if len(others) == 1 else f"; and {len(others)} more warnings"
     return _named(path, first) + more
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

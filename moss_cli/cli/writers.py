@@ -26,7 +26,12 @@ from moss_cli.tasks.state import Standing, Work
 
 
 class Writer(Protocol):
-    """Takes envelopes, failed ones too, in the order of the inputs."""
+    """Takes envelopes, failed ones too, in the order of the inputs.
+
+    `resumes`: what is written, and what is kept of unfinished inputs, spares a later run this work.
+    """
+
+    resumes: bool
 
     def standing(self, one: PlannedInput) -> Standing | None:
         """The status of the result that stands already, if there is nothing to do for this input."""
@@ -52,6 +57,8 @@ class Writer(Protocol):
 
 class StatelessWriter:
     """What writers have in common whose results are always made anew."""
+
+    resumes = False
 
     def standing(self, one: PlannedInput) -> Standing | None:
         return None

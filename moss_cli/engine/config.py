@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moss_cli.errors import ModelError
+from moss_cli.errors import ModelError, counted
 
 DEFAULT_N_WINDOW = 200
 
@@ -143,7 +143,7 @@ def _audio(read: _Reader) -> AudioConfig:
         raise ModelError(f"{read.where}: deepstack_encoder_layer_indexes should be layers of the encoder, not {taps!r}")
     d_model, heads = read.size("d_model"), read.size("encoder_attention_heads")
     if d_model % heads or d_model % 2:
-        raise ModelError(f"{read.where}: d_model {d_model} cannot be split over {heads} heads")
+        raise ModelError(f"{read.where}: d_model {d_model} cannot be split over {counted(heads, 'head')}")
     return AudioConfig(
         d_model=d_model,
         output_dim=read.size("output_dim", d_model),

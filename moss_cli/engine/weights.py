@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from moss_cli.engine.config import MossConfig, read_json
 from moss_cli.engine.model import MossAudio
-from moss_cli.errors import ModelError
+from moss_cli.errors import ModelError, counted
 
 MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 DTYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
@@ -74,7 +74,9 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             prefix = file.read(8)
             n_header = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
             if n_header > min(MAX_HEADER_BYTES, size - 8):
-                raise ModelError(f"{path} is cut short or is not a safetensors file ({size} bytes)", hint=HINT)
+                raise ModelError(
+                    f"{path} is cut short or is not a safetensors file ({counted(size, 'byte')})", hint=HINT
+                )
             header: dict[str, Any] = json.loads(file.read(n_header))
         tensors = {name: _tensor_info(path, name, entry) for name, entry in header.items() if name != "__metadata__"}
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
@@ -95,7 +97,7 @@ def _tensor_info(path: Path, name: str, entry: dict[str, Any]) -> TensorInfo:
     if not all(type(n) is int and n >= 0 for n in (*shape, start, end)):
         raise ValueError(name)
     if end - start != prod(shape) * DTYPE_BYTES[entry["dtype"]]:
-        raise ModelError(f"{path}: {name} has {end - start} bytes for shape {list(shape)}", hint=HINT)
+        raise ModelError(f"{path}: {name} has {counted(end - start, 'byte')} for shape {list(shape)}", hint=HINT)
     return TensorInfo(path, shape, entry["dtype"])
 
 
@@ -111,7 +113,8 @@ def empty_model(config: MossConfig, found: dict[str, TensorInfo]) -> MossAudio:
     """The model on the meta device, its names and shapes compared with what the files hold."""
     n_layers = config.audio.encoder_layers + config.language.num_hidden_layers
     if n_layers > len(found):  # before a module is built for each
-        raise ModelError(f"config.json asks for {n_layers} layers, and the checkpoint has only {len(found)} tensors")
+        held = counted(len(found), "tensor")
+        raise ModelError(f"config.json asks for {n_layers} layers, and the checkpoint has only {held}")
     try:
         with torch.device("meta"):
             model = MossAudio(config)

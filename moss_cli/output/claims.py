@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from moss_cli.errors import OutputError
+from moss_cli.output.state import check_kind
 from moss_cli.output.terminal import one_line
 
 _HELD = (errno.EAGAIN, errno.EACCES)
@@ -26,6 +27,7 @@ class Claims:
     def __init__(self, state: Path) -> None:
         """`state` is the folder's `.moss`, which exists."""
         file = state / "claims"
+        check_kind(file)
         self.works = True
         try:
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -19,6 +19,7 @@ from moss_cli.errors import MossError, OutputError
 from moss_cli.output.atomic import code_of, write_all, write_atomic
 from moss_cli.output.lines import Digest, Line, Made
 from moss_cli.output.paths import STATE_FOLDER
+from moss_cli.output.state import check_kind
 from moss_cli.output.terminal import one_line
 
 
@@ -193,8 +194,8 @@ class Manifest:
         Raises OutputError.
         """
         try:
-            if self.state.is_symlink():
-                raise OutputError(f"{one_line(str(self.state))} is a symbolic link; moss keeps its state in a folder")
+            check_kind(self.state, is_folder=True)
+            check_kind(self.state / "lock")
             self.state.mkdir(mode=0o700, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self.state / "lock", flags, 0o600)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from moss_cli.errors import OutputError
 from moss_cli.output.atomic import code_of, write_all
+from moss_cli.output.state import check_kind
 from moss_cli.output.terminal import one_line
 
 FOLDER = "runs"  # below the state folder
@@ -37,6 +38,7 @@ class AtWork:
         started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         run = RunAtWork(os.getpid(), platform.node(), task, started)
         self._file = state / FOLDER / f"{run.pid}-{secrets.token_hex(4)}.json"
+        check_kind(self._file.parent, is_folder=True)
         try:
             self._file.parent.mkdir(mode=0o700, exist_ok=True)
             self._descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

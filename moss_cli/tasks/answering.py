@@ -68,9 +68,8 @@ class Answered:
         start_s, end_s = map(float, kept["span"])
         n_prompt, n_generated = map(int, kept["tokens"])
         thought, ended, attempts = kept["thought"], kept["finish_reason"], int(kept["attempts"])
-        if not (0 <= start_s <= end_s < math.inf and isinstance(thought, str | None) and attempts >= 1):
-            raise ValueError("no answer that was kept")
-        if ended not in ENDINGS or min(n_prompt, n_generated) < 0:
+        is_whole = 0 <= start_s <= end_s < math.inf and attempts >= 1 and min(n_prompt, n_generated) >= 0
+        if not (is_whole and isinstance(thought, str | None) and ended in ENDINGS):
             raise ValueError("no answer that was kept")
         return cls(
             Span(start_s, end_s),

@@ -85,7 +85,7 @@ class FileJournal:
             self._append(b"".join(_line(value) for value in (*header, {"piece": piece, "found": found})))
         except OSError as error:
             self._keeps = False
-            self._on_failure((error.strerror or str(error)).lower())
+            self._on_failure(self._reason(error))
         else:
             self._found[piece] = found
 
@@ -94,6 +94,13 @@ class FileJournal:
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
         self._found, self._n_bytes, self._keeps = {}, 0, False
+
+    def _reason(self, error: OSError) -> str:
+        if isinstance(error, FileExistsError):  # of the folder alone
+            return f"{self.file.parent} is no folder; move it away"
+        if isinstance(error, IsADirectoryError):
+            return f"{self.file} is a folder; move it away"
+        return (error.strerror or str(error)).lower()
 
     def _append(self, lines: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)

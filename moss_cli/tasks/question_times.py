@@ -23,7 +23,8 @@ def find_time(question: str, duration_s: float) -> TimeRange | None:
     """The part of a file of `duration_s` that a question names, or None; 0 <= start <= end <= duration.
 
     A range that begins in the file is cut at its end, and so are "first" and "last".
-    Raises UsageError (code "range") for a time that lies outside.
+    Raises UsageError (code "range") for a time that lies outside, a range that is named backwards and a part of no
+    length.
     """
     text, marks = with_digits(question.translate(_NO_MARKS)), list[TimeRange]()
     for rule in RULES:
@@ -34,11 +35,18 @@ def find_time(question: str, duration_s: float) -> TimeRange | None:
 
 def _inside(asked: TimeRange, duration_s: float) -> TimeRange:
     point = asked.start_s == asked.end_s
-    outside = asked.start_s > duration_s + TOLERANCE_S if point else asked.start_s >= duration_s > 0
-    if outside:
+    is_outside = asked.start_s > duration_s + TOLERANCE_S if point else asked.start_s >= duration_s > 0
+    if is_outside:
+        beyond = asked if asked.end_s >= asked.start_s else TimeRange(asked.start_s, asked.start_s)
         raise UsageError(
-            f"the question asks about {_shown(asked)}, and the recording ends at {clock(duration_s)}",
+            f"the question asks about {_shown(beyond)}, and the recording ends at {clock(duration_s)}",
             hint="times in a question are places in the recording; write a time of day as 5 pm or 5 o'clock",
+            code="range",
+        )
+    if asked.end_s < asked.start_s:
+        raise UsageError(
+            f"the question asks about {_shown(asked)}, which ends before it starts",
+            hint="name the earlier time first",
             code="range",
         )
     return TimeRange(min(max(asked.start_s, 0.0), duration_s), min(max(asked.end_s, 0.0), duration_s))

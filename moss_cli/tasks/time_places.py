@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from moss_cli.errors import UsageError
+
 EDGE_S, EDGE_SHARE = 30.0, 0.2  # how much of a file its beginning and end are, at most
 _UNIT_S = {"h": 3600, "小": 3600, "m": 60, "分": 60, "s": 1, "秒": 1}  # by their first letter
 _PARTS = {"half": 2, "third": 3, "quarter": 4}
@@ -17,7 +19,8 @@ _PARTS = {"half": 2, "third": 3, "quarter": 4}
 
 @dataclass(frozen=True)
 class TimeRange:
-    """What a question is about, in seconds from the start of the file. A point has no length."""
+    """What a question is about, in seconds from the start of the file. A point has no length; a range that ends before
+    it starts is one that was asked for backwards."""
 
     start_s: float
     end_s: float
@@ -82,6 +85,26 @@ def hull_of(found: Found) -> TimeRange:
     return hull(found.marks)
 
 
+def length(found: Found) -> float:
+    """The seconds of the first mark, taken as a length. Raises UsageError (code "range") for none at all."""
+    return _some(found.marks[0].start_s)
+
+
+def percent_length(found: Found) -> float:
+    """A percentage, taken as a length. Raises UsageError (code "range") for none at all."""
+    return _some(percent(found))
+
+
+def _some(length: float) -> float:
+    if not length:
+        raise UsageError(
+            "the question asks about a part of no length",
+            hint="name a length that is more than 0, as in: the last 30 seconds; or a moment, as in: at 1:30",
+            code="range",
+        )
+    return length
+
+
 def first(found: Found, seconds: float) -> TimeRange:
     return TimeRange(0, min(seconds, found.duration_s))
 
@@ -96,14 +119,15 @@ def edge_s(found: Found) -> float:
 
 def beside(found: Found, base_s: float, sign: int) -> TimeRange:
     """ "30 s before the end" is a point, "the 30 s before the end" all of them."""
-    other_s = max(base_s + sign * found.marks[0].start_s, 0)
-    return TimeRange(min(base_s, other_s), max(base_s, other_s)) if found.match["the"] else point(other_s)
+    all_of_it = bool(found.match["the"])
+    other_s = max(base_s + sign * (length(found) if all_of_it else found.marks[0].start_s), 0)
+    return TimeRange(min(base_s, other_s), max(base_s, other_s)) if all_of_it else point(other_s)
 
 
 def lasting(found: Found) -> TimeRange:
     """ "from 1:00 for 30 seconds", "30 seconds starting at 1:00" """
-    place, length = found.marks[::-1] if found.match["length_first"] else found.marks
-    return TimeRange(place.start_s, place.start_s + length.start_s)
+    place, lasts = found.marks[::-1] if found.match["length_first"] else found.marks
+    return TimeRange(place.start_s, place.start_s + _some(lasts.start_s))
 
 
 def without(found: Found) -> TimeRange | str:
@@ -116,4 +140,5 @@ def without(found: Found) -> TimeRange | str:
 
 def between(found: Found) -> TimeRange:
     one, other = found.marks
-    return TimeRange(one.start_s, other.end_s) if one.start_s <= other.end_s else TimeRange(other.start_s, one.end_s)
+    is_backwards = other.start_s < one.start_s and other.end_s < one.end_s
+    return TimeRange(one.start_s, other.start_s if is_backwards else other.end_s)

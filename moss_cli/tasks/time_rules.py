@@ -32,9 +32,11 @@ from moss_cli.tasks.time_places import (
     hull_of,
     last,
     lasting,
+    length,
     nth,
     part,
     percent,
+    percent_length,
     point,
     share,
     way,
@@ -146,8 +148,10 @@ RULES = (
     # lengths, "did it last 5 minutes?" among them; parts of the file, counted from its ends
     _no_time(rf"{_A}[ -]{_LENGTH_NOUN}|{_LASTS} {_THE}{_C}|{_C} long\b"),
     _no_time(rf"\b(?:do|does|did|will|would|can|could|not)(?: \w+){{0,4}}(?<! the)(?<! in)(?<! during) last {_AC}"),
-    _rule("P", rf"{_FIRST}{_PERCENT}(?:{_OURS}(?!的)|的(?:内容|时间|部分))", lambda f: part(f, 0, percent(f))),
-    _rule("P", rf"{_LAST}{_PERCENT}(?:{_OURS}(?!的)|的(?:内容|时间|部分))", lambda f: part(f, 1 - percent(f), 1)),
+    _rule("P", rf"{_FIRST}{_PERCENT}(?:{_OURS}(?!的)|的(?:内容|时间|部分))", lambda f: part(f, 0, percent_length(f))),
+    _rule(
+        "P", rf"{_LAST}{_PERCENT}(?:{_OURS}(?!的)|的(?:内容|时间|部分))", lambda f: part(f, 1 - percent_length(f), 1)
+    ),
     _rule(
         "P",
         rf"{_PERCENT}(?:[ -](?:mark|point)\b| (?:of the way|into|through)\b| in{_SPEAKS}|处|的?时候|的?(?:位置|地方)$)",
@@ -158,8 +162,8 @@ RULES = (
         rf"(?:^|\b{_HEARD} )(?:at|around) {_THE}{_PERCENT}(?:{_SPEAKS}|{_RECORDING})",
         lambda f: point(percent(f) * f.duration_s),
     ),
-    _rule("P", rf"{_FIRST}{_AC}", lambda f: first(f, f.marks[0].start_s)),
-    _rule("P", rf"{_LAST}{_AC}", lambda f: last(f, f.marks[0].start_s)),
+    _rule("P", rf"{_FIRST}{_AC}", lambda f: first(f, length(f))),
+    _rule("P", rf"{_LAST}{_AC}", lambda f: last(f, length(f))),
     _rule(
         "P",
         rf"\b(?P<which>1st|2nd|3rd|last|final|middle(?= third)|latter(?= half)) (?P<part>half|third)\b{_OURS}",
@@ -192,7 +196,7 @@ RULES = (
     _rule("P", rf"{_A}[ -](?:mark|point|time-?stamp|time ?code|position)\b", hull_of),
     _rule("P", rf"{_A}(?:左右|附近)?(?:处|的?时候|时(?!间|长)|那[里儿]|的(?:位置|地方|内容|话|部分)|附近)", hull_of),
     _rule("P", rf"开始之?后{_A}(?!之?内|以内|[里间])", hull_of),
-    _rule("P", rf"开始之?后{_A}(?:之?内|以内|里)", lambda f: first(f, f.marks[0].start_s)),
+    _rule("P", rf"开始之?后{_A}(?:之?内|以内|里)", lambda f: first(f, length(f))),
     _no_time(rf"{_LENGTH_AFTER}{_THE}{_A}|{_A} of (?!(?:the|this|that|our|my)\b)"),
     _no_time(rf"{_ZH_LENGTH_AFTER}{_A}|{_A}(?:长|之?内|以内|[里多吗的])"),
     _rule(

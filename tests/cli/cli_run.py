@@ -10,7 +10,9 @@ DEMO = "moss: tiny is a demonstration model for synthetic audio, not for real re
 TINY = ("transcribe", "--model", "tiny")
 
 
-_SUMMARY = re.compile(r"moss: (\d+ inputs: .*|failed: .*|partial: .*|and \d+ more|[\d.:]+ .*of audio in .* real time)")
+_SUMMARY = re.compile(
+    r"moss: (\d+ inputs: .*|failed: .*|partial: .*|no speech found: .*|and \d+ more|[\d.:]+ .*of audio in .* real time)"
+)
 
 
 @dataclass(frozen=True)

@@ -318,7 +318,10 @@ def test_a_journal_that_cannot_be_kept_is_said_once_and_the_work_goes_on(moss: M
     (tmp_path / "out/.moss/unfinished").write_text("in the way")
     run = moss(*TINY, "in", "-o", "out", "--chunk", "1")
     assert run.code == 0
-    assert run.err == ["moss: warning: what is done of unfinished files cannot be kept: file exists"]
+    assert run.err == [
+        "moss: warning: what is done of unfinished files cannot be kept: "
+        "out/.moss/unfinished is no folder; move it away"
+    ]
     assert sorted(stamps(tmp_path / "out")) == ["a.txt", "b.txt"]
 
 
@@ -347,8 +350,37 @@ def test_a_state_folder_that_is_a_link_is_refused(moss: Moss, wav: Wav, tmp_path
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.moss").symlink_to("../elsewhere")
     run = moss(*TINY, "a.wav", "-o", "out/")
-    assert run == Run(1, "", ["moss: error: out/.moss is a symbolic link; moss keeps its state in a folder"])
+    said = "moss: error: out/.moss is a symbolic link, and moss keeps its state in a folder of that name"
+    assert run == Run(1, "", [said, "hint: move it away; moss then makes its own"])
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "wanted"),
+    [
+        (".moss", "a file", "a folder"),
+        (".moss/runs", "a file", "a folder"),
+        (".moss/lock", "a folder", "a file"),
+        (".moss/claims", "a folder", "a file"),
+    ],
+)
+def test_what_stands_in_the_way_of_the_state_is_named_with_what_to_do(
+    moss: Moss, wav: Wav, tmp_path: Path, name: str, found: str, wanted: str
+) -> None:
+    wav("a.wav")
+    in_the_way = tmp_path / "out" / name
+    in_the_way.parent.mkdir(parents=True)
+    if found == "a folder":
+        in_the_way.mkdir()
+    else:
+        in_the_way.write_text("mine")
+    said = f"moss: error: out/{name} is {found}, and moss keeps its state in {wanted} of that name"
+    expected = Run(1, "", [said, "hint: move it away; moss then makes its own"])
+    assert moss(*TINY, "a.wav", "-o", "out/") == expected
+    if name in (".moss", ".moss/lock"):
+        assert moss("batch", "clean", "out") == expected
+    in_the_way.rename(tmp_path / "mine")
+    assert moss(*TINY, "a.wav", "-o", "out/").code == 0
 
 
 def test_another_run_s_result_of_other_options_is_not_overwritten(

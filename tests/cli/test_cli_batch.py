@@ -101,16 +101,34 @@ def test_status_is_text_for_people(moss: Moss, folder: Path) -> None:
     assert rest[5] == f"not begun: {path}/g.wav"
 
 
+def test_one_input_is_one_input(moss: Moss, wav: Wav) -> None:
+    wav("in/a.wav")
+    moss(*TINY, "in/a.wav", "-o", "out/")
+    assert moss("batch", "status", "out").out == "1 input: 1 done\n"
+    assert moss("batch", "clean", "out").err == ["moss: there is nothing to clean"]
+
+
 @pytest.mark.usefixtures("folder")
 def test_clean_removes_what_is_unfinished_and_left_over_but_no_result(moss: Moss, tmp_path: Path) -> None:
     assert moss("batch", "clean", "out") == Run(
-        0, "", ["moss: removed the state of 1 unfinished inputs and 1 temporary files"]
+        0, "", ["moss: forgot 3 inputs (1 unfinished, 1 failed, 1 not begun); removed 1 temporary file"]
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".moss", "a.txt", "b.txt", "e.txt"]
     assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
     assert states(moss)["counts"] == dict.fromkeys(COUNTS, 0) | {"done": 1, "partial": 1, "changed": 2}
     assert moss(*TINY, "in/a.wav", "-o", "out/").err == ["moss: in/a.wav: already done"]
-    assert moss("batch", "clean", "out").code == 0
+    assert moss("batch", "clean", "out").err == ["moss: there is nothing to clean"]
+
+
+def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder: Path) -> None:
+    """So that an input that is gone is not listed for ever; a later run gives the others their names anew."""
+    (folder.parent / "in/g.wav").unlink()
+    moss("batch", "clean", "out")
+    assert "g.wav" not in (folder / ".moss/outputs.jsonl").read_text()
+    assert (
+        moss(*TINY, "in", "-o", "out/").summary[0]
+        == "6 inputs: 2 done, 1 already done, 1 already done, but partial, 2 failed"
+    )
 
 
 @pytest.mark.usefixtures("folder")

@@ -71,9 +71,18 @@ def test_only_nan_is_code_4_and_some_nan_is_a_warning(moss: Moss, wav: Wav) -> N
     assert run.code == 3
     assert run.out == "==> some.wav <==\nhello there\n"
     assert run.err == [
-        "moss: warning: some.wav: 161 samples between 0.010 and 0.025 s are NaN, infinite or absurdly large, "
-        "and were silenced",
+        "moss: warning: some.wav: 161 samples between 0.010 and 0.025 s silenced: NaN, infinite or absurdly large",
         "moss: error: all.wav holds only NaN or infinite samples",
+    ]
+
+
+def test_one_broken_sample_is_one_sample(moss: Moss, wav: Wav) -> None:
+    samples = np.full((1600, 1), 0.1, np.float32)
+    samples[160] = np.nan
+    wav("a.wav", samples, subtype="FLOAT")
+    run = moss(*TINY, "a.wav")
+    assert run.err == [
+        "moss: warning: a.wav: 1 sample between 0.010 and 0.010 s silenced: NaN, infinite or absurdly large"
     ]
 
 
@@ -279,9 +288,7 @@ def test_a_recording_longer_than_the_model_takes_is_cut_into_pieces_of_file_time
     assert [(chunk["start"], chunk["end"]) for chunk in envelope["chunks"]] == [(0, 25.5), (25.5, 50.5), (50.5, 70)]
     assert [segment["start"] for segment in envelope["result"]["segments"]] == [0, 25.5, 50.5]
     assert envelope["text"] == "hello there hello there hello there"
-    assert moss(*TINY, "a.wav", "--chunk", "31").err == [
-        "moss: error: --chunk 31: tiny takes 30 seconds at most at once"
-    ]
+    assert moss(*TINY, "a.wav", "--chunk", "31").err == ["moss: error: --chunk 31: tiny takes 30 s at most at once"]
 
 
 def test_a_recording_longer_than_the_limit_is_code_4(moss: Moss, wav: Wav) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from cli_run import TINY, Run
 
+from moss_cli.audio.vad import Stretch
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Generation
 from moss_cli.errors import ModelError
@@ -101,6 +102,21 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
     assert len(strange["warnings"]) == 1
 
 
+def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(samples: np.ndarray) -> list[Stretch]:
+        return [Stretch(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
+
+    monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", silent)
+    for name, n_samples in (("a", 1600), ("b", 800), ("c", 800)):
+        wav(f"in/{name}.wav", n_samples)
+    run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
+    assert (run.code, run.err) == (0, [])
+    assert run.summary[:3] == ["3 inputs: 3 done", "no speech found: in/b.wav", "no speech found: in/c.wav"]
+    assert [one.get("no_speech") for one in report(tmp_path)["inputs"]] == [None, True, True]
+
+
 def test_one_input_has_a_report_too_and_the_next_run_writes_over_it(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     wav("a.wav")
     assert moss(*TINY, "a.wav", "--report", "r.json") == Run(0, "hello there\n", [])
@@ -181,6 +197,31 @@ def test_a_run_that_is_interrupted_leaves_whole_documents_and_says_what_was_not_
     found = report(tmp_path)
     assert found["counts"] == counts(done=1, failed=1, interrupted=2)
     assert [one["status"] for one in found["inputs"]] == ["done", "failed", "interrupted", "interrupted"]
+
+
+def test_an_interrupted_run_into_a_folder_says_that_the_next_one_goes_on_from_there(
+    moss: Moss, wav: Wav, tmp_path: Path, at_answer: Any
+) -> None:
+    for name in "abcd":
+        wav(f"in/{name}.wav")
+    argv = [*TINY, "in", "-o", "out", "--batch-size", "1"]
+    at_answer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    run = moss(*argv)
+    assert (run.code, run.err) == (130, ["moss: error: interrupted"])
+    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run goes on from there"
+    assert moss(*argv).summary[0] == "4 inputs: 2 done, 2 already done"
+
+
+@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run goes on from there"), ([], "")])
+def test_a_run_that_is_interrupted_before_its_first_result_says_that_nothing_is_done(
+    moss: Moss, wav: Wav, at_answer: Any, more: Sequence[str], said: str
+) -> None:
+    wav("in/a.wav")
+    wav("in/b.wav")
+    at_answer(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    run = moss(*TINY, "in", "--batch-size", "1", *more)
+    assert (run.code, run.out, run.err) == (143, "", ["moss: error: terminated"])
+    assert run.summary == [f"2 inputs: 2 not done{said}"]
 
 
 def test_a_signal_that_a_library_swallows_ends_the_run_at_its_next_step(

@@ -56,7 +56,6 @@ TIMES = [
     ("two thirds of the way through", 600, 400, 400),
     # ranges
     ("What is said between 1:30 and 2:00?", 600, 90, 120),
-    ("between 2:00 and 1:30", 600, 90, 120),
     ("from 10 to 20 seconds", 600, 10, 20),
     ("from ten to twenty seconds", 600, 10, 20),
     ("from 1:00 until 1:30", 600, 60, 90),
@@ -70,6 +69,9 @@ TIMES = [
     ("from minute 2 to minute 5", 600, 120, 300),
     ("between minutes 2 and 5", 600, 120, 300),
     ("from the second to the fourth minute", 600, 60, 240),
+    ("from the third minute to 2:30", 600, 120, 150),
+    ("from 5:00 to the last 6 minutes", 600, 300, 600),
+    ("from 10:00 to the end", 600, 600, 600),
     ("from 5:00 to the end", 600, 300, 600),
     ("from 2 minutes to the end", 600, 120, 600),
     ("from the beginning to 1:30", 600, 0, 90),
@@ -333,8 +335,36 @@ OUTSIDE = [
     ("第3分钟", 60, "the question asks about 2:00-3:00, and the recording ends at 1:00"),
     ("between 2:00 and 3:00", 60.5, "the question asks about 2:00-3:00, and the recording ends at 1:00.5"),
     ("after 2 minutes", 60, "the question asks about what comes after 2:00, and the recording ends at 1:00"),
+    ("from 5:00 to the end", 60, "the question asks about 5:00, and the recording ends at 1:00"),
+    ("between 2:00 and 1:30", 60, "the question asks about 2:00, and the recording ends at 1:00"),
     ("at 1:00 and at 2:00:00", 3600, "the question asks about 2:00:00, and the recording ends at 1:00:00"),
 ]
+
+BACKWARDS = [
+    ("between 1:10 and 0:50", "1:10-0:50"),
+    ("What is said from 2:00 until 1:30?", "2:00-1:30"),
+    ("from the third to the second minute", "2:00-1:00"),
+    ("from 20 to 10 seconds", "0:20-0:10"),
+    ("from the end to the beginning", "9:30-0:00"),
+    ("after 2:00 and before 1:00", "2:00-1:00"),
+    ("在2分到1分之间", "2:00-1:00"),
+]
+
+OF_NO_LENGTH = """
+the last 0 seconds
+What is said in the first 0 minutes?
+the final zero seconds
+the last 0:00 of the file
+in the first 0%
+the last 0 % of the recording
+from 1:00 for 0 seconds
+the 0 seconds before the end
+skip the first 0 seconds
+最后0秒
+前零秒有什么声音
+开始之后0秒之内
+从1分钟开始的0秒
+""".strip().splitlines()
 
 
 @pytest.mark.parametrize(("question", "duration_s", "start_s", "end_s"), TIMES)
@@ -356,6 +386,30 @@ def test_a_time_outside_the_file_is_an_error_that_names_both(question: str, dura
     assert (error.value.message, error.value.code) == (message, "range")
     assert error.value.hint
     assert error.value.exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(("question", "shown"), BACKWARDS)
+def test_a_range_that_is_named_backwards_is_an_error_and_not_turned_round(question: str, shown: str) -> None:
+    with pytest.raises(UsageError) as error:
+        find_time(question, 600)
+    assert error.value.message == f"the question asks about {shown}, which ends before it starts"
+    assert (error.value.code, error.value.hint) == ("range", "name the earlier time first")
+
+
+@pytest.mark.parametrize("question", OF_NO_LENGTH)
+def test_a_part_of_no_length_is_an_error(question: str) -> None:
+    with pytest.raises(UsageError) as error:
+        find_time(question, 600)
+    assert (error.value.message, error.value.code) == ("the question asks about a part of no length", "range")
+    assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("question", "start_s"),
+    [("at 0 seconds", 0), ("at 0:00", 0), ("0 seconds in", 0), ("0 seconds before the end", 600)],
+)
+def test_a_moment_may_be_at_zero(question: str, start_s: float) -> None:
+    assert find_time(question, 600) == TimeRange(start_s, start_s)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""What came of each input of a run, and all of them added up: for people, and as the JSON report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from moss_cli import __version__
+from moss_cli.audio.source import printable
+from moss_cli.cli.progress import times
+from moss_cli.errors import ExitCode
+from moss_cli.output import terminal
+from moss_cli.output.paths import path_text
+from moss_cli.output.times import human, to_ms
+from moss_cli.schema import SCHEMA_VERSION, Notice
+
+Status = Literal["done", "skipped", "partial", "failed", "interrupted"]
+
+MOST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What came of one input. `is_silent`: it was transcribed, and nobody speaks in it."""
+
+    path: Path
+    status: Status
+    outputs: tuple[Path, ...] = ()
+    code: str | None = None
+    message: str | None = None
+    exit_code: int = ExitCode.OK
+    warnings: tuple[Notice, ...] = ()
+    audio_s: float = 0.0
+    is_silent: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in the JSON report."""
+        path, path_bytes = path_text(self.path)
+        return {
+            "path": path,
+            **({} if path_bytes is None else {"path_bytes": path_bytes}),
+            "status": self.status,
+            **({"outputs": [path_text(output)[0] for output in self.outputs]} if self.outputs else {}),
+            "code": self.code,
+            "message": None if self.message is None else terminal.one_line(self.message),
+            **({"no_speech": True} if self.is_silent else {}),
+            "warnings": [notice.model_dump() for notice in self.warnings],
+        }
+
+
+@dataclass(frozen=True)
+class Tally:
+    """All of a run: `audio_s` of audio analysed in `seconds`. `resumes`: a later run goes on from what it has done."""
+
+    entries: Sequence[Entry]
+    started: datetime
+    finished: datetime
+    seconds: float
+    resumes: bool = False
+
+    @property
+    def audio_s(self) -> float:
+        return sum(entry.audio_s for entry in self.entries)
+
+    def document(self, task: str) -> dict[str, Any]:
+        """The JSON report."""
+        found = Counter(entry.status for entry in self.entries)
+        statuses: tuple[Status, ...] = ("done", "skipped", "partial", "failed", "interrupted")
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "moss": __version__,
+            "started": _iso(self.started),  # third: what `_REPORT` knows a report by
+            "finished": _iso(self.finished),
+            "counts": {status: found[status] for status in statuses},
+            "audio_seconds": round(self.audio_s, 3),
+            "seconds": round(self.seconds, 3),
+            "task": task,
+            "inputs": [entry.document() for entry in self.entries],
+        }
+
+    def lines(self) -> list[str]:
+        """The same for people: counts, what is not whole and why, where nobody speaks, and how long it took."""
+        why = Counter(entry.message if entry.status == "skipped" else entry.status for entry in self.entries)
+        order = ["done", *sorted(str(name) for name in why if name not in ("done", "partial", "failed", "interrupted"))]
+        counts = [f"{why[name]} {name}" for name in (*order, "partial", "failed") if why[name]]
+        counts += [f"{why['interrupted']} not done"] if why["interrupted"] else []
+        reasons = Counter(f"failed: {entry.message}" for entry in self.entries if entry.status == "failed")
+        reasons.update(f"partial: {entry.message}" for entry in self.entries if entry.status == "partial")
+        reasons.update(f"no speech found: {printable(entry.path)}" for entry in self.entries if entry.is_silent)
+        lines = [reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items()]
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
+        speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
+        onward = "; the next run goes on from there" if self.resumes and why["interrupted"] else ""
+        return [f"{len(self.entries)} inputs: {', '.join(counts)}{onward}", *lines[:MOST_LINES], *more, *speed]
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
