@@ -42,7 +42,8 @@ def _nothing(envelope: Envelope) -> str:
 
 def _is_silent(envelope: Envelope) -> bool:
     """Whether nothing was said because nobody speaks."""
-    return not envelope.text and all(chunk.finish_reason == "no_speech" for chunk in envelope.chunks)
+    silent = [chunk.finish_reason == "no_speech" for chunk in envelope.chunks]
+    return not envelope.text and bool(silent) and all(silent)
 
 
 class Report:
