@@ -386,8 +386,9 @@ def test_what_stands_in_the_way_of_the_state_is_named_with_what_to_do(
 def test_another_run_s_result_of_other_options_is_not_overwritten(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While this run is at `a`, another one does `b` with other options."""
-    wav("in/a.wav")
+    """While this run is at `a`, and has not read it to its end, another one does `b` with other options."""
+    monkeypatch.setattr("moss_cli.tasks.ahead.AHEAD_S", 10.0)
+    wav("in/a.wav", 40 * 16_000)
     wav("in/b.wav")
     generate = Engine.generate
     n_asked = 0
