@@ -25,6 +25,7 @@ _DOING = {
     "answering": "thinking about",
 }
 _PLAIN_EVERY_S = 30.0
+_INDENT = len("moss: ")  # of what a line on a terminal does not hold
 
 
 class Console:
@@ -63,10 +64,16 @@ class Console:
     def _line(self, label: str, message: str, *, color: str) -> None:
         self.clear()
         text = printable(" ".join(line.strip() for line in message.splitlines()))
-        if self.is_terminal and not os.environ.get("NO_COLOR"):
-            label = f"\x1b[{color}m{label}\x1b[0m"
+        line = label + text
+        if self.is_terminal:
+            from moss_cli.output.screen import columns_of, hanging
+
+            line = hanging(line, columns_of(self.stream), _INDENT)
+            if not os.environ.get("NO_COLOR"):
+                label = label if line.startswith(label) else label.rstrip()
+                line = f"\x1b[{color}m{label}\x1b[0m{line.removeprefix(label)}"
         encoding = self.stream.encoding or "utf-8"
-        line = f"{label}{text}\n".encode(encoding, "backslashreplace").decode(encoding)
+        line = f"{line}\n".encode(encoding, "backslashreplace").decode(encoding)
         try:
             self.stream.write(line)
             self.stream.flush()

@@ -16,7 +16,7 @@ from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TIMED, format_of, has_times
 from moss_cli.output.manifest import Manifest
 from moss_cli.output.paths import PlannedInput
-from moss_cli.output.screen import folded, settled
+from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout
@@ -124,7 +124,7 @@ class StdoutWriter(StatelessWriter):
     def __init__(self, fmt: str, *, layout: Layout, several: bool) -> None:
         self.fmt, self.layout, self.several = fmt, layout, several
         self._n_written = 0
-        self._columns = _terminal_columns() if fmt == "txt" else 0
+        self._columns = columns_of(sys.stdout) if fmt == "txt" else 0
         self._shown = ""  # of the result that comes next, what stands on the terminal already
 
     def check(self, one: PlannedInput) -> None:
@@ -180,14 +180,6 @@ class StdoutWriter(StatelessWriter):
             data = memoryview(text.encode())
             while data:
                 data = data[os.write(sys.stdout.fileno(), data) :]
-
-
-def _terminal_columns() -> int:
-    """The width of the terminal that stdout is; 0 where it is none, or does not tell."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (OSError, ValueError):
-        return 0
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import TextIO
 
 from wcwidth import width as display_width
 
@@ -19,6 +21,22 @@ def folded(text: str, columns: int) -> str:
     if columns < NARROWEST:
         return text
     return "".join(_folded_line(line, columns) for line in text.splitlines(keepends=True))
+
+
+def hanging(text: str, columns: int, indent: int) -> str:
+    """`text`, a line, with none wider than `columns`; what is broken off goes on `indent` columns from the left."""
+    if columns < NARROWEST or display_width(text) <= columns:
+        return text
+    head, rest = text[:indent], text[indent:]
+    return head + ("\n" + " " * indent).join(wrapped(rest, columns - indent))
+
+
+def columns_of(stream: TextIO) -> int:
+    """The width of the terminal that a stream is; 0 where it is none, or does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def settled(text: str) -> str:

@@ -163,7 +163,7 @@ def test_quiet_leaves_the_stream_to_errors(moss: Moss, wav: Wav, capfd: pytest.C
         assert (run.code, run.err, run.summary) == (0, [], [])
 
 
-def on_terminal(argv: Sequence[str], folder: Path, columns: int, **variables: str) -> bytes:
+def on_terminal(argv: Sequence[str], folder: Path, columns: int, *, code: int = 0, **variables: str) -> bytes:
     """All that a terminal of so many columns gets on stderr."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -196,7 +196,7 @@ def on_terminal(argv: Sequence[str], folder: Path, columns: int, **variables: st
     os.close(theirs)
     reader.join()
     os.close(ours)
-    assert run.returncode == 0
+    assert run.returncode == code
     return bytes(shown)
 
 
@@ -244,11 +244,35 @@ def test_a_terminal_shows_two_lines_that_fit_and_leaves_none_of_them(tmp_path: P
         assert any(re.fullmatch(whole, line) for line in live)
     else:
         assert any(line.startswith("  2 of 3 files, ") for line in live)
-    left = [line for line in screen.lines if line]
+    left = "\n".join(line for line in screen.lines if line).replace("\n      ", " ").split("\n")
     assert left[0] == DEMO
     assert not any("reading" in line or line.startswith("  ") for line in left)
     assert left[-2] == "moss: 3 inputs: 3 done"
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_message_on_a_terminal_is_broken_between_words_and_elsewhere_it_is_one_line(
+    tmp_path: Path, colour: bool
+) -> None:
+    argv = ["transcribe", "a.wav", "--model", "nowhere", "-o", "a.txt"]
+    piped = subprocess.run(
+        [sys.executable, "-m", "moss_cli", *argv],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "40"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = piped.stderr.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["moss:", "hint:"]
+    more = {} if colour else {"NO_COLOR": "1"}
+    shown = on_terminal(argv, tmp_path, 40, code=piped.returncode, **more).decode()
+    assert ("\x1b[31mmoss: error: \x1b[0m" in shown) == colour
+    rows = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+    assert len(rows) > 2
+    assert max(map(len, rows)) <= 40
+    assert "\n".join(rows).replace("\n      ", " ").splitlines() == lines
 
 
 @pytest.mark.parametrize(("options", "variables"), [(["--quiet"], {}), (["--no-progress"], {}), ([], {"TERM": "dumb"})])

@@ -6,13 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import width as display_width
 
-from moss_cli.output.screen import folded, settled
+from moss_cli.output.screen import folded, hanging, settled
 from moss_cli.output.text import one_line
 
 
 def test_lines_are_broken_between_words() -> None:
     assert folded("it rains all day long, says she\n", 20) == "it rains all day\nlong, says she\n"
     assert folded("会议讨论了明年的预算,大家同意\n", 20) == "会议讨论了明年的预\n算,大家同意\n"
+
+
+def test_a_long_message_goes_on_below_itself_and_a_word_stays_whole() -> None:
+    text = "moss: warning: it rains all day long"
+    assert hanging(text, 36, 6) == hanging(text, 0, 6) == hanging(text, 19, 6) == text
+    assert hanging(text, 24, 6) == "moss: warning: it rains\n      all day long"
+    assert hanging("moss: " + "a" * 20 + " b", 20, 6) == "moss: " + "a" * 14 + "\n      " + "a" * 6 + " b"
+
+
+@given(st.text(), st.integers(20, 60))
+def test_a_message_is_never_wider_than_the_terminal_and_loses_no_word(text: str, columns: int) -> None:
+    shown = hanging("moss: " + one_line(text), columns, 6)
+    assert all(display_width(line) <= columns for line in shown.split("\n"))
+    assert "".join(shown.split()) == "".join(("moss: " + one_line(text)).split())
 
 
 def test_what_continues_a_column_stays_in_it() -> None:
