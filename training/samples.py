@@ -61,10 +61,10 @@ SPOKEN = [
 ]
 DRAWN = [
     Drawn("voice.wav", "describe-speaker", 19),
-    Drawn("emotion.wav", "emotion", 17),
+    Drawn("emotion.wav", "emotion", 6),
     Drawn("scene.wav", "scene", 13),
     Drawn("music.wav", "music", 18),
-    Drawn("question.wav", "ask", 9),
+    Drawn("question.wav", "ask", 16),
     Drawn("minutes.wav", "summarize", 7),
 ]
 
