@@ -57,7 +57,7 @@ SPOKEN = [
         ],
         seed=1_000_003,
     ),
-    Spoken("weather.wav", [(Voice("flite", "slt"), "the storm will be cold in january")], seed=1_000_001),
+    Spoken("weather.wav", [(Voice("flite", "slt"), "the storm will be cold in january")], seed=1_000_018),
 ]
 DRAWN = [
     Drawn("voice.wav", "describe-speaker", 19),

@@ -156,11 +156,11 @@ def test_a_clip_without_speech_is_not_given_to_the_model(command: str, capfd: py
     assert [chunk["finish_reason"] for chunk in envelope["chunks"]] == ["stop"]
 
 
-@pytest.mark.parametrize("command", ["emotion", "describe-speaker", "summarize"])
+@pytest.mark.parametrize("command", ["emotion", "describe-speaker"])
 def test_a_piece_without_speech_changes_nothing_of_what_is_said_of_the_others(
     command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    name = {"emotion": "emotion.wav", "describe-speaker": "voice.wav", "summarize": "weather.wav"}[command]
+    name = {"emotion": "emotion.wav", "describe-speaker": "voice.wav"}[command]
     spoken, rate = soundfile.read(SAMPLES / name, dtype="float32")
     longest = len(spoken) / rate + 0.5
     soundfile.write(tmp_path / "long.wav", np.concatenate([spoken, np.zeros(round(40 * rate), np.float32)]), rate)
