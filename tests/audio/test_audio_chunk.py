@@ -62,7 +62,7 @@ def music(seconds: float, seed: int = 0) -> Samples:
 
 def voice(name: str, level: float = 0.1) -> Samples:
     """One sentence of the repository's samples, without what lies before and after it."""
-    start_s, end_s = {"weather": (0.062, 2.177), "station": (0.55, 2.295), "meeting": (2.439, 4.604)}[name]
+    start_s, end_s = {"weather": (0.414, 2.529), "station": (0.55, 2.295), "meeting": (2.439, 4.604)}[name]
     samples = load(SAMPLES / f"{name}.wav").samples[at(start_s) : at(end_s)]
     return samples * np.float32(level / samples.std())
 
