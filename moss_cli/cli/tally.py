@@ -25,7 +25,7 @@ MOST_LINES = 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What came of one input. `is_silent`: it was transcribed, and nobody speaks in it."""
+    """What came of one input. `is_silent`: nothing was said of it, for nobody speaks in it."""
 
     path: Path
     status: Status

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from moss_cli.schema import Music, Scene, TaskName
-from moss_cli.tasks.merging import PARTS_OF_ONE, place_of
+from moss_cli.tasks.merging import PARTS_OF_ONE, place_of, sentences
 from moss_cli.tasks.structured import TEXT, Field, grammar, in_json
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
@@ -60,9 +60,4 @@ def _result(part: Part) -> Scene | Music:
 def _told(found: Scene | Music) -> str:
     timed = found.events if isinstance(found, Scene) else found.sections
     labels = list(dict.fromkeys(item.label for item in timed))[:MOST_LABELS]
-    return " ".join(_sentences(found.summary, ", ".join(labels))) or "nothing was made out"
-
-
-def _sentences(*texts: str | None) -> Iterable[str]:
-    """Texts that are there, each ended by a full stop."""
-    return (text if text.endswith((".", "!", "?", "。")) else f"{text}." for text in texts if text)
+    return sentences([found.summary, ", ".join(labels)]) or "nothing was made out"

@@ -129,7 +129,7 @@ def test_a_long_scene_has_one_description_and_the_events_of_all_pieces(
     assert (reading.text, reading.result.summary, reading.result.setting) == ("A wet day.", "A wet day.", "a street")
     assert [event.label for event in reading.result.events] == ["siren", "dog bark"]
     prompt = engine.text(seen[0].prompt.ids)
-    assert "From 0 to 60 seconds: rain on a road. siren.\nFrom 60 to 120 seconds: dog bark." in prompt
+    assert "From 0 to 60 seconds: rain on a road. siren.\nFrom 60 to 120 seconds: dog bark\n" in prompt
     assert "Describe the whole recording" in prompt
     assert seen[0].prompt.audio is None
 
