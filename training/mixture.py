@@ -89,6 +89,7 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
     The imports are here because a bank of each is needed only where its share is not nothing.
     """
     found: dict[str, Draw] = {}
+    parts = None  # of questions and of mixed clips: the same
     for name in mix.shares:
         if name == "transcribe":
             found[name] = speech(sorted(folder.glob("bank[0-9]*")), mix)
@@ -108,17 +109,15 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
             from training.domains import emotions, emotions_bank
 
             found[name] = _from(emotions.example, emotions_bank.EmotionsBank(folder / "emotions_bank"))
-        elif name == "ask":
-            from training.domains import questions
-
-            sounds, notes = folder / "scenes_bank", folder / "music_bank"
-            found[name] = _from(questions.example, questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes))
-        elif name == "mixed":
+        elif name in ("ask", "mixed"):
             from training.domains import mixed, questions
 
-            sounds, notes = folder / "scenes_bank", folder / "music_bank"
-            parts = questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes)
-            found[name] = _transcribed(_from(mixed.example, parts))
+            if parts is None:
+                sounds, notes = folder / "scenes_bank", folder / "music_bank"
+                parts = questions.Banked(sorted(folder.glob("bank[0-9]*")), sounds, notes)
+            found[name] = (
+                _from(questions.example, parts) if name == "ask" else _transcribed(_from(mixed.example, parts))
+            )
         elif name == "summarize":
             from training.domains import meetings
 

@@ -187,3 +187,25 @@ def _alone(model: TrainingModel, batch: Batch, answers: Answers, i: int) -> tupl
     each = torch.nn.functional.cross_entropy(logits[counted], answers.targets[i][counted], reduction="none")
     weights = answers.weights[i][counted]
     return float((each * weights).sum()), float(weights.sum())
+
+
+def _take_part(rank: int, folder: str) -> None:
+    """One of two processes: its gradient is 1 or 3, and only the second has one for the bias."""
+    from training.train import Team
+
+    team = Team(2, rank)
+    team.join(Path(folder) / "meeting")
+    model = torch.nn.Linear(2, 1)
+    model.weight.grad = torch.full((1, 2), 1.0 + 2 * rank)
+    model.bias.grad = torch.full((1,), 4.0) if rank else None
+    team.average_gradients(model)
+    torch.save((model.weight.grad, model.bias.grad, team.agreed(0.25 + rank)), Path(folder) / f"{rank}.pt")
+
+
+def test_processes_that_train_together_take_the_mean_of_their_gradients_and_the_first_ones_progress(
+    tmp_path: Path,
+) -> None:
+    torch.multiprocessing.spawn(_take_part, args=(str(tmp_path),), nprocs=2)
+    for rank in range(2):
+        weight, bias, progress = torch.load(tmp_path / f"{rank}.pt")
+        assert (weight.tolist(), bias.tolist(), progress) == ([[2.0, 2.0]], [2.0], 0.25)
