@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 SAMPLE_RATE = 16_000
+MOST_COUNTED = 6
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class Track:
     @property
     def family(self) -> str:
         return self.label.split("/", 1)[0]
+
+
+def counted(name: str, starts_s: Iterable[float], end_s: float) -> list[Track]:
+    """What was counted so far: `name/2` from the second start until the third, the last one until `end_s`."""
+    starts = list(starts_s)[:MOST_COUNTED]
+    ends = [*starts[1:], end_s]
+    return [Track(a, b, f"{name}/{i}") for i, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from moss_cli.tasks.transcribe import PROMPT_PLAIN, PROMPT_SEGMENTS, PROMPT_WORD
 from training.bank import Bank
 from training.clips import Clip, training_clip
 from training.dense import dense_clip
-from training.examples import Asked, Example, Segment, Track
+from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, counted
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
@@ -62,8 +62,10 @@ def transcriptions(segments: Sequence[Segment]) -> tuple[Asked, ...]:
 
 def spoken_example(clip: Clip) -> Example:
     """A clip of the speech domain."""
-    tracks = tuple(Track(s.start, s.end, "speech/on") for s in clip.segments)
-    return Example(clip.samples, {}, transcriptions(clip.segments), tracks, frozenset({"speech"}), tuple(clip.segments))
+    tracks = [Track(s.start, s.end, "speech/on") for s in clip.segments]
+    tracks += counted("sentences", (s.start for s in clip.segments), len(clip.samples) / SAMPLE_RATE)
+    families = frozenset({"speech", "sentences"})
+    return Example(clip.samples, {}, transcriptions(clip.segments), tuple(tracks), families, tuple(clip.segments))
 
 
 def speech(banks: list[Path], mix: Mix) -> Draw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -30,7 +30,7 @@ TINY = MossConfig(
     ),
     LanguageConfig(
         hidden_size=192,
-        num_hidden_layers=4,
+        num_hidden_layers=6,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=48,
@@ -42,6 +42,9 @@ TINY = MossConfig(
     adapter_hidden_size=384,
     deepstack_num_inject_layers=3,
 )
+STATE_LAYERS = 4  # of the decoder, after which the tracks are learned once more
+# Tracks of what was heard so far: the encoder, which hears 4 s at a time, cannot know them.
+STATES = frozenset({"sentences", "sounds", "runs", "topics", "topic"})
 SILENCE = 0  # class of the word heads; the words follow
 N_CLASSES = 1 + len(vocabulary())
 
@@ -99,15 +102,17 @@ def asked_layer(
 
 
 class TrainingModel(nn.Module):
-    """`moss` is what is kept; the heads are dropped at export. `n_tracks`: labels of the domains' tracks."""
+    """`moss` is what is kept; the heads are dropped at export. `labels` are those of the domains' tracks."""
 
-    def __init__(self, config: MossConfig = TINY, n_tracks: int = 0) -> None:
+    def __init__(self, config: MossConfig = TINY, labels: Sequence[str] = ()) -> None:
         super().__init__()
         self.moss = MossAudio(config)
         self.beginning_layer, self.asked_layer = beginning_layer, asked_layer
         self.frame_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.ctc_head = nn.Linear(config.audio.output_dim, N_CLASSES)
-        self.track_head = nn.Linear(config.audio.output_dim, n_tracks)
+        self.track_head = nn.Linear(config.audio.output_dim, len(labels))
+        self.state_head = nn.Linear(config.language.hidden_size, len(labels))
+        self.is_state = torch.tensor([label.split("/", 1)[0] in STATES for label in labels], dtype=torch.bool)
         self._initialise(config)
 
     def _initialise(self, config: MossConfig) -> None:
@@ -142,19 +147,27 @@ class TrainingModel(nn.Module):
         return frame, ctc / max(1, int(n_words.sum()))
 
     def track_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        """Binary cross-entropy of what the tracks say of each audio token, summed over labels: those that hold
-        weigh four times as much, for they are few."""
-        logits = self.track_head(features).float()
-        known = batch.tracks >= 0
+        """How far the encoder's features are from what the tracks say of each audio token; see `state_loss`."""
+        return self._binary(self.track_head(features), batch.tracks, (batch.tracks >= 0) & ~self.is_state)
+
+    def state_loss(self, heard: Tensor, batch: Batch) -> Tensor:
+        """The same of what the decoder makes of the audio, `heard` [all audio tokens, C]: it knows all that came
+        before, so it can also count. Binary cross-entropy, summed over labels: those that hold weigh four times as
+        much, for they are few."""
+        return self._binary(self.state_head(heard), batch.tracks, batch.tracks >= 0)
+
+    @staticmethod
+    def _binary(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
         if not known.any():
-            return features.sum() * 0
+            return logits.sum() * 0
         each = F.binary_cross_entropy_with_logits(
-            logits, batch.tracks.clamp(min=0).float(), reduction="none", pos_weight=torch.tensor(4.0)
+            logits.float(), targets.clamp(min=0).float(), reduction="none", pos_weight=torch.tensor(4.0)
         )
         return (each * known).sum() / known.any(1).sum()
 
-    def answer_loss(self, features: Tensor, taps: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
-        """Weighted cross-entropy of the answers' tokens, and the share of them that is right."""
+    def answer_loss(self, features: Tensor, taps: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Weighted cross-entropy of the answers' tokens, the share of them that is right, and what the decoder makes
+        of the audio after STATE_LAYERS layers, [all audio tokens, C]."""
         moss = self.moss
         decoder = moss.language_model
         x = decoder.embed_tokens(batch.ids).clone()
@@ -163,6 +176,7 @@ class TrainingModel(nn.Module):
         others = [decoder.embed_tokens(asked.ids) for asked in batch.answers]
         angles = self._rotary(torch.arange(x.shape[1])[None])
         places = [self._places(batch, asked) for asked in batch.answers]
+        heard = x[batch.audio_mask]
         for i, layer in enumerate(cast(Iterable[DecoderLayer], decoder.layers)):
             x, keys, values = self.beginning_layer(layer, x, *angles)
             others = [
@@ -173,13 +187,15 @@ class TrainingModel(nn.Module):
                 added = torch.zeros_like(x)
                 added[batch.audio_mask] = deepstack[i].to(x.dtype)
                 x = x + added
+            if i + 1 == STATE_LAYERS:
+                heard = x[batch.audio_mask]
         counted = [asked.targets >= 0 for asked in batch.answers]
         hidden = torch.cat([decoder.norm(other)[where] for other, where in zip(others, counted, strict=True)])
         logits = moss.lm_head(hidden).float()
         targets = torch.cat([asked.targets[where] for asked, where in zip(batch.answers, counted, strict=True)])
         weights = torch.cat([asked.weights[where] for asked, where in zip(batch.answers, counted, strict=True)])
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
-        return loss, (logits.argmax(-1) == targets).float().mean()
+        return loss, (logits.argmax(-1) == targets).float().mean(), heard
 
     def _places(self, batch: Batch, asked: Answers) -> tuple[Tensor, Tensor, Tensor]:
         """Where each token may look, and the angles of its place: it follows what its clip begins with."""

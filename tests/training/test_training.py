@@ -164,7 +164,7 @@ def test_what_is_asked_together_is_answered_as_if_it_were_asked_alone(tmp_path: 
     torch.nn.init.normal_(model.moss.language_model.embed_tokens.weight)
     with torch.no_grad():
         features, taps = model.encode(batch)
-        loss, _ = model.answer_loss(features, taps, batch)
+        loss, _, _ = model.answer_loss(features, taps, batch)
         alone = [_alone(model, batch, answers, i) for answers in batch.answers for i in range(len(answers.ids))]
     expected = sum(part for part, _ in alone) / sum(weight for _, weight in alone)
     assert loss.item() == pytest.approx(expected, rel=1e-4)

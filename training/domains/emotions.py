@@ -33,7 +33,7 @@ from training.domains.speech_parts import (
     say_all,
     unit_level,
 )
-from training.examples import SAMPLE_RATE, Asked, Example, Track, in_json, tenths
+from training.examples import SAMPLE_RATE, Asked, Example, Track, counted, in_json, tenths
 from training.sentences import sentence
 
 LONGEST_S = 12.0
@@ -253,12 +253,15 @@ def _as_example(
         labels = (f"emotion/{one.uttered.emotion}", f"gender/{speaker.gender}", f"accent/{speaker.accent}")
         tracks += [Track(one.start_s, one.end_s, label) for label in labels]
         tracks += [Track(one.start_s + a, one.start_s + b, "speech/on") for a, b in one.uttered.spans_s]
+    end_s = len(samples) / SAMPLE_RATE
+    tracks += counted("sentences", (one.start_s for one in placed), end_s)
+    tracks += counted("runs", (start_s for start_s, _, _ in segments), end_s)
     return Example(
         samples,
         {"result": truth, "settings": settings},
         tuple(Asked(question.prompt, in_json(answer)) for question in DescribeEmotion().questions),
         tuple(tracks),
-        frozenset({"emotion", "gender", "accent", "speech"}),
+        frozenset({"emotion", "gender", "accent", "speech", "sentences", "runs"}),
     )
 
 

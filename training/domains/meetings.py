@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ from training.domains.meetings_facts import FACTS, TOPICS
 from training.domains.meetings_parts import FIRST, LATER, Cast, Parts, Rendered, Said, Wanted
 from training.domains.questions_parts import gender_of
 from training.domains.sounds import active_rms
-from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, in_json, tenths
+from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, counted, in_json, tenths
 
 __all__ = ["FACTS", "STYLES", "TOPICS", "MeetingBank", "Parts", "Rendered", "example"]
 
@@ -32,7 +32,7 @@ LEVEL_DB, SPEECH_DB = (-35.0, -15.0), (-3.0, 3.0)  # of the clip; of a sentence 
 NOISY_SHARE, SNR_DB = 0.4, (20.0, 50.0)
 NOISE_STEP = 8_000  # samples
 SAMPLE_RATES = (8_000, 16_000, 16_000, 22_050, 44_100, 48_000)
-FAMILIES = frozenset({"speech", "gender"})
+FAMILIES = frozenset({"speech", "gender", "topic", "topics", "sentences"})
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,21 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
         samples=samples,
         truth={"style": style, "result": result, "settings": {**settings, "voices": list(voices.values())}},
         asked=tuple(Asked(question.prompt, answer) for question in Summarize(style).questions),
-        tracks=tuple(
-            Track(one.start_s, one.end_s, label)
-            for one in placed
-            for label in ("speech/on", f"gender/{gender_of(one.said.voice)}")
-        ),
+        tracks=tuple(_tracks(placed, result["chapters"], n_samples / SAMPLE_RATE)),
         families=FAMILIES,
         spoken=tuple(_segment(one) for one in placed),
     )
+
+
+def _tracks(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]], duration_s: float) -> list[Track]:
+    tracks = [
+        Track(one.start_s, one.end_s, label)
+        for one in placed
+        for label in ("speech/on", f"gender/{gender_of(one.said.voice)}")
+    ]
+    tracks += [Track(chapter["start"], chapter["end"], f"topic/{chapter['title']}") for chapter in chapters]
+    tracks += counted("topics", (chapter["start"] for chapter in chapters), duration_s)
+    return tracks + counted("sentences", (one.start_s for one in placed), duration_s)
 
 
 def _segment(one: Placed) -> Segment:

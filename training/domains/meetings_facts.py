@@ -32,8 +32,13 @@ FACTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "deed": (
         "NAME DEED the TOPIC on DAY",
-        ("NAME DEED the TOPIC on DAY", "on DAY NAME DEED the TOPIC", "yes NAME DEED the TOPIC on DAY"),
-        ("it was on DAY that NAME DEED the TOPIC",),
+        (
+            "NAME DEED the TOPIC on DAY",
+            "on DAY NAME DEED the TOPIC",
+            "yes NAME DEED the TOPIC on DAY",
+            "it was on DAY that NAME DEED the TOPIC",
+        ),
+        ("yes on DAY NAME DEED the TOPIC",),
     ),
     "state": (
         "the TOPIC is STATE",
@@ -51,7 +56,11 @@ FACTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "meeting": (
         "the TOPIC meeting is on DAY at HOUR",
-        ("the TOPIC meeting is on DAY at HOUR", "the meeting for the TOPIC is on DAY at HOUR"),
+        (
+            "the TOPIC meeting is on DAY at HOUR",
+            "the meeting for the TOPIC is on DAY at HOUR",
+            "the TOPIC meeting will be on DAY at HOUR",
+        ),
         ("the TOPIC meeting starts on DAY at HOUR",),
     ),
 }

@@ -26,9 +26,8 @@ STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a
 
 TRIED, MOST_MORE = 8, 2  # of the kinds of question, to ask more about a clip in training
 
-CHOICES_SHARE = 0.2
-THOUGHT_SHARE = {True: 0.5, False: 0.12}  # of the questions that are thought over, by whether they take two steps
-CLOSED_SHARE = 0.1  # of the others are asked with thinking switched off
+CHOICES_SHARE = 0.25
+FREE_SHARE, OPENED_SHARE = 0.6, 0.2  # of the questions are thought over as the model pleases, or because it must
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def _ask(rng: random.Random, clip: Clip, name: str, *, reserved: bool) -> Asking
         return None
     question, is_kept = worded(rng, found.wording or name, found.slots, reserved=reserved)
     offered = choices(rng, clip, kind.form, found) if rng.random() < CHOICES_SHARE else ()
-    think = True if rng.random() < THOUGHT_SHARE[name in STEPS] else False if rng.random() < CLOSED_SHARE else None
+    think = rng.choices((None, True, False), (FREE_SHARE, OPENED_SHARE, 1 - FREE_SHARE - OPENED_SHARE))[0]
     return Asking(name, question, found, offered, think, is_kept)
 
 
@@ -129,16 +128,17 @@ def asked(clip: Clip, asking: Asking) -> Asked:
             evidence | {side: tenths(evidence[side]) for side in ("start", "end")} for evidence in _evidence(asking)
         ]
         answer = in_json({"answer": asking.found.answer, "evidence": evidence})
-    if asking.think:
+    if asking.think is not False:  # left to itself, the model thinks
         answer = f"{THINK}\n{thought(clip, asking)}\n{END_THINK}{answer}"  # the grammar begins here
     return Asked(asking.task.questions[0].prompt, answer, asking.think)
 
 
 def thought(clip: Clip, asking: Asking) -> str:
-    """All that is heard in its order, and what follows from it."""
+    """All that is heard in its order, what follows from it, and where there are choices the one that is right."""
     by_voice = KINDS[asking.kind].by_voice
     heard = [f"{span(item)} {_name(item, by_voice=by_voice)}" for item in clip.items]
-    return f"{', '.join(heard) or 'no speech and no sounds'}\n{asking.found.steps}"
+    lines = [", ".join(heard) or "no speech and no sounds", asking.found.steps]
+    return "\n".join([*lines, asking.found.answer] if asking.choices else lines)
 
 
 def _name(item: Item, *, by_voice: bool) -> str:

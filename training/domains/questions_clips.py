@@ -12,7 +12,7 @@ import numpy as np
 from training.domains.questions_parts import Fits, Gender, Parts, gender_of, music
 from training.domains.scenes import BED_DB, BEDS, END_DB, EVENTS, LEVEL_DB, NOISE_DB, QUIETER_DB, ROOM_DB, SAMPLE_RATES
 from training.domains.sounds import active_rms, levels
-from training.examples import SAMPLE_RATE, Segment, Track
+from training.examples import SAMPLE_RATE, Segment, Track, counted
 from training.voices import Voice, sounding
 
 SHORTEST_S, LONGEST_S = 3.0, 14.0
@@ -75,11 +75,13 @@ class Clip:
         for item in self.items:
             names = ("speech/on", f"gender/{item.gender}") if item.gender else (f"event/{item.text}",)
             tracks += [Track(item.start_s, item.end_s, name) for name in names]
+        tracks += counted("sentences", (item.start_s for item in self.sentences), self.duration_s)
+        tracks += counted("sounds", (item.start_s for item in self.sounds), self.duration_s)
         return (*tracks, Track(0.0, self.duration_s, f"bed/{self.bed}")) if self.bed != MUSIC else tuple(tracks)
 
     @property
     def families(self) -> frozenset[str]:
-        return frozenset({"event", "speech", "gender"} | ({"bed"} if self.bed != MUSIC else set()))
+        return frozenset({"event", "speech", "gender", "sentences", "sounds"} | ({"bed"} if self.bed != MUSIC else set()))
 
     def part(self, start_s: float, end_s: float) -> Clip:
         """What is heard from `start_s` to `end_s`, times from its start; half an item is still one."""
