@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,7 @@ class Track:
 def counted(name: str, starts_s: Iterable[float], end_s: float) -> list[Track]:
     """What was counted so far: `name/2` from the second start until the third, the last one until `end_s`."""
     starts = list(starts_s)[:MOST_COUNTED]
-    ends = [*starts[1:], end_s]
-    return [Track(a, b, f"{name}/{i}") for i, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
+    return [Track(a, b, f"{name}/{i}") for i, (a, b) in enumerate(pairwise([*starts, end_s]), start=1)]
 
 
 @dataclass(frozen=True)
