@@ -154,6 +154,7 @@ class TrainingModel(nn.Module):
         """The same of what the decoder makes of the audio, `heard` [all audio tokens, C]: it knows all that came
         before, so it can also count. Binary cross-entropy, summed over labels: those that hold weigh four times as
         much, for they are few."""
+        heard = F.rms_norm(heard.float(), heard.shape[-1:])
         return self._binary(self.state_head(heard), batch.tracks, batch.tracks >= 0)
 
     @staticmethod
