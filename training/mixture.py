@@ -15,7 +15,7 @@ from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, count
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
-DENSE = 0.15  # of the speech: cut out of speech without pauses, as pieces of long recordings are
+DENSE = 0.3  # of the speech: cut out of speech without pauses, as pieces of long recordings are
 
 
 @dataclass(frozen=True)
