@@ -15,6 +15,7 @@ from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, count
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
+ALSO_TRANSCRIBED = 0.35  # of the meetings, besides being summed up
 DENSE = 0.3  # of the speech: cut out of speech without pauses, as pieces of long recordings are
 
 
@@ -123,12 +124,24 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
         elif name == "summarize":
             from training.domains import meetings
 
-            found[name] = _from(meetings.example, meetings.MeetingBank(folder / "meetings_bank"))
+            found[name] = _also_transcribed(_from(meetings.example, meetings.MeetingBank(folder / "meetings_bank")))
     return found
 
 
 def _from(example: Callable[..., Example], parts: object) -> Draw:
     return lambda rng: example(rng, parts, reserved=False)
+
+
+def _also_transcribed(draw: Draw) -> Draw:
+    """Clips of which it is also asked, now and then, what is said in them."""
+
+    def drawn(rng: random.Random) -> Example:
+        example = draw(rng)
+        if rng.random() >= ALSO_TRANSCRIBED:
+            return example
+        return replace(example, asked=(*example.asked, rng.choice(transcriptions(example.spoken or ()))))
+
+    return drawn
 
 
 def _transcribed(draw: Draw) -> Draw:
