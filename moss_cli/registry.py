@@ -23,6 +23,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "languages": (list,),
     "tasks": (list,),
     "thinking": (bool,),
+    "thinks_over": (list,),
     "demo": (bool,),
     "text_only": (bool,),
     "max_seconds": (int, float),
@@ -34,10 +35,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
 class ModelEntry:
     """One entry of models.toml.
 
-    `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype;
-    `thinking` whether it thinks before it answers, None where that is not known; `text_only` whether it
-    can be asked without audio; `max_seconds` the longest clip the model is given at once, and
-    `piece_seconds` that by task, where it is shorter.
+    `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype; `thinking` whether it
+    thinks before it answers, None where that is not known, and `thinks_over` the tasks of which that holds, where they
+    are not all; `text_only` whether it can be asked without audio; `max_seconds` the longest clip the model is given
+    at once, and `piece_seconds` that by task, where it is shorter.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelEntry:
     languages: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()  # that it was trained for; none: all
     thinking: bool | None = None
+    thinks_over: tuple[str, ...] = ()  # none: all
     demo: bool = False
     text_only: bool = True
     max_seconds: float = 600.0
@@ -58,6 +60,10 @@ class ModelEntry:
     def knows(self, task: str) -> bool:
         """Whether it was trained for a task."""
         return not self.tasks or task in self.tasks
+
+    def may_think(self, task: str) -> bool:
+        """Whether it may think before it answers a task's questions, where the user leaves that to it."""
+        return self.thinking is not False and (not self.thinks_over or task in self.thinks_over)
 
     def longest_s(self, task: str) -> float:
         """The longest piece of a recording that it is given for a task, unless the user chooses."""
@@ -119,6 +125,7 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         languages=tuple(table.get("languages", ())),
         tasks=tuple(table.get("tasks", ())),
         thinking=table.get("thinking", False),
+        thinks_over=tuple(table.get("thinks_over", ())),
         demo=table.get("demo", False),
         text_only=table.get("text_only", True),
         max_seconds=float(table.get("max_seconds", 600)),

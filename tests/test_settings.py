@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moss_cli.errors import ModelError, UsageError
-from moss_cli.registry import load_registry, resolve
+from moss_cli.registry import ModelEntry, load_registry, resolve
 from moss_cli.settings import config_folder, parse_time
 
 
@@ -98,12 +98,15 @@ def test_a_folder_is_a_model_only_with_a_slash(tmp_path: Path, monkeypatch: pyte
 def test_the_users_models_add_to_the_packaged_ones() -> None:
     folder = config_folder()
     own = 'path = "here"\nmax_seconds = 60\npiece_seconds = { transcribe = 8.5, ask = 90 }\n'
+    own += 'thinking = true\nthinks_over = ["ask"]\n'
     (folder / "models.toml").write_text(f'default = "mine"\n[models.mine]\n{own}')
     registry = load_registry()
     assert registry.default == "mine"
     assert registry.entries["mine"].path == str(folder / "here")
     assert [registry.entries["mine"].longest_s(task) for task in ("transcribe", "ask", "scene")] == [8.5, 60, 60]
-    assert "tiny" in registry.entries
+    assert [registry.entries["mine"].may_think(task) for task in ("ask", "scene")] == [True, False]
+    assert [registry.entries[name].may_think("scene") for name in ("4b-thinking", "4b-instruct")] == [True, False]
+    assert ModelEntry("a folder").may_think("scene")  # nothing is known of it
 
 
 def test_a_models_file_in_the_working_directory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,7 @@ def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[
         "default": default,
         "demo": entry.demo,
         "thinking": entry.thinking,
+        "thinks_over": list(entry.thinks_over),
         "languages": list(entry.languages),
         "hub": entry.hub,
         "revision": entry.revision,

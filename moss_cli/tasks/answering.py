@@ -283,7 +283,8 @@ class Answerer:
 
     @property
     def _may_think(self) -> bool:
-        return self.job.model.entry.thinking is not False if self.job.think is None else self.job.think
+        job = self.job
+        return job.model.entry.may_think(job.task.name) if job.think is None else job.think
 
 
 def _draw_names(asked: _Asked, place: int) -> tuple[str, str]:

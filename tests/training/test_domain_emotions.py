@@ -190,7 +190,11 @@ def test_answers_keep_to_the_grammar_and_come_back_as_the_truth(engine: Engine, 
 
 def test_tracks_say_what_the_segments_say(examples: list[Example]) -> None:
     for one in examples:
-        assert one.families == {"emotion", "gender", "accent", "speech"} == {t.family for t in one.tracks}
+        assert one.families == {"emotion", "gender", "accent", "speech", "sentences", "runs"}
+        assert one.families == {t.family for t in one.tracks}
+        runs = [(round(t.start_s, 3), t.label) for t in one.tracks if t.family == "runs"]
+        starts = [segment["start"] for segment in one.truth["result"]["segments"]]
+        assert runs == [(start_s, f"runs/{i}") for i, start_s in enumerate(starts, start=1)]
         for track in (t for t in one.tracks if t.family == "emotion"):
             around = [
                 s["emotion"]

@@ -116,8 +116,13 @@ def test_chapters_begin_and_end_where_something_is_heard(examples: list[Example]
         assert SHORTEST_S <= one.duration_s <= LONGEST_S + 0.001
         assert one.samples.dtype == np.float32
         assert np.abs(one.samples).max() <= 0.991
-        starts, ends = {track.start_s for track in one.tracks}, {track.end_s for track in one.tracks}
+        said = [track for track in one.tracks if track.label == "speech/on"]
+        starts, ends = {track.start_s for track in said}, {track.end_s for track in said}
         chapters = one.truth["result"]["chapters"]
+        topics = [(t.start_s, t.end_s, t.label) for t in one.tracks if t.family == "topic"]
+        assert topics == [(c["start"], c["end"], f"topic/{c['title']}") for c in chapters]
+        counted = [(t.start_s, t.label) for t in one.tracks if t.family == "topics"]
+        assert counted == [(c["start"], f"topics/{i}") for i, c in enumerate(chapters, start=1)]
         for chapter in chapters:
             assert min(abs(chapter["start"] - t) for t in starts) < 0.001
             assert min(abs(chapter["end"] - t) for t in ends) < 0.001

@@ -129,7 +129,8 @@ def test_thoughts_list_what_is_heard_and_close_before_the_answer(examples: list[
     for one in examples:
         two_step = one.truth["settings"]["two_step"]
         thought, rest = split_thinking(one.asked[0].answer) if one.asked else (None, "")
-        assert (thought is not None) == (one.truth["think"] is True and bool(one.asked))
+        assert (thought is not None) == (one.truth["think"] is not False and bool(one.asked))
+        assert (thought or "").endswith(one.truth["result"]["answer"]) or not (thought and one.truth["choices"])
         n_thoughts[two_step] += thought is not None
         for evidence in one.truth["result"]["evidence"] if thought else ():
             assert f"{tenths(evidence['start']):.1f}-{tenths(evidence['end']):.1f}" in str(thought).splitlines()[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ import torch
 from moss_cli.engine.engine import load_engine
 from training.batches import Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
+from training.examples import MOST_COUNTED, Track, counted
 from training.export import export
 from training.mixture import Mix, segments_answer
 from training.network import N_CLASSES, SILENCE, TINY, Answers, Batch, TrainingModel
 from training.sentences import PATTERNS, RESERVED_PATTERNS, sentence, vocabulary
+from training.train import load_known
 from training.vocabulary import write_vocabulary
 from training.voices import RESERVED_VARIANTS, Spoken, draw_voice
 
@@ -168,6 +171,26 @@ def test_what_is_asked_together_is_answered_as_if_it_were_asked_alone(tmp_path: 
         alone = [_alone(model, batch, answers, i) for answers in batch.answers for i in range(len(answers.ids))]
     expected = sum(part for part, _ in alone) / sum(weight for _, weight in alone)
     assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_layers_that_are_new_leave_the_model_as_it_was() -> None:
+    torch.manual_seed(0)
+    small = TrainingModel(replace(TINY, language=replace(TINY.language, num_hidden_layers=4)), labels=("speech/on",))
+    large = TrainingModel(labels=("speech/on", "sentences/1"))
+    load_known(large, small.state_dict())
+    before, after = (model.moss.language_model for model in (small, large))
+    x = torch.randn(1, 7, TINY.language.hidden_size)
+    nothing = torch.zeros(1, 7, dtype=torch.bool)
+    with torch.no_grad():
+        assert torch.equal(before.prefill(x, None, [], nothing), after.prefill(x, None, [], nothing))
+    assert torch.equal(small.track_head.weight, large.track_head.weight[:1])
+    assert large.is_state.tolist() == [False, True]
+
+
+def test_what_was_counted_holds_until_the_next() -> None:
+    assert counted("sounds", [], 9.0) == []
+    assert counted("sounds", [1.0, 4.0], 9.0) == [Track(1.0, 4.0, "sounds/1"), Track(4.0, 9.0, "sounds/2")]
+    assert counted("sounds", range(9), 9.0)[-1] == Track(5, 9.0, f"sounds/{MOST_COUNTED}")
 
 
 def _alone(model: TrainingModel, batch: Batch, answers: Answers, i: int) -> tuple[float, float]:

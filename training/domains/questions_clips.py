@@ -81,7 +81,8 @@ class Clip:
 
     @property
     def families(self) -> frozenset[str]:
-        return frozenset({"event", "speech", "gender", "sentences", "sounds"} | ({"bed"} if self.bed != MUSIC else set()))
+        known = {"event", "speech", "gender", "sentences", "sounds"}
+        return frozenset(known | ({"bed"} if self.bed != MUSIC else set()))
 
     def part(self, start_s: float, end_s: float) -> Clip:
         """What is heard from `start_s` to `end_s`, times from its start; half an item is still one."""
