@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
 from moss_cli.audio.results import Samples
+from moss_cli.audio.source import STDIN
 from moss_cli.errors import UsageError
 from moss_cli.tasks.job import Job, Source
 from moss_cli.tasks.task import Focus, Span, Task
@@ -59,7 +60,7 @@ def open_recording(source: Source, job: Job) -> Recording:
 
 def _known_duration(source: Source) -> float | None:
     """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
-    if not source.path.is_file():
+    if source.path == STDIN or not source.path.is_file():
         return None
     with stream(source.path) as header:
         return header.duration_s

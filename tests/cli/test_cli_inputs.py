@@ -254,6 +254,13 @@ def test_a_file_called_dash_is_read_by_its_path(moss: Moss, wav: Wav, tmp_path: 
     assert moss(*TINY, "./-", stdin=b"") == Run(0, "hello there\n", [])
 
 
+def test_standard_input_is_read_once_where_a_file_has_its_name(moss: Moss, wav: Wav) -> None:
+    audio = wav("-").read_bytes()
+    run = moss("ask", "what is said at 0:00?", "--model", "tiny", "-", stdin=audio)
+    # The canned answer is no JSON; what is read twice would be empty.
+    assert run.err == ["moss: error: standard input: none of 3 answers has the form that was asked for"]
+
+
 def test_a_fifo_is_read_to_its_end(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     import threading
 
