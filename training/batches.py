@@ -26,12 +26,14 @@ from training.sentences import vocabulary
 
 WINDOW = TINY.audio.window_frames
 TOKENS_PER_SECOND = 12.5
-MOST_ASKED = 3  # about one clip in one batch
+MOST_ASKED = 5  # about one clip in one batch
 N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
 KEY_WEIGHT, LAST_DIGIT_WEIGHT = 0.1, 0.3
+HEARD_WEIGHT = 0.3  # of the first line of a thought, the same for every question on a clip
 _KEYS = re.compile(r'(?:\{|, )?"[a-z_]+": "?')
+_HEARD = re.compile(r"\A(?:<think>\n)?(?=.*</think>)[^\n]*", re.DOTALL)
 _TIMES = re.compile(r"(?<=\.\d)\d(?=\])")
 
 
@@ -171,9 +173,9 @@ class Batches(IterableDataset[Batch]):
         return _Row(ids, targets, weights)
 
     def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:
-        """1 for most tokens, less for those that lie in keys and last digits."""
+        """1 for most tokens, less for those that lie in keys, last digits and what is heard, as a thought begins."""
         light = [1.0] * len(text.encode())
-        for pattern, weight in ((_KEYS, KEY_WEIGHT), (_TIMES, LAST_DIGIT_WEIGHT)):
+        for pattern, weight in ((_KEYS, KEY_WEIGHT), (_TIMES, LAST_DIGIT_WEIGHT), (_HEARD, HEARD_WEIGHT)):
             for match in pattern.finditer(text):
                 for i in range(len(text[: match.start()].encode()), len(text[: match.end()].encode())):
                     light[i] = weight

@@ -11,9 +11,9 @@ from moss_cli.engine.grammar import END_THINK, THINK
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.task import Focus, Span
 from training.domains import questions_sounds, questions_speech, questions_steps
-from training.domains.questions_asking import PERSON, Found, Kind, span
+from training.domains.questions_asking import Found, Kind, placed, span
 from training.domains.questions_choices import choices
-from training.domains.questions_clips import Clip, Item, draw_clip
+from training.domains.questions_clips import Clip, draw_clip
 from training.domains.questions_parts import Banked, Parts, Rendered
 from training.domains.questions_wordings import worded
 from training.examples import Asked, Example, in_json, tenths
@@ -24,7 +24,7 @@ SPEECH, SOUNDS, STEPS = questions_speech.KINDS, questions_sounds.KINDS, question
 KINDS: dict[str, Kind] = SPEECH | SOUNDS | STEPS
 STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a plain one
 
-TRIED, MOST_MORE = 8, 2  # of the kinds of question, to ask more about a clip in training
+TRIED, MOST_MORE = 12, 4  # of the kinds of question, to ask more about a clip in training
 
 CHOICES_SHARE = 0.25
 FREE_SHARE, OPENED_SHARE = 0.6, 0.2  # of the questions are thought over as the model pleases, or because it must
@@ -136,15 +136,9 @@ def asked(clip: Clip, asking: Asking) -> Asked:
 def thought(clip: Clip, asking: Asking) -> str:
     """All that is heard in its order, what follows from it, and where there are choices the one that is right."""
     by_voice = KINDS[asking.kind].by_voice
-    heard = [f"{span(item)} {_name(item, by_voice=by_voice)}" for item in clip.items]
+    heard = [placed(clip, item, by_voice=by_voice) for item in clip.items]
     lines = [", ".join(heard) or "no speech and no sounds", asking.found.steps]
     return "\n".join([*lines, asking.found.answer] if asking.choices else lines)
-
-
-def _name(item: Item, *, by_voice: bool) -> str:
-    if item.gender is None:
-        return item.text
-    return PERSON[item.gender] if by_voice else "speech"
 
 
 def _evidence(asking: Asking) -> list[dict[str, Any]]:

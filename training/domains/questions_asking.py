@@ -81,6 +81,14 @@ def span(item: Item) -> str:
     return f"{tenths(item.start_s):.1f}-{tenths(item.end_s):.1f}"
 
 
+def placed(clip: Clip, item: Item, *, by_voice: bool = False) -> str:
+    """An item as thoughts name it, its place after its name: `second speech 4.0-6.2`, `siren 2.1-3.0`."""
+    if item.gender is None:
+        return f"{item.text} {span(item)}"
+    person = f" {PERSON[item.gender]}" if by_voice else ""
+    return f"{ORDINALS[clip.sentences.index(item)]} speech{person} {span(item)}"
+
+
 def overlap_s(item: Item, start_s: float, end_s: float) -> float:
     return max(0.0, min(item.end_s, end_s) - max(item.start_s, start_s))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from training.domains.questions_asking import Found, Kind, alone_between, moments, order, people, some, span, unique
+from training.domains.questions_asking import Found, Kind, alone_between, moments, order, people, placed, some, unique
 from training.domains.questions_clips import LONG_LEAD_S, MUSIC, Clip, Item, Wish
 from training.domains.scenes import BEDS, EVENTS, PHRASES
 from training.examples import tenths
@@ -20,8 +20,8 @@ BACKGROUNDS = {bed: bed for bed in BEDS} | {
 }
 
 
-def _sound(item: Item, steps: str, **slots: object) -> Found:
-    return Found(item.text, slots, (item,), steps, EVENTS)
+def _sound(clip: Clip, item: Item, why: str = "", **slots: object) -> Found:
+    return Found(item.text, slots, (item,), f"{why}{placed(clip, item)}", EVENTS)
 
 
 def heard_at(rng: random.Random, clip: Clip) -> Found | None:
@@ -30,7 +30,7 @@ def heard_at(rng: random.Random, clip: Clip) -> Found | None:
         return None
     item, t = rng.choice(asked)
     name = SPEECH if item.is_speech else item.text
-    return Found(name, {"t": t}, (item,), f"at {t} it is {span(item)} {name}", (*EVENTS, SPEECH))
+    return Found(name, {"t": t}, (item,), f"at {t}: {placed(clip, item)}", (*EVENTS, SPEECH))
 
 
 def sound_between(rng: random.Random, clip: Clip) -> Found | None:
@@ -38,19 +38,19 @@ def sound_between(rng: random.Random, clip: Clip) -> Found | None:
     if found is None:
         return None
     item, start, end = found
-    return _sound(item, f"between {start} and {end} it is {span(item)} {item.text}", a=start, b=end)
+    return _sound(clip, item, f"between {start} and {end}: ", a=start, b=end)
 
 
 def sound_first(rng: random.Random, clip: Clip) -> Found | None:
     if len(clip.sounds) < 2:
         return None
-    return _sound(clip.sounds[0], f"the first sound is {span(clip.sounds[0])} {clip.sounds[0].text}")
+    return _sound(clip, clip.sounds[0], "first sound: ")
 
 
 def sound_last(rng: random.Random, clip: Clip) -> Found | None:
     if len(clip.sounds) < 2:
         return None
-    return _sound(clip.sounds[-1], f"the last sound is {span(clip.sounds[-1])} {clip.sounds[-1].text}")
+    return _sound(clip, clip.sounds[-1], "last sound: ")
 
 
 def sound_start(rng: random.Random, clip: Clip) -> Found | None:
@@ -58,7 +58,7 @@ def sound_start(rng: random.Random, clip: Clip) -> Found | None:
         return None
     item = rng.choice(sounds)
     slots = {"sound": item.text}
-    return Found(f"{tenths(item.start_s)} seconds", slots, (item,), f"the {item.text} is {span(item)}")
+    return Found(f"{tenths(item.start_s)} seconds", slots, (item,), placed(clip, item))
 
 
 def is_sound(rng: random.Random, clip: Clip) -> Found | None:
@@ -68,7 +68,7 @@ def is_sound(rng: random.Random, clip: Clip) -> Found | None:
     label = rng.choice(list(heard) if rng.random() < 0.5 else [name for name in EVENTS if name not in heard])
     slots = {"a_sound": PHRASES.get(label, label)}
     if item := heard.get(label):
-        return Found("yes", slots, (item,), f"the {label} is {span(item)}")
+        return Found("yes", slots, (item,), placed(clip, item))
     return Found("no", slots, steps=f"no {label}")
 
 
@@ -91,7 +91,7 @@ def is_music(rng: random.Random, clip: Clip) -> Found:
 
 def is_speech(rng: random.Random, clip: Clip) -> Found:
     if clip.sentences:
-        return Found("yes", items=(clip.sentences[0],), steps=f"the speech is {span(clip.sentences[0])}")
+        return Found("yes", items=(clip.sentences[0],), steps=placed(clip, clip.sentences[0]))
     return _yes_no(False, "no speech")
 
 
@@ -113,7 +113,7 @@ def n_barks(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.n_barks:
         return None
     items = tuple(item for item in clip.sounds if item.text == "dog bark")
-    return Found(str(clip.n_barks), {}, items[:1], f"the dog is {span(items[0])}")
+    return Found(str(clip.n_barks), {}, items[:1], f"{placed(clip, items[0])}, {clip.n_barks} barks")
 
 
 def duration(rng: random.Random, clip: Clip) -> Found | None:

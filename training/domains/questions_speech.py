@@ -18,8 +18,8 @@ from training.domains.questions_asking import (
     named,
     order,
     people,
+    placed,
     some,
-    span,
 )
 from training.domains.questions_clips import LONG_GAP_S, LONG_LEAD_S, Clip, Item, Wish
 from training.examples import tenths
@@ -28,26 +28,26 @@ from training.sentences import lexicon
 NOTHING = "nothing"
 
 
-def _said(item: Item, steps: str, **slots: object) -> Found:
-    return Found(item.text, slots, (item,), steps)
+def _said(clip: Clip, item: Item, why: str = "", **slots: object) -> Found:
+    return Found(item.text, slots, (item,), f"{why}{placed(clip, item)}")
 
 
 def said(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.sentences:
         return Found(NOTHING, steps="nobody speaks")
-    return _said(clip.sentences[0], f"the speech is {span(clip.sentences[0])}") if len(clip.sentences) == 1 else None
+    return _said(clip, clip.sentences[0]) if len(clip.sentences) == 1 else None
 
 
 def said_first(rng: random.Random, clip: Clip) -> Found | None:
     if len(clip.sentences) < 2:
         return None
-    return _said(clip.sentences[0], f"the first speech is {span(clip.sentences[0])}")
+    return _said(clip, clip.sentences[0])
 
 
 def said_last(rng: random.Random, clip: Clip) -> Found | None:
     if len(clip.sentences) < 2:
         return None
-    return _said(clip.sentences[-1], f"the last speech is {span(clip.sentences[-1])}")
+    return _said(clip, clip.sentences[-1])
 
 
 def said_nth(rng: random.Random, clip: Clip) -> Found | None:
@@ -55,7 +55,7 @@ def said_nth(rng: random.Random, clip: Clip) -> Found | None:
         return None
     i = rng.randrange(len(clip.sentences))
     item = clip.sentences[i]
-    return _said(item, f"the {ORDINALS[i]} speech is {span(item)}", nth=ORDINALS[i])
+    return _said(clip, item, nth=ORDINALS[i])
 
 
 def said_between(rng: random.Random, clip: Clip) -> Found | None:
@@ -63,7 +63,7 @@ def said_between(rng: random.Random, clip: Clip) -> Found | None:
     if found is None:
         return None
     item, start, end = found
-    return _said(item, f"between {start} and {end} the speech is {span(item)}", a=start, b=end)
+    return _said(clip, item, f"between {start} and {end}: ", a=start, b=end)
 
 
 def said_at(rng: random.Random, clip: Clip) -> Found | None:
@@ -71,7 +71,7 @@ def said_at(rng: random.Random, clip: Clip) -> Found | None:
     if not asked:
         return None
     item, t = rng.choice(asked)
-    return _said(item, f"at {t} the speech is {span(item)}", t=t)
+    return _said(clip, item, f"at {t}: ", t=t)
 
 
 def _one_named(clip: Clip, kind: str) -> tuple[str, Item] | None:
@@ -87,9 +87,7 @@ def content(rng: random.Random, clip: Clip) -> Found | None:
         return None
     word, item = found
     wording = "who" if kind == "name" else ""
-    return Found(
-        word, {"kind": kind}, (item,), f"the {kind} is in speech {span(item)}", tuple(lexicon()[kind]), wording
-    )
+    return Found(word, {"kind": kind}, (item,), f"{kind}: {placed(clip, item)}", tuple(lexicon()[kind]), wording)
 
 
 def content_wish(rng: random.Random) -> Wish:
@@ -122,7 +120,7 @@ def adjective(rng: random.Random, clip: Clip) -> Found | None:
     if not asked:
         return None
     item, thing, word = rng.choice(asked)
-    steps = f"the {thing} is in speech {span(item)}"
+    steps = f"{thing}: {placed(clip, item)}"
     pool = COLOURS if word in COLOURS else tuple(lexicon()["adjective"])
     wording = "colour" if word in COLOURS and rng.random() < 0.7 else ""
     return Found(word, {"object": thing}, (item,), steps, pool, wording)
@@ -154,8 +152,7 @@ def first_gender(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.sentences:
         return None
     first = clip.sentences[0]
-    person = PERSON[first.gender or "male"]
-    return Found(person, items=(first,), steps=f"the first speech {span(first)} is a {person}")
+    return Found(PERSON[first.gender or "male"], items=(first,), steps=placed(clip, first, by_voice=True))
 
 
 def pause(rng: random.Random, clip: Clip) -> Found | None:
@@ -165,8 +162,9 @@ def pause(rng: random.Random, clip: Clip) -> Found | None:
         return None
     before, after = rng.choice(asked)
     i = clip.sentences.index(before)
-    length = tenths(tenths(after.start_s) - tenths(before.end_s))
-    steps = f"from {tenths(before.end_s)} to {tenths(after.start_s)} is {length}"
+    start_s, end_s = tenths(after.start_s), tenths(before.end_s)
+    length = tenths(start_s - end_s)
+    steps = f"{placed(clip, before)}, {placed(clip, after)}\n{start_s} - {end_s} = {length}"
     return Found(f"{length} seconds", {"nth": ORDINALS[i], "next": ORDINALS[i + 1]}, steps=steps)
 
 
@@ -174,7 +172,7 @@ def speech_start(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.sentences:
         return None
     first = clip.sentences[0]
-    return Found(f"{tenths(first.start_s)} seconds", items=(first,), steps=f"the first speech is {span(first)}")
+    return Found(f"{tenths(first.start_s)} seconds", items=(first,), steps=placed(clip, first))
 
 
 def _pause_wish(rng: random.Random) -> Wish:

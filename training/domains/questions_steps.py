@@ -14,7 +14,7 @@ from training.domains.questions_asking import (
     named,
     order,
     people,
-    span,
+    placed,
     unique,
 )
 from training.domains.questions_clips import Clip, Item, Wish
@@ -26,16 +26,15 @@ def _neighbours(clip: Clip) -> Iterator[tuple[Item, Item]]:
     return zip(clip.items, clip.items[1:], strict=False)
 
 
-def _name(clip: Clip, item: Item) -> str:
-    """`the second speech 4.0-6.2`, `the siren 2.1-3.0`."""
-    if item.is_speech:
-        return f"the {ORDINALS[clip.sentences.index(item)]} speech {span(item)}"
-    return f"the {item.text} {span(item)}"
+def _next_to(clip: Clip, anchor: Item, wanted: Item, *, by_voice: bool = False) -> str:
+    """What is found and then what lies beside it. What comes next is written as in the list of what is heard, so that
+    one follows on the other there too."""
+    first, second = placed(clip, anchor, by_voice=by_voice), placed(clip, wanted, by_voice=by_voice)
+    return f"{first}, {second}" if anchor.start_s < wanted.start_s else f"{first} after {second}"
 
 
-def _sound(clip: Clip, beside: Item, sound: Item, relation: str, **slots: object) -> Found:
-    steps = f"{relation} {_name(clip, beside)} comes {sound.text} {span(sound)}"
-    return Found(sound.text, slots, (sound,), steps, EVENTS)
+def _sound(clip: Clip, beside: Item, sound: Item, **slots: object) -> Found:
+    return Found(sound.text, slots, (sound,), _next_to(clip, beside, sound), EVENTS)
 
 
 def sound_after_sentence(rng: random.Random, clip: Clip) -> Found | None:
@@ -43,7 +42,7 @@ def sound_after_sentence(rng: random.Random, clip: Clip) -> Found | None:
     if not pairs:
         return None
     sentence, sound = rng.choice(pairs)
-    return _sound(clip, sentence, sound, "after", nth=ORDINALS[clip.sentences.index(sentence)])
+    return _sound(clip, sentence, sound, nth=ORDINALS[clip.sentences.index(sentence)])
 
 
 def sound_before_sentence(rng: random.Random, clip: Clip) -> Found | None:
@@ -51,7 +50,7 @@ def sound_before_sentence(rng: random.Random, clip: Clip) -> Found | None:
     if not pairs:
         return None
     sound, sentence = rng.choice(pairs)
-    return _sound(clip, sentence, sound, "before", nth=ORDINALS[clip.sentences.index(sentence)])
+    return _sound(clip, sentence, sound, nth=ORDINALS[clip.sentences.index(sentence)])
 
 
 def _beside_sound(rng: random.Random, clip: Clip, *, after: bool) -> tuple[Item, Item] | None:
@@ -66,8 +65,7 @@ def _said(rng: random.Random, clip: Clip, *, after: bool) -> Found | None:
     if found is None:
         return None
     sound, sentence = found
-    steps = f"{'after' if after else 'before'} {_name(clip, sound)} comes {_name(clip, sentence)}"
-    return Found(sentence.text, {"sound": sound.text}, (sentence,), steps)
+    return Found(sentence.text, {"sound": sound.text}, (sentence,), _next_to(clip, sound, sentence))
 
 
 def said_after_sound(rng: random.Random, clip: Clip) -> Found | None:
@@ -92,7 +90,7 @@ def voice_after_sound(rng: random.Random, clip: Clip) -> Found | None:
         return None
     sound, sentence = found
     person = PERSON[sentence.gender or "male"]
-    steps = f"after {_name(clip, sound)} comes a {person} {span(sentence)}"
+    steps = _next_to(clip, sound, sentence, by_voice=True)
     return Found(person, {"sound": sound.text}, (sentence,), steps)
 
 
@@ -106,7 +104,7 @@ def sound_before_voice(rng: random.Random, clip: Clip) -> Found | None:
         return None
     sound, sentence = rng.choice(pairs)
     person = PERSON[sentence.gender or "male"]
-    steps = f"before the {person} {span(sentence)} comes {sound.text} {span(sound)}"
+    steps = _next_to(clip, sentence, sound, by_voice=True)
     return Found(sound.text, {"who": person}, (sound,), steps, EVENTS)
 
 
@@ -120,7 +118,7 @@ def sound_between_sentences(rng: random.Random, clip: Clip) -> Found | None:
         return None
     sentence, sound = rng.choice(threes)
     i = clip.sentences.index(sentence)
-    return _sound(clip, sentence, sound, "after", nth=ORDINALS[i], next=ORDINALS[i + 1])
+    return _sound(clip, sentence, sound, nth=ORDINALS[i], next=ORDINALS[i + 1])
 
 
 def n_sounds_after_sentence(rng: random.Random, clip: Clip) -> Found | None:
@@ -128,9 +126,10 @@ def n_sounds_after_sentence(rng: random.Random, clip: Clip) -> Found | None:
         return None
     i = rng.randrange(len(clip.sentences))
     sentence = clip.sentences[i]
-    after = [item.text for item in clip.sounds if item.start_s > sentence.start_s]
-    steps = f"after {_name(clip, sentence)} come {', '.join(after) or 'no sounds'}"
-    return Found(str(len(after)), {"nth": ORDINALS[i]}, steps=steps)
+    after = [item for item in clip.items if item.start_s > sentence.start_s]
+    n = sum(not item.is_speech for item in after)
+    steps = ", ".join(placed(clip, item) for item in (sentence, *after))
+    return Found(str(n), {"nth": ORDINALS[i]}, steps=f"{steps}\n{n} times a sound")
 
 
 def n_sentences_before_sound(rng: random.Random, clip: Clip) -> Found | None:
@@ -138,9 +137,8 @@ def n_sentences_before_sound(rng: random.Random, clip: Clip) -> Found | None:
         return None
     sound = rng.choice(sounds)
     before = [item for item in clip.sentences if item.start_s < sound.start_s]
-    return Found(
-        str(len(before)), {"sound": sound.text}, steps=f"before {_name(clip, sound)} {len(before)} times speech"
-    )
+    steps = ", ".join(placed(clip, item) for item in (*before, sound))
+    return Found(str(len(before)), {"sound": sound.text}, steps=f"{steps}\n{len(before)} times speech")
 
 
 def is_before(rng: random.Random, clip: Clip) -> Found | None:
@@ -150,7 +148,7 @@ def is_before(rng: random.Random, clip: Clip) -> Found | None:
     one, other = rng.sample(sounds, 2)
     answer = "yes" if one.start_s < other.start_s else "no"
     slots = {"sound": one.text, "other": other.text}
-    return Found(answer, slots, steps=f"{_name(clip, one)}, {_name(clip, other)}")
+    return Found(answer, slots, steps=f"{placed(clip, one)}, {placed(clip, other)}")
 
 
 def _beside(rng: random.Random, having: str) -> Wish:
