@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from moss_cli.engine.grammar import END_THINK, THINK
+
 SAMPLE_RATE = 16_000
 MOST_COUNTED = 6
+THINK_SHARES = (0.65, 0.15, 0.2)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ class Example:
     @property
     def duration_s(self) -> float:
         return len(self.samples) / SAMPLE_RATE
+
+
+def may_think(rng: random.Random) -> bool | None:
+    """How a prompt has it think: as it pleases (then it does), because it must, or not."""
+    return rng.choices((None, True, False), THINK_SHARES)[0]
+
+
+def thought_over(prompt: str, thought: str, answer: str, think: bool | None) -> Asked:
+    """An answer after a thought, but where the prompt forbids it."""
+    return Asked(prompt, answer if think is False else f"{THINK}\n{thought}\n{END_THINK}{answer}", think)
 
 
 def in_json(values: Mapping[str, Any]) -> str:

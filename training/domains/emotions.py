@@ -33,7 +33,7 @@ from training.domains.speech_parts import (
     say_all,
     unit_level,
 )
-from training.examples import SAMPLE_RATE, Asked, Example, Track, counted, in_json, tenths
+from training.examples import SAMPLE_RATE, Example, Track, counted, in_json, may_think, tenths, thought_over
 from training.sentences import sentence
 
 LONGEST_S = 12.0
@@ -208,7 +208,8 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
         "sample_rate": rate,
         "text": [one.text for one in uttered],
     }
-    return _as_example(recorded(rng, voice, kind, snr_db, rate), speaker, placed, overall, settings)
+    samples = recorded(rng, voice, kind, snr_db, rate)
+    return _as_example(rng, samples, speaker, placed, overall, settings)
 
 
 def _lay_out(rng: random.Random, uttered: Sequence[Uttered]) -> tuple[list[Placed], float]:
@@ -242,8 +243,20 @@ def prevailing(segments: Sequence[Stretch]) -> str | None:
     return longest
 
 
+def _thought(placed: Sequence[Placed], segments: Sequence[Stretch]) -> str:
+    """How every sentence sounds, then the same with adjacent ones of one emotion as one."""
+    sentences = [(one.start_s, one.end_s, one.uttered.emotion) for one in placed]
+    lines = ([f"{name} {tenths(a):.1f}-{tenths(b):.1f}" for a, b, name in part] for part in (sentences, segments))
+    return "\n".join(", ".join(line) for line in lines)
+
+
 def _as_example(
-    samples: np.ndarray, speaker: Speaker, placed: Sequence[Placed], overall: str, settings: dict[str, Any]
+    rng: random.Random,
+    samples: np.ndarray,
+    speaker: Speaker,
+    placed: Sequence[Placed],
+    overall: str,
+    settings: dict[str, Any],
 ) -> Example:
     segments = _segments(placed)
     truth = _result(overall, [(round(a, 3), round(b, 3), name) for a, b, name in segments])
@@ -259,7 +272,11 @@ def _as_example(
     return Example(
         samples,
         {"result": truth, "settings": settings},
-        tuple(Asked(question.prompt, in_json(answer)) for question in DescribeEmotion().questions),
+        (
+            thought_over(
+                DescribeEmotion().questions[0].prompt, _thought(placed, segments), in_json(answer), may_think(rng)
+            ),
+        ),
         tuple(tracks),
         frozenset({"emotion", "gender", "accent", "speech", "sentences", "runs"}),
     )

@@ -16,7 +16,17 @@ from training.domains.meetings_facts import FACTS, TOPICS
 from training.domains.meetings_parts import FIRST, LATER, Cast, Parts, Rendered, Said, Wanted
 from training.domains.questions_parts import gender_of
 from training.domains.sounds import active_rms
-from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, counted, in_json, tenths
+from training.examples import (
+    SAMPLE_RATE,
+    Example,
+    Segment,
+    Track,
+    counted,
+    in_json,
+    may_think,
+    tenths,
+    thought_over,
+)
 
 __all__ = ["FACTS", "STYLES", "TOPICS", "MeetingBank", "Parts", "Rendered", "example"]
 
@@ -66,11 +76,25 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     return Example(
         samples=samples,
         truth={"style": style, "result": result, "settings": {**settings, "voices": list(voices.values())}},
-        asked=tuple(Asked(question.prompt, answer) for question in Summarize(style).questions),
+        asked=(
+            thought_over(
+                Summarize(style).questions[0].prompt, thought(placed, result["chapters"]), answer, may_think(rng)
+            ),
+        ),
         tracks=tuple(_tracks(placed, result["chapters"], n_samples / SAMPLE_RATE)),
         families=FAMILIES,
         spoken=tuple(_segment(one) for one in placed),
     )
+
+
+def thought(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]]) -> str:
+    """Every sentence with its time and its topic, then the topics with theirs."""
+    lines = [
+        f"{tenths(one.start_s):.1f}-{tenths(one.end_s):.1f} {one.said.line.text}{': ' if one.topic else ''}{one.topic}"
+        for one in placed
+    ]
+    topics = [f"{c['title']} {tenths(c['start']):.1f}-{tenths(c['end']):.1f}" for c in chapters]
+    return "\n".join([*lines, ", ".join(topics)])
 
 
 def _tracks(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]], duration_s: float) -> list[Track]:

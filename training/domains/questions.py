@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from moss_cli.engine.grammar import END_THINK, THINK
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.task import Focus, Span
 from training.domains import questions_sounds, questions_speech, questions_steps
@@ -16,7 +15,7 @@ from training.domains.questions_choices import choices
 from training.domains.questions_clips import Clip, draw_clip
 from training.domains.questions_parts import Banked, Parts, Rendered
 from training.domains.questions_wordings import worded
-from training.examples import Asked, Example, in_json, tenths
+from training.examples import Asked, Example, in_json, may_think, tenths, thought_over
 
 __all__ = ["KINDS", "STEPS", "Banked", "Parts", "Rendered", "example"]
 
@@ -27,7 +26,6 @@ STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a
 TRIED, MOST_MORE = 12, 4  # of the kinds of question, to ask more about a clip in training
 
 CHOICES_SHARE = 0.25
-FREE_SHARE, OPENED_SHARE = 0.6, 0.2  # of the questions are thought over as the model pleases, or because it must
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,7 @@ def _ask(rng: random.Random, clip: Clip, name: str, *, reserved: bool) -> Asking
         return None
     question, is_kept = worded(rng, found.wording or name, found.slots, reserved=reserved)
     offered = choices(rng, clip, kind.form, found) if rng.random() < CHOICES_SHARE else ()
-    think = rng.choices((None, True, False), (FREE_SHARE, OPENED_SHARE, 1 - FREE_SHARE - OPENED_SHARE))[0]
-    return Asking(name, question, found, offered, think, is_kept)
+    return Asking(name, question, found, offered, may_think(rng), is_kept)
 
 
 def _moved(found: Found, by_s: float) -> Found:
@@ -128,9 +125,7 @@ def asked(clip: Clip, asking: Asking) -> Asked:
             evidence | {side: tenths(evidence[side]) for side in ("start", "end")} for evidence in _evidence(asking)
         ]
         answer = in_json({"answer": asking.found.answer, "evidence": evidence})
-    if asking.think is not False:  # left to itself, the model thinks
-        answer = f"{THINK}\n{thought(clip, asking)}\n{END_THINK}{answer}"  # the grammar begins here
-    return Asked(asking.task.questions[0].prompt, answer, asking.think)
+    return thought_over(asking.task.questions[0].prompt, thought(clip, asking), answer, asking.think)
 
 
 def thought(clip: Clip, asking: Asking) -> str:
