@@ -15,6 +15,7 @@ from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
 from moss_cli.tasks.emotion import DescribeEmotion
 from moss_cli.tasks.task import Span
+from moss_cli.tasks.thinking import split_thinking
 from training.domains.emotions import (
     EMOTIONS,
     LONGEST_S,
@@ -177,15 +178,28 @@ def test_answers_keep_to_the_grammar_and_come_back_as_the_truth(engine: Engine, 
     for one in examples[:5]:
         assert [asked.prompt for asked in one.asked] == [question.prompt]
         constraint = engine.grammars.constrain(question.grammar or "")
-        for token in engine.tokenizer.encode(one.asked[0].answer):
+        answer = split_thinking(one.asked[0].answer)[1]
+        for token in engine.tokenizer.encode(answer):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] >= 0
             constraint.consume(token)
         assert constraint.complete
-        read = DescribeEmotion().read([one.asked[0].answer], Span(0.0, one.duration_s))
+        read = DescribeEmotion().read([answer], Span(0.0, one.duration_s))
         truth = one.truth["result"]
         rounded = [{**s, "start": tenths(s["start"]), "end": tenths(s["end"])} for s in truth["segments"]]
         assert read.complete
         assert read.result.model_dump(mode="json") == {**truth, "segments": rounded}
+
+
+def test_a_thought_has_every_sentence_and_then_the_segments(examples: list[Example]) -> None:
+    thoughts = [(one, split_thinking(one.asked[0].answer)[0]) for one in examples]
+    assert {one.asked[0].think for one, thought in thoughts if thought is None} == {False}
+    kept = [(one, thought.splitlines()) for one, thought in thoughts if thought is not None]
+    assert kept
+    for one, (sentences, segments) in kept:
+        assert len(sentences.split(", ")) == len(one.truth["settings"]["text"])
+        assert segments.split(", ") == [
+            f"{s['emotion']} {tenths(s['start'])}-{tenths(s['end'])}" for s in one.truth["result"]["segments"]
+        ]
 
 
 def test_tracks_say_what_the_segments_say(examples: list[Example]) -> None:

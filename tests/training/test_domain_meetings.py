@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from moss_cli.engine.grammar import mask_logits
 from moss_cli.schema import Summary
 from moss_cli.tasks.summarize import Summarize
 from moss_cli.tasks.task import Span
+from moss_cli.tasks.thinking import split_thinking
 from training.domains.meetings import LONGEST_S, SHORTEST_S, STYLES, Placed, Rendered, example, minutes, plan
 from training.domains.meetings_bank import MeetingBank, render_bank
 from training.domains.meetings_facts import FACTS, OPENERS, TOPICS, Line, draw_fact, draw_filler, draw_opener, is_kept
@@ -63,7 +64,7 @@ def test_answers_come_back_through_the_command_as_the_truth(examples: list[Examp
     for one in examples:
         task, result = Summarize(one.truth["style"]), one.truth["result"]
         assert [asked.prompt for asked in one.asked] == [question.prompt for question in task.questions]
-        read = task.read([asked.answer for asked in one.asked], Span(0.0, one.duration_s))
+        read = task.read([split_thinking(asked.answer)[1] for asked in one.asked], Span(0.0, one.duration_s))
         assert read.complete
         assert isinstance(read.result, Summary)
         assert read.result.summary == result["summary"]
@@ -78,10 +79,22 @@ def test_answers_keep_to_the_grammar_of_their_prompt(engine: Engine, examples: l
     for one in examples[:2]:
         (question,) = Summarize(one.truth["style"]).questions
         constraint = engine.grammars.constrain(str(question.grammar), thinking=False)
-        for token in engine.tokenizer.encode(one.asked[0].answer):
+        for token in engine.tokenizer.encode(split_thinking(one.asked[0].answer)[1]):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] == 0
             constraint.consume(token)
         assert constraint.complete
+
+
+def test_a_thought_has_every_sentence_and_then_the_topics(examples: list[Example]) -> None:
+    kept = [one for one in examples if one.asked[0].think is not False]
+    assert kept
+    for one in kept:
+        *lines, topics = str(split_thinking(one.asked[0].answer)[0]).splitlines()
+        assert [line.partition(" ")[2].partition(": ")[0] for line in lines] == [s.text for s in one.spoken or ()]
+        chapters = one.truth["result"]["chapters"]
+        assert topics.split(", ") == [f"{c['title']} {tenths(c['start'])}-{tenths(c['end'])}" for c in chapters]
+        told = [line.partition(": ")[2] for line in lines if ": " in line]
+        assert [title for title, _ in groupby(told)] == [c["title"] for c in chapters]
 
 
 def placed(*lines: tuple[float, float, str, str, str]) -> list[Placed]:

@@ -246,8 +246,10 @@ def test_pauses_are_only_asked_for_between_neighbouring_sentences() -> None:
     items = (Item(0.52, 1.5, "a b c", "male"), Item(2.71, 3.5, "d e f", "male"))
     found = questions_speech.pause(random.Random(1), Clip(CLIP.samples, items, "quiet"))
     assert found == Found(
-        "1.2 seconds", {"nth": "first", "next": "second"}, steps="from 1.5 to 2.7 is 1.2"
-    )  # fmt: skip
+        "1.2 seconds",
+        {"nth": "first", "next": "second"},
+        steps="first speech 0.5-1.5, second speech 2.7-3.5\n2.7 - 1.5 = 1.2",
+    )
 
 
 @pytest.mark.parametrize(
@@ -435,8 +437,9 @@ def test_a_known_answer_is_written_with_its_thought() -> None:
     while asking is None or not asking.think or asking.choices or asking.found.answer != "siren":
         asking = ask_about(rng, CLIP, "sound after sentence", reserved=False)
     assert asked(CLIP, asking).answer == (
-        "<think>\n0.5-2.1 speech, 2.9-3.4 doorbell, 4.2-6.2 speech, 6.9-7.6 siren, 8.3-9.1 cat meow, 10.1-12.0 speech\n"
-        "after the second speech 4.2-6.2 comes siren 6.9-7.6\n</think>"
+        "<think>\nfirst speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, cat meow 8.3-9.1, "
+        "third speech 10.1-12.0\n"
+        "second speech 4.2-6.2, siren 6.9-7.6\n</think>"
         '{"answer": "siren", "evidence": [{"start": 6.9, "end": 7.6, "text": "siren"}]}'
     )
     assert asked(CLIP, asking).think is True
