@@ -1,6 +1,6 @@
 #!/bin/sh
 # The embedded model from nothing: banks of what every domain is rendered from, the vocabulary, then slices of training,
-# each of which goes on from what the one before saved. About six and a half hours on two cores.
+# each of which goes on from what the one before saved. About eight and a half hours on two cores.
 #
 #     sh training/tiny.sh PYTHON FOLDER
 #
@@ -53,3 +53,4 @@ stage 4-long long 32
 stage 5-all all 77
 stage 6-all all 84
 stage 7-all all 95 --processes 2
+stage 8-all all 104 --processes 2
