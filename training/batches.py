@@ -31,10 +31,14 @@ N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
 KEY_WEIGHT, LAST_DIGIT_WEIGHT = 0.1, 0.3
-HEARD_WEIGHT = 0.3  # of the first line of a thought on a question, the same for every one on a clip
+HEARD_WEIGHT = 0.2  # of the first line of a thought on a question, the same for every one on a clip
 _KEYS = re.compile(r'(?:\{|, )?"[a-z_]+": "?')
 _HEARD = re.compile(r'\A(?:<think>\n)?(?=.*</think>(?:\{"answer"|[A-D]\Z))[^\n]*', re.DOTALL)
+LETTER_WEIGHT = 6.0  # of a choice, which is one token after a whole thought
+_LETTER = re.compile(r"(?<=</think>)[A-D]\Z")
 _TIMES = re.compile(r"(?<=\.\d)\d(?=\])")
+
+WEIGHTS = ((_KEYS, KEY_WEIGHT), (_TIMES, LAST_DIGIT_WEIGHT), (_HEARD, HEARD_WEIGHT), (_LETTER, LETTER_WEIGHT))
 
 
 @dataclass(frozen=True)
@@ -173,16 +177,16 @@ class Batches(IterableDataset[Batch]):
         return _Row(ids, targets, weights)
 
     def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:
-        """1 for most tokens, less for those that lie in keys, last digits and what is heard, as a thought begins."""
-        light = [1.0] * len(text.encode())
-        for pattern, weight in ((_KEYS, KEY_WEIGHT), (_TIMES, LAST_DIGIT_WEIGHT), (_HEARD, HEARD_WEIGHT)):
+        """1 for most tokens; WEIGHTS has the others."""
+        of_bytes = [1.0] * len(text.encode())
+        for pattern, weight in WEIGHTS:
             for match in pattern.finditer(text):
                 for i in range(len(text[: match.start()].encode()), len(text[: match.end()].encode())):
-                    light[i] = weight
+                    of_bytes[i] = weight
         weights, at = [], 0
         for token in answer:
             length = len(self.tokenizer.token_bytes(token))
-            weights.append(max(light[at : at + length], default=1.0))
+            weights.append(max(of_bytes[at : at + length], default=1.0))
             at += length
         return weights
 

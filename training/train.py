@@ -51,9 +51,9 @@ class Stage:
 
 SPEECH = {"transcribe": 1.0}
 SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
-ALL = {"transcribe": 0.25, "mixed": 0.04, "describe-speaker": 0.03, "emotion": 0.12, "scene": 0.03, "music": 0.08} | {
-    "ask": 0.30,
-    "summarize": 0.15,
+ALL = {"transcribe": 0.22, "mixed": 0.03, "describe-speaker": 0.03, "emotion": 0.10, "scene": 0.03, "music": 0.07} | {
+    "ask": 0.36,
+    "summarize": 0.16,
 }
 # Few tokens of these answers say something, and what the encoder hears well is not told before these are learned.
 STRESS = {"emotion": 3.0, "music": 2.0, "ask": 2.0, "summarize": 2.0}

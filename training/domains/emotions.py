@@ -247,7 +247,7 @@ def _thought(placed: Sequence[Placed], segments: Sequence[Stretch]) -> str:
     """How every sentence sounds, then the same with adjacent ones of one emotion as one."""
     sentences = [(one.start_s, one.end_s, one.uttered.emotion) for one in placed]
     lines = ([f"{name} {tenths(a):.1f}-{tenths(b):.1f}" for a, b, name in part] for part in (sentences, segments))
-    return "\n".join(", ".join(line) for line in lines)
+    return "\n".join(f"{title}: {', '.join(line)}" for title, line in zip(("heard", "found"), lines, strict=True))
 
 
 def _as_example(

@@ -94,7 +94,7 @@ def thought(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]]) -> 
         for one in placed
     ]
     topics = [f"{c['title']} {tenths(c['start']):.1f}-{tenths(c['end']):.1f}" for c in chapters]
-    return "\n".join([*lines, ", ".join(topics)])
+    return "\n".join([*lines, f"found: {', '.join(topics)}"])
 
 
 def _tracks(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]], duration_s: float) -> list[Track]:

@@ -132,8 +132,8 @@ def thought(clip: Clip, asking: Asking) -> str:
     """All that is heard in its order, what follows from it, and where there are choices the one that is right."""
     by_voice = KINDS[asking.kind].by_voice
     heard = [placed(clip, item, by_voice=by_voice) for item in clip.items]
-    lines = [", ".join(heard) or "no speech and no sounds", asking.found.steps]
-    return "\n".join([*lines, asking.found.answer] if asking.choices else lines)
+    lines = [f"heard: {', '.join(heard) or 'no speech and no sounds'}", f"found: {asking.found.steps}"]
+    return "\n".join([*lines, f"answer: {asking.found.answer}"] if asking.choices else lines)
 
 
 def _evidence(asking: Asking) -> list[dict[str, Any]]:
