@@ -92,7 +92,9 @@ def test_a_thought_has_every_sentence_and_then_the_topics(examples: list[Example
         *lines, topics = str(split_thinking(one.asked[0].answer)[0]).splitlines()
         assert [line.partition(" ")[2].partition(": ")[0] for line in lines] == [s.text for s in one.spoken or ()]
         chapters = one.truth["result"]["chapters"]
-        assert topics.split(", ") == [f"{c['title']} {tenths(c['start'])}-{tenths(c['end'])}" for c in chapters]
+        assert topics.removeprefix("found: ").split(", ") == [
+            f"{c['title']} {tenths(c['start'])}-{tenths(c['end'])}" for c in chapters
+        ]
         told = [line.partition(": ")[2] for line in lines if ": " in line]
         assert [title for title, _ in groupby(told)] == [c["title"] for c in chapters]
 
