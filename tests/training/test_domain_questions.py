@@ -437,8 +437,8 @@ def test_a_known_answer_is_written_with_its_thought() -> None:
     while asking is None or not asking.think or asking.choices or asking.found.answer != "siren":
         asking = ask_about(rng, CLIP, "sound after sentence", reserved=False)
     assert asked(CLIP, asking).answer == (
-        "<think>\nheard: first speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, cat meow 8.3-9.1, "
-        "third speech 10.1-12.0\n"
+        "<think>\nheard: first speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, "
+        "cat meow 8.3-9.1, third speech 10.1-12.0\n"
         "found: second speech 4.2-6.2, siren 6.9-7.6\n</think>"
         '{"answer": "siren", "evidence": [{"start": 6.9, "end": 7.6, "text": "siren"}]}'
     )
