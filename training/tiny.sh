@@ -4,6 +4,9 @@
 #
 #     sh training/tiny.sh PYTHON FOLDER
 #
+# The weights in the package are those of stage 7 with four layers in the decoder and thoughts on questions alone; what
+# stage 8 gave with six layers and thoughts stands in the model card.
+#
 # What is done is not done again: a run that was killed goes on where it last saved. FOLDER/checkpoint is the model.
 set -eu
 python=${1:-python3}
@@ -53,4 +56,4 @@ stage 4-long long 32
 stage 5-all all 77
 stage 6-all all 84
 stage 7-all all 95 --processes 2
-stage 8-all all 104 --processes 2
+stage 8-all all 110 --processes 2
