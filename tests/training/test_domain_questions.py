@@ -282,6 +282,10 @@ def test_a_question_on_a_part_is_trained_on_that_part() -> None:
         assert ordinary.prompt == command(one).questions[0].prompt
         assert inside.prompt == focus.task.questions[0].prompt
         assert "You hear the part" in inside.prompt
+        thought = split_thinking(inside.answer)[0]
+        if thought:  # what is found stands in the list of what is heard
+            heard, found, *_ = thought.splitlines()
+            assert found.removeprefix("found: ") in heard
         if not asking.choices:
             read = focus.task.read([split_thinking(inside.answer)[1]], Span(focus.start_s, focus.end_s)).result
             assert isinstance(read, Answer)

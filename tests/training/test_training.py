@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 import torch
 
 from moss_cli.engine.engine import load_engine
-from training.batches import Batches, frame_words
+from moss_cli.engine.tokenizer import load_tokenizer
+from training.batches import HEARD_WEIGHT, KEY_WEIGHT, LETTER_WEIGHT, Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
 from training.examples import MOST_COUNTED, Track, counted
 from training.export import export
@@ -171,6 +173,25 @@ def test_what_is_asked_together_is_answered_as_if_it_were_asked_alone(tmp_path: 
         alone = [_alone(model, batch, answers, i) for answers in batch.answers for i in range(len(answers.ids))]
     expected = sum(part for part, _ in alone) / sum(weight for _, weight in alone)
     assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_tokens_weigh_what_they_tell(tmp_path: Path) -> None:
+    write_vocabulary(tmp_path)
+    batches = Batches(tmp_path, tmp_path, Mix((1, 1), 5.0, 1_000, {}), seed=1)
+    batches.tokenizer = load_tokenizer(tmp_path)
+
+    def weights(text: str) -> list[float]:
+        special = batches.tokenizer.special
+        pieces = re.split(r"(</?think>)", text)
+        return batches._token_weights(
+            [i for p in pieces for i in ([special[p]] if p in special else batches.tokenizer.encode(p))], text
+        )
+
+    *heard, letter = weights("heard: siren 0.1\nanswer: siren\n</think>B")
+    assert (heard[0], heard[-1], letter) == (HEARD_WEIGHT, 1.0, LETTER_WEIGHT)
+    assert weights("B") == [1.0]
+    assert weights('{"answer": "siren"}')[0] == KEY_WEIGHT
+    assert HEARD_WEIGHT not in weights('happy 0.1\n</think>{"overall": "happy"}')
 
 
 def test_layers_that_are_new_leave_the_model_as_it_was() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.task import Focus, Span
 from training.domains import questions_sounds, questions_speech, questions_steps
-from training.domains.questions_asking import Found, Kind, placed, span
+from training.domains.questions_asking import Found, Kind, placed
 from training.domains.questions_choices import choices
 from training.domains.questions_clips import Clip, draw_clip
 from training.domains.questions_parts import Banked, Parts, Rendered
@@ -77,7 +77,7 @@ def on_part(rng: random.Random, clip: Clip, asking: Asking) -> Example:
     if focus is None:
         raise ValueError("the question is on the whole clip")
     part = clip.part(focus.start_s, focus.end_s)
-    inside = replace(asking, found=_moved(asking.found, -focus.start_s))
+    inside = replace(asking, found=_within(part, asking.found, -focus.start_s))
     other = None
     while other is None or other.focus(part.duration_s):
         other = _ask(rng, part, "background", reserved=False)
@@ -110,10 +110,11 @@ def _ask(rng: random.Random, clip: Clip, name: str, *, reserved: bool) -> Asking
     return Asking(name, question, found, offered, may_think(rng), is_kept)
 
 
-def _moved(found: Found, by_s: float) -> Found:
-    """The answer in the times of a part of the clip."""
-    items = tuple(replace(item, start_s=item.start_s + by_s, end_s=item.end_s + by_s) for item in found.items)
-    return replace(found, items=items, steps=f"what is asked about is {span(items[0])}")
+def _within(part: Clip, found: Found, by_s: float) -> Found:
+    """The answer as it is found in a part of the clip, whose times differ by so much."""
+    (asked_about,) = found.items
+    heard = min(part.items, key=lambda item: abs(item.start_s - (asked_about.start_s + by_s)))
+    return replace(found, items=(heard,), steps=placed(part, heard))
 
 
 def asked(clip: Clip, asking: Asking) -> Asked:
