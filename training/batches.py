@@ -198,6 +198,7 @@ def _stacked(rows: Sequence[tuple[int, _Row]]) -> list[Answers]:
     return [
         Answers(
             torch.tensor([place for place, _ in part]),
+            torch.tensor([len(row.ids) for _, row in part]),
             pad_sequence([row.ids for _, row in part], batch_first=True),
             pad_sequence([row.targets for _, row in part], batch_first=True, padding_value=-100),
             pad_sequence([row.weights for _, row in part], batch_first=True),

@@ -9,11 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.functional import pad
 
 from moss_cli.engine.config import AudioConfig, LanguageConfig, MossConfig
 from moss_cli.engine.decoder import DecoderLayer, rotary
 from moss_cli.engine.encoder import n_tokens
 from moss_cli.engine.model import MossAudio
+from training.packed import Attend, layout
 from training.sentences import vocabulary
 from training.vocabulary import VOCAB_SIZE
 
@@ -54,6 +56,7 @@ class Answers:
     """N questions with their answers, from what follows the audio on, padded on the right to L tokens."""
 
     clip: Tensor  # [N]: the place of the clip that each is about
+    lengths: Tensor  # [N]: how many tokens are no padding
     ids: Tensor  # [N, L]
     targets: Tensor  # [N, L]: the next token where it counts, -100 elsewhere
     weights: Tensor  # [N, L]
@@ -77,27 +80,16 @@ class Batch:
     tracks: Tensor  # [all audio tokens, labels] int8: 1, 0, or -1 where unknown
 
 
-def beginning_layer(layer: DecoderLayer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A decoder layer over what clips begin with, x [B, P, C]; keys and values [B, K, P, D] beside it."""
-    attention = layer.self_attn
-    q, k, v = attention.project(layer.input_layernorm(x), cos, sin)
-    x = x + attention.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
-    return x + layer.mlp(layer.post_attention_layernorm(x)), k, v
+def before_attention(layer: DecoderLayer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries [T, H, D], keys and values [T, K, D] of tokens x [T, C]."""
+    q, k, v = layer.self_attn.project(layer.input_layernorm(x)[None], cos, sin)
+    q, k, v = (one[0].transpose(0, 1).to(v.dtype).contiguous() for one in (q, k, v))
+    return q, k, v
 
 
-def asked_layer(
-    layer: DecoderLayer, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor, cos: Tensor, sin: Tensor
-) -> Tensor:
-    """A decoder layer over questions and answers x [N, L, C]. keys, values [N, K, P, D]: of what their clips begin
-    with; mask [N, 1, L, P + L], True where a token may look."""
-    attention = layer.self_attn
-    q, k, v = attention.project(layer.input_layernorm(x), cos, sin)
-    n_group = q.shape[1] // k.shape[1]
-    keys, values = (
-        torch.cat([theirs.to(own.dtype), own], dim=2).repeat_interleave(n_group, dim=1)
-        for theirs, own in ((keys, k), (values, v))
-    )
-    x = x + attention.merge(F.scaled_dot_product_attention(q, keys, values, attn_mask=mask))
+def after_attention(layer: DecoderLayer, x: Tensor, out: Tensor) -> Tensor:
+    """The rest of a decoder layer: x [T, C] and what attention found, [T, H, D]."""
+    x = x + layer.self_attn.merge(out.transpose(0, 1)[None])[0]
     return x + layer.mlp(layer.post_attention_layernorm(x))
 
 
@@ -107,7 +99,7 @@ class TrainingModel(nn.Module):
     def __init__(self, config: MossConfig = TINY, labels: Sequence[str] = ()) -> None:
         super().__init__()
         self.moss = MossAudio(config)
-        self.beginning_layer, self.asked_layer = beginning_layer, asked_layer
+        self.before_attention, self.after_attention = before_attention, after_attention
         self.frame_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.ctc_head = nn.Linear(config.audio.output_dim, N_CLASSES)
         self.track_head = nn.Linear(config.audio.output_dim, len(labels))
@@ -169,43 +161,47 @@ class TrainingModel(nn.Module):
     def answer_loss(self, features: Tensor, taps: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Weighted cross-entropy of the answers' tokens, the share of them that is right, and what the decoder makes
         of the audio after STATE_LAYERS layers, [all audio tokens, C]."""
-        moss = self.moss
-        decoder = moss.language_model
-        x = decoder.embed_tokens(batch.ids).clone()
-        x[batch.audio_mask] = moss.audio_adapter(features).to(x.dtype)
+        moss, decoder = self.moss, self.moss.language_model
+        laid = layout(batch.lengths, [(asked.clip, asked.lengths) for asked in batch.answers])
+        x, is_audio = self._embedded(features, batch)
+        laid = laid.in_type(x.dtype if not torch.is_autocast_enabled("cpu") else torch.get_autocast_dtype("cpu"))
+        angles = self._rotary(laid.positions[None])
         deepstack = [m(t) for m, t in zip(moss.deepstack_audio_merger_list, taps, strict=True)]
-        others = [decoder.embed_tokens(asked.ids) for asked in batch.answers]
-        angles = self._rotary(torch.arange(x.shape[1])[None])
-        places = [self._places(batch, asked) for asked in batch.answers]
-        heard = x[batch.audio_mask]
+        heard = x[is_audio]
         for i, layer in enumerate(cast(Iterable[DecoderLayer], decoder.layers)):
-            x, keys, values = self.beginning_layer(layer, x, *angles)
-            others = [
-                self.asked_layer(layer, other, keys[asked.clip], values[asked.clip], *place)
-                for other, asked, place in zip(others, batch.answers, places, strict=True)
-            ]
+            q, k, v = self.before_attention(layer, x, *angles)
+            x = self.after_attention(layer, x, Attend.apply(q, k, v, laid))
             if i < len(deepstack):
                 added = torch.zeros_like(x)
-                added[batch.audio_mask] = deepstack[i].to(x.dtype)
+                added[is_audio] = deepstack[i].to(x.dtype)
                 x = x + added
             if i + 1 == STATE_LAYERS:
-                heard = x[batch.audio_mask]
-        counted = [asked.targets >= 0 for asked in batch.answers]
-        hidden = torch.cat([decoder.norm(other)[where] for other, where in zip(others, counted, strict=True)])
-        logits = moss.lm_head(hidden).float()
-        targets = torch.cat([asked.targets[where] for asked, where in zip(batch.answers, counted, strict=True)])
-        weights = torch.cat([asked.weights[where] for asked, where in zip(batch.answers, counted, strict=True)])
+                heard = x[is_audio]
+        targets, weights = (
+            _end_to_end([(getattr(asked, name), asked.lengths) for asked in batch.answers])
+            for name in ("targets", "weights")
+        )
+        counted = targets >= 0
+        answers = x[-1 - len(targets) : -1]  # the last token is padding's
+        logits = moss.lm_head(decoder.norm(answers[counted])).float()
+        targets, weights = targets[counted], weights[counted]
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         return loss, (logits.argmax(-1) == targets).float().mean(), heard
 
-    def _places(self, batch: Batch, asked: Answers) -> tuple[Tensor, Tensor, Tensor]:
-        """Where each token may look, and the angles of its place: it follows what its clip begins with."""
-        starts, n_own = batch.lengths[asked.clip], asked.ids.shape[1]
-        theirs = torch.arange(batch.ids.shape[1])[None, :] < starts[:, None]  # [N, P]
-        own = torch.ones(n_own, n_own, dtype=torch.bool).tril()
-        mask = torch.cat([theirs[:, None].expand(-1, n_own, -1), own.expand(len(starts), -1, -1)], dim=2)
-        return mask[:, None], *self._rotary(starts[:, None] + torch.arange(n_own)[None, :])
+    def _embedded(self, features: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """All tokens end to end with one of zeros after them, [T, C], and which are audio, [T]."""
+        ids = _end_to_end([(batch.ids, batch.lengths)] + [(asked.ids, asked.lengths) for asked in batch.answers])
+        mask = _end_to_end([(batch.audio_mask, batch.lengths)])
+        is_audio = pad(mask, (0, len(ids) + 1 - len(mask)))
+        x = pad(self.moss.language_model.embed_tokens(ids), (0, 0, 0, 1))
+        x[is_audio] = self.moss.audio_adapter(features).to(x.dtype)
+        return x, is_audio
 
     def _rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         config = self.moss.config.language
         return rotary(positions, config.head_dim, config.rope_theta)
+
+
+def _end_to_end(padded: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Rows [N, L] of so many tokens each, without their padding."""
+    return torch.cat([rows[torch.arange(rows.shape[1]) < n[:, None]] for rows, n in padded])
