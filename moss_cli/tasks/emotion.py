@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from moss_cli.schema import Emotion, EmotionSegment, TaskName
-from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, timeline
+from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, timeline, without_repeats
 from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
 from moss_cli.tasks.task import Part, Question, Reading, Span, Task
 
@@ -33,9 +33,13 @@ class DescribeEmotion(Task):
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])
-        segments = tuple(
-            EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
-            for start, end, part in found.timed("segments", span, "emotion")
+        segments = without_repeats(  # one for each change, also where a model tells of each sentence
+            (
+                EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
+                for start, end, part in found.timed("segments", span, "emotion")
+            ),
+            lambda segment: segment.emotion,
+            _joined,
         )
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
         return Reading(result, result.overall or "", complete=found.complete)

@@ -144,6 +144,21 @@ def timeline(
     return tuple(sorted(merged, key=lambda item: (item.start, item.end)))
 
 
+def without_repeats(
+    items: Iterable[Item], label: Callable[[Item], str], joined: Callable[[Item, Item], Item]
+) -> tuple[Item, ...]:
+    """Items in order, as one where the next has the same label and begins at once; `joined` makes it."""
+    kept: list[Item] = []
+    for item in items:
+        before = kept[-1] if kept else None
+        same = before is not None and label(before).casefold() == label(item).casefold()
+        if before is not None and same and item.start <= before.end + TOUCHING_S:
+            kept[-1] = joined(before, item)
+        else:
+            kept.append(item)
+    return tuple(kept)
+
+
 def _is_same(first: Item, second: Item, label: Callable[[Item], str]) -> bool:
     """Whether two pieces have heard the same."""
     at_once = first.start < second.end and second.start < first.end

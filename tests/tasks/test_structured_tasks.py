@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -16,6 +16,7 @@ from moss_cli.output.render import render
 from moss_cli.schema import (
     RESULT_TYPES,
     Chapter,
+    Emotion,
     Envelope,
     Evidence,
     InputInfo,
@@ -142,6 +143,19 @@ def test_an_answer_that_broke_off_keeps_what_it_had_and_is_not_complete() -> Non
     assert not reading.complete
     assert reading.result.model_dump()["summary"] == "All is well."
     assert reading.result.model_dump()["key_points"] == ("One", "Tw")
+
+
+def test_what_is_said_of_each_sentence_is_told_for_each_change() -> None:
+    said = [(0.5, 2.0, "calm"), (2.4, 3.0, "Calm"), (3.5, 4.0, "angry"), (4.2, 5.0, "calm"), (8.0, 9.0, "calm")]
+    segments = [{"start": a, "end": b, "emotion": name, "cue": f"cue {a}"} for a, b, name in said]
+    answer = json.dumps({"overall": "calm", "evidence": "even", "segments": segments})
+    result = cast("Emotion", DescribeEmotion().read([answer], Span(10.0, 20.0)).result)
+    assert [(s.start, s.end, s.emotion, s.cue) for s in result.segments] == [
+        (10.5, 13.0, "calm", "cue 0.5"),
+        (13.5, 14.0, "angry", "cue 3.5"),
+        (14.2, 15.0, "calm", "cue 4.2"),
+        (18.0, 19.0, "calm", "cue 8.0"),  # long after the one before
+    ]
 
 
 def test_chapters_and_evidence_lie_in_the_file() -> None:

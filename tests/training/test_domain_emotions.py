@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -190,15 +191,17 @@ def test_answers_keep_to_the_grammar_and_come_back_as_the_truth(engine: Engine, 
         assert read.result.model_dump(mode="json") == {**truth, "segments": rounded}
 
 
-def test_a_thought_has_every_sentence_and_then_the_segments(examples: list[Example]) -> None:
+def test_a_thought_has_every_sentence_and_so_has_the_answer(examples: list[Example]) -> None:
     thoughts = [(one, split_thinking(one.asked[0].answer)[0]) for one in examples]
     assert {one.asked[0].think for one, thought in thoughts if thought is None} == {False}
     kept = [(one, thought.splitlines()) for one, thought in thoughts if thought is not None]
     assert kept
-    for one, (sentences, segments) in kept:
-        assert len(sentences.split(", ")) == len(one.truth["settings"]["text"])
-        assert segments.removeprefix("found: ").split(", ") == [
-            f"{s['emotion']} {tenths(s['start'])}-{tenths(s['end'])}" for s in one.truth["result"]["segments"]
+    for one, (heard,) in kept:
+        said = json.loads(split_thinking(one.asked[0].answer)[1])["segments"]
+        assert len(said) == len(one.truth["settings"]["text"])
+        assert heard.removeprefix("heard: ").split(", ") == [f"{s['emotion']} {s['start']}-{s['end']}" for s in said]
+        assert [name for name, _ in groupby(s["emotion"] for s in said)] == [
+            s["emotion"] for s in one.truth["result"]["segments"]
         ]
 
 

@@ -85,18 +85,21 @@ def test_answers_keep_to_the_grammar_of_their_prompt(engine: Engine, examples: l
         assert constraint.complete
 
 
-def test_a_thought_has_every_sentence_and_then_the_topics(examples: list[Example]) -> None:
+def test_a_thought_has_every_sentence_and_how_long_its_topic_lasts(examples: list[Example]) -> None:
     kept = [one for one in examples if one.asked[0].think is not False]
     assert kept
     for one in kept:
-        *lines, topics = str(split_thinking(one.asked[0].answer)[0]).splitlines()
-        assert [line.partition(" ")[2].partition(": ")[0] for line in lines] == [s.text for s in one.spoken or ()]
+        lines = str(split_thinking(one.asked[0].answer)[0]).splitlines()
+        assert [line.partition(": ")[0] for line in lines] == [
+            f"{tenths(s.start)} {s.text} {tenths(s.end)}" for s in one.spoken or ()
+        ]
         chapters = one.truth["result"]["chapters"]
-        assert topics.removeprefix("found: ").split(", ") == [
+        told = [line.partition(": ")[2] for line in lines if ": " in line]
+        assert [topic for topic in told if "-" in topic] == [
             f"{c['title']} {tenths(c['start'])}-{tenths(c['end'])}" for c in chapters
         ]
-        told = [line.partition(": ")[2] for line in lines if ": " in line]
-        assert [title for title, _ in groupby(told)] == [c["title"] for c in chapters]
+        since = [topic.partition("-")[0] for topic in told]
+        assert [topic for topic, _ in groupby(since)] == [f"{c['title']} {tenths(c['start'])}" for c in chapters]
 
 
 def placed(*lines: tuple[float, float, str, str, str]) -> list[Placed]:

@@ -285,7 +285,7 @@ def test_a_question_on_a_part_is_trained_on_that_part() -> None:
         thought = split_thinking(inside.answer)[0]
         if thought:  # what is found stands in the list of what is heard
             heard, found, *_ = thought.splitlines()
-            assert found.removeprefix("found: ") in heard
+            assert f"{found.removeprefix('found: ')} " in heard
         if not asking.choices:
             read = focus.task.read([split_thinking(inside.answer)[1]], Span(focus.start_s, focus.end_s)).result
             assert isinstance(read, Answer)
@@ -443,7 +443,7 @@ def test_a_known_answer_is_written_with_its_thought() -> None:
     assert asked(CLIP, asking).answer == (
         "<think>\nheard: first speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, "
         "cat meow 8.3-9.1, third speech 10.1-12.0\n"
-        "found: second speech 4.2-6.2, siren 6.9-7.6\n</think>"
+        "found: second speech, siren\n</think>"
         '{"answer": "siren", "evidence": [{"start": 6.9, "end": 7.6, "text": "siren"}]}'
     )
     assert asked(CLIP, asking).think is True

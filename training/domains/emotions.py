@@ -243,11 +243,9 @@ def prevailing(segments: Sequence[Stretch]) -> str | None:
     return longest
 
 
-def _thought(placed: Sequence[Placed], segments: Sequence[Stretch]) -> str:
-    """How every sentence sounds, then the same with adjacent ones of one emotion as one."""
-    sentences = [(one.start_s, one.end_s, one.uttered.emotion) for one in placed]
-    lines = ([f"{name} {tenths(a):.1f}-{tenths(b):.1f}" for a, b, name in part] for part in (sentences, segments))
-    return "\n".join(f"{title}: {', '.join(line)}" for title, line in zip(("heard", "found"), lines, strict=True))
+def _thought(sentences: Sequence[Stretch]) -> str:
+    """How every sentence sounds."""
+    return f"heard: {', '.join(f'{name} {tenths(a):.1f}-{tenths(b):.1f}' for a, b, name in sentences)}"
 
 
 def _as_example(
@@ -260,7 +258,9 @@ def _as_example(
 ) -> Example:
     segments = _segments(placed)
     truth = _result(overall, [(round(a, 3), round(b, 3), name) for a, b, name in segments])
-    answer = _result(overall, [(tenths(a), tenths(b), name) for a, b, name in segments])
+    # Sentence by sentence: the command makes one of adjacent ones that have the same emotion.
+    sentences = [(one.start_s, one.end_s, one.uttered.emotion) for one in placed]
+    answer = _result(overall, [(tenths(a), tenths(b), name) for a, b, name in sentences])
     tracks = []
     for one in placed:
         labels = (f"emotion/{one.uttered.emotion}", f"gender/{speaker.gender}", f"accent/{speaker.accent}")
@@ -272,11 +272,7 @@ def _as_example(
     return Example(
         samples,
         {"result": truth, "settings": settings},
-        (
-            thought_over(
-                DescribeEmotion().questions[0].prompt, _thought(placed, segments), in_json(answer), may_think(rng)
-            ),
-        ),
+        (thought_over(DescribeEmotion().questions[0].prompt, _thought(sentences), in_json(answer), may_think(rng)),),
         tuple(tracks),
         frozenset({"emotion", "gender", "accent", "speech", "sentences", "runs"}),
     )

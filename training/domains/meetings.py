@@ -88,13 +88,18 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
 
 
 def thought(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]]) -> str:
-    """Every sentence with its time and its topic, then the topics with theirs."""
-    lines = [
-        f"{tenths(one.start_s):.1f}-{tenths(one.end_s):.1f} {one.said.line.text}{': ' if one.topic else ''}{one.topic}"
-        for one in placed
-    ]
-    topics = [f"{c['title']} {tenths(c['start']):.1f}-{tenths(c['end']):.1f}" for c in chapters]
-    return "\n".join([*lines, f"found: {', '.join(topics)}"])
+    """Every sentence between its times, then its topic and since when that lasts; the topic's last one also says until
+    when: what stands there was written just before it."""
+    starts = {chapter["title"]: f"{tenths(chapter['start']):.1f}" for chapter in chapters}
+    lines = []
+    for one, following in zip(placed, [*placed[1:], None], strict=True):
+        start, end = (f"{tenths(at_s):.1f}" for at_s in (one.start_s, one.end_s))
+        line = f"{start} {one.said.line.text} {end}"
+        if one.topic:
+            is_last = following is None or following.topic != one.topic
+            line += f": {one.topic} {starts[one.topic]}{f'-{end}' if is_last else ''}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _tracks(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]], duration_s: float) -> list[Track]:

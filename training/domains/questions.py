@@ -10,7 +10,7 @@ from typing import Any
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.task import Focus, Span
 from training.domains import questions_sounds, questions_speech, questions_steps
-from training.domains.questions_asking import Found, Kind, placed
+from training.domains.questions_asking import Found, Kind, called, placed
 from training.domains.questions_choices import choices
 from training.domains.questions_clips import Clip, draw_clip
 from training.domains.questions_parts import Banked, Parts, Rendered
@@ -114,7 +114,7 @@ def _within(part: Clip, found: Found, by_s: float) -> Found:
     """The answer as it is found in a part of the clip, whose times differ by so much."""
     (asked_about,) = found.items
     heard = min(part.items, key=lambda item: abs(item.start_s - (asked_about.start_s + by_s)))
-    return replace(found, items=(heard,), steps=placed(part, heard))
+    return replace(found, items=(heard,), steps=called(part, heard))
 
 
 def asked(clip: Clip, asking: Asking) -> Asked:

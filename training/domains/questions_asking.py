@@ -81,12 +81,27 @@ def span(item: Item) -> str:
     return f"{tenths(item.start_s):.1f}-{tenths(item.end_s):.1f}"
 
 
-def placed(clip: Clip, item: Item, *, by_voice: bool = False) -> str:
-    """An item as thoughts name it, its place after its name: `second speech 4.0-6.2`, `siren 2.1-3.0`."""
+def called(clip: Clip, item: Item, *, by_voice: bool = False) -> str:
+    """An item as thoughts name it: `second speech`, `siren`."""
     if item.gender is None:
-        return f"{item.text} {span(item)}"
+        return item.text
     person = f" {PERSON[item.gender]}" if by_voice else ""
-    return f"{ORDINALS[clip.sentences.index(item)]} speech{person} {span(item)}"
+    return f"{ORDINALS[clip.sentences.index(item)]} speech{person}"
+
+
+def placed(clip: Clip, item: Item, *, by_voice: bool = False) -> str:
+    """The same with its place: `second speech 4.0-6.2`."""
+    return f"{called(clip, item, by_voice=by_voice)} {span(item)}"
+
+
+def quoted(clip: Clip, sentences: Sequence[Item]) -> str:
+    """Sentences with all that is said in them."""
+    return ", ".join(f"{called(clip, sentence)} {sentence.text}" for sentence in sentences)
+
+
+def numbered(items: Sequence[Item]) -> str:
+    """Sounds as thoughts count them: `1 siren, 2 dog bark`."""
+    return ", ".join(f"{i} {item.text}" for i, item in enumerate(items, 1)) or "no sounds"
 
 
 def overlap_s(item: Item, start_s: float, end_s: float) -> float:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from training.domains.questions_asking import Found, Kind, alone_between, moments, order, people, placed, some, unique
+from training.domains.questions_asking import (
+    Found,
+    Kind,
+    alone_between,
+    called,
+    moments,
+    numbered,
+    order,
+    people,
+    placed,
+    some,
+    unique,
+)
 from training.domains.questions_clips import LONG_LEAD_S, MUSIC, Clip, Item, Wish
 from training.domains.scenes import BEDS, EVENTS, PHRASES
 from training.examples import tenths
@@ -21,7 +33,7 @@ BACKGROUNDS = {bed: bed for bed in BEDS} | {
 
 
 def _sound(clip: Clip, item: Item, why: str = "", **slots: object) -> Found:
-    return Found(item.text, slots, (item,), f"{why}{placed(clip, item)}", EVENTS)
+    return Found(item.text, slots, (item,), f"{why}{called(clip, item)}", EVENTS)
 
 
 def heard_at(rng: random.Random, clip: Clip) -> Found | None:
@@ -30,7 +42,7 @@ def heard_at(rng: random.Random, clip: Clip) -> Found | None:
         return None
     item, t = rng.choice(asked)
     name = SPEECH if item.is_speech else item.text
-    return Found(name, {"t": t}, (item,), f"at {t}: {placed(clip, item)}", (*EVENTS, SPEECH))
+    return Found(name, {"t": t}, (item,), f"at {t}: {called(clip, item)}", (*EVENTS, SPEECH))
 
 
 def sound_between(rng: random.Random, clip: Clip) -> Found | None:
@@ -68,7 +80,7 @@ def is_sound(rng: random.Random, clip: Clip) -> Found | None:
     label = rng.choice(list(heard) if rng.random() < 0.5 else [name for name in EVENTS if name not in heard])
     slots = {"a_sound": PHRASES.get(label, label)}
     if item := heard.get(label):
-        return Found("yes", slots, (item,), placed(clip, item))
+        return Found("yes", slots, (item,), called(clip, item))
     return Found("no", slots, steps=f"no {label}")
 
 
@@ -91,13 +103,12 @@ def is_music(rng: random.Random, clip: Clip) -> Found:
 
 def is_speech(rng: random.Random, clip: Clip) -> Found:
     if clip.sentences:
-        return Found("yes", items=(clip.sentences[0],), steps=placed(clip, clip.sentences[0]))
+        return Found("yes", items=(clip.sentences[0],), steps=called(clip, clip.sentences[0]))
     return _yes_no(False, "no speech")
 
 
 def n_sounds(rng: random.Random, clip: Clip) -> Found:
-    n = len(clip.sounds)
-    return Found(str(n), steps=f"{n} times a sound")
+    return Found(str(len(clip.sounds)), steps=numbered(clip.sounds))
 
 
 def n_times(rng: random.Random, clip: Clip) -> Found | None:
@@ -106,14 +117,14 @@ def n_times(rng: random.Random, clip: Clip) -> Found | None:
         return None
     name = rng.choice(names)
     items = [item for item in clip.sounds if item.text == name]
-    return Found(str(len(items)), {"sound": name}, steps=f"{len(items)} times {name}")
+    return Found(str(len(items)), {"sound": name}, steps=numbered(items))
 
 
 def n_barks(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.n_barks:
         return None
     items = tuple(item for item in clip.sounds if item.text == "dog bark")
-    return Found(str(clip.n_barks), {}, items[:1], f"{placed(clip, items[0])}, {clip.n_barks} barks")
+    return Found(str(clip.n_barks), {}, items[:1], f"{called(clip, items[0])}, {clip.n_barks} barks")
 
 
 def duration(rng: random.Random, clip: Clip) -> Found | None:

@@ -14,11 +14,13 @@ from training.domains.questions_asking import (
     Found,
     Kind,
     alone_between,
+    called,
     moments,
     named,
     order,
     people,
     placed,
+    quoted,
     some,
 )
 from training.domains.questions_clips import LONG_GAP_S, LONG_LEAD_S, Clip, Item, Wish
@@ -29,7 +31,7 @@ NOTHING = "nothing"
 
 
 def _said(clip: Clip, item: Item, why: str = "", **slots: object) -> Found:
-    return Found(item.text, slots, (item,), f"{why}{placed(clip, item)}")
+    return Found(item.text, slots, (item,), f"{why}{called(clip, item)}")
 
 
 def said(rng: random.Random, clip: Clip) -> Found | None:
@@ -87,7 +89,7 @@ def content(rng: random.Random, clip: Clip) -> Found | None:
         return None
     word, item = found
     wording = "who" if kind == "name" else ""
-    return Found(word, {"kind": kind}, (item,), f"{kind}: {placed(clip, item)}", tuple(lexicon()[kind]), wording)
+    return Found(word, {"kind": kind}, (item,), quoted(clip, clip.sentences), tuple(lexicon()[kind]), wording)
 
 
 def content_wish(rng: random.Random) -> Wish:
@@ -120,10 +122,9 @@ def adjective(rng: random.Random, clip: Clip) -> Found | None:
     if not asked:
         return None
     item, thing, word = rng.choice(asked)
-    steps = f"{thing}: {placed(clip, item)}"
     pool = COLOURS if word in COLOURS else tuple(lexicon()["adjective"])
     wording = "colour" if word in COLOURS and rng.random() < 0.7 else ""
-    return Found(word, {"object": thing}, (item,), steps, pool, wording)
+    return Found(word, {"object": thing}, (item,), quoted(clip, clip.sentences), pool, wording)
 
 
 def adjective_wish(rng: random.Random) -> Wish:
@@ -152,7 +153,7 @@ def first_gender(rng: random.Random, clip: Clip) -> Found | None:
     if not clip.sentences:
         return None
     first = clip.sentences[0]
-    return Found(PERSON[first.gender or "male"], items=(first,), steps=placed(clip, first, by_voice=True))
+    return Found(PERSON[first.gender or "male"], items=(first,), steps=called(clip, first, by_voice=True))
 
 
 def pause(rng: random.Random, clip: Clip) -> Found | None:

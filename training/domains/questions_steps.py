@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 from training.domains.questions_asking import (
     GENDERS,
@@ -11,10 +12,11 @@ from training.domains.questions_asking import (
     PERSON,
     Found,
     Kind,
+    called,
     named,
+    numbered,
     order,
     people,
-    placed,
     unique,
 )
 from training.domains.questions_clips import Clip, Item, Wish
@@ -29,7 +31,7 @@ def _neighbours(clip: Clip) -> Iterator[tuple[Item, Item]]:
 def _next_to(clip: Clip, anchor: Item, wanted: Item, *, by_voice: bool = False) -> str:
     """What is found and then what lies beside it. What comes next is written as in the list of what is heard, so that
     one follows on the other there too."""
-    first, second = placed(clip, anchor, by_voice=by_voice), placed(clip, wanted, by_voice=by_voice)
+    first, second = called(clip, anchor, by_voice=by_voice), called(clip, wanted, by_voice=by_voice)
     return f"{first}, {second}" if anchor.start_s < wanted.start_s else f"{first} after {second}"
 
 
@@ -81,7 +83,7 @@ def who_after_sound(rng: random.Random, clip: Clip) -> Found | None:
     names = named(found.answer, "name") if found else []
     if found is None or len(names) != 1:
         return None
-    return Found(names[0], found.slots, found.items, found.steps, tuple(lexicon()["name"]))
+    return replace(found, answer=names[0], steps=f"{found.steps} {found.answer}", pool=tuple(lexicon()["name"]))
 
 
 def voice_after_sound(rng: random.Random, clip: Clip) -> Found | None:
@@ -126,10 +128,8 @@ def n_sounds_after_sentence(rng: random.Random, clip: Clip) -> Found | None:
         return None
     i = rng.randrange(len(clip.sentences))
     sentence = clip.sentences[i]
-    after = [item for item in clip.items if item.start_s > sentence.start_s]
-    n = sum(not item.is_speech for item in after)
-    steps = ", ".join(placed(clip, item) for item in (sentence, *after))
-    return Found(str(n), {"nth": ORDINALS[i]}, steps=f"{steps}\n{n} times a sound")
+    after = [item for item in clip.sounds if item.start_s > sentence.start_s]
+    return Found(str(len(after)), {"nth": ORDINALS[i]}, steps=f"{called(clip, sentence)}, {numbered(after)}")
 
 
 def n_sentences_before_sound(rng: random.Random, clip: Clip) -> Found | None:
@@ -137,7 +137,7 @@ def n_sentences_before_sound(rng: random.Random, clip: Clip) -> Found | None:
         return None
     sound = rng.choice(sounds)
     before = [item for item in clip.sentences if item.start_s < sound.start_s]
-    steps = ", ".join(placed(clip, item) for item in (*before, sound))
+    steps = ", ".join(called(clip, item) for item in (*before, sound))
     return Found(str(len(before)), {"sound": sound.text}, steps=f"{steps}\n{len(before)} times speech")
 
 
@@ -148,7 +148,7 @@ def is_before(rng: random.Random, clip: Clip) -> Found | None:
     one, other = rng.sample(sounds, 2)
     answer = "yes" if one.start_s < other.start_s else "no"
     slots = {"sound": one.text, "other": other.text}
-    return Found(answer, slots, steps=f"{placed(clip, one)}, {placed(clip, other)}")
+    return Found(answer, slots, steps=f"{called(clip, one)}, {called(clip, other)}")
 
 
 def _beside(rng: random.Random, having: str) -> Wish:
