@@ -31,9 +31,9 @@ N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
 KEY_WEIGHT, LAST_DIGIT_WEIGHT = 0.1, 0.3
-HEARD_WEIGHT = 0.2  # of the first line of a thought on a question, the same for every one on a clip
+HEARD_WEIGHT = 0.2  # of what is heard, in a thought on a question: the same for every one on a clip
 _KEYS = re.compile(r'(?:\{|, )?"[a-z_]+": "?')
-_HEARD = re.compile(r'\A(?:<think>\n)?(?=.*</think>(?:\{"answer"|[A-D]\Z))[^\n]*', re.DOTALL)
+_HEARD = re.compile(r"heard: [^\n]*(?=\nfound: )")
 LETTER_WEIGHT = 6.0  # of a choice, which is one token after a whole thought
 _LETTER = re.compile(r"(?<=</think>)[A-D]\Z")
 _TIMES = re.compile(r"(?<=\.\d)\d(?=\])")

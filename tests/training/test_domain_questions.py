@@ -284,7 +284,7 @@ def test_a_question_on_a_part_is_trained_on_that_part() -> None:
         assert "You hear the part" in inside.prompt
         thought = split_thinking(inside.answer)[0]
         if thought:  # what is found stands in the list of what is heard
-            heard, found, *_ = thought.splitlines()
+            _, heard, found, *_ = thought.splitlines()
             assert f"{found.removeprefix('found: ')} " in heard
         if not asking.choices:
             read = focus.task.read([split_thinking(inside.answer)[1]], Span(focus.start_s, focus.end_s)).result
@@ -441,7 +441,8 @@ def test_a_known_answer_is_written_with_its_thought() -> None:
     while asking is None or not asking.think or asking.choices or asking.found.answer != "siren":
         asking = ask_about(rng, CLIP, "sound after sentence", reserved=False)
     assert asked(CLIP, asking).answer == (
-        "<think>\nheard: first speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, "
+        "<think>\nasked: sound after sentence second\n"
+        "heard: first speech 0.5-2.1, doorbell 2.9-3.4, second speech 4.2-6.2, siren 6.9-7.6, "
         "cat meow 8.3-9.1, third speech 10.1-12.0\n"
         "found: second speech, siren\n</think>"
         '{"answer": "siren", "evidence": [{"start": 6.9, "end": 7.6, "text": "siren"}]}'

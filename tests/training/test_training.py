@@ -187,8 +187,8 @@ def test_tokens_weigh_what_they_tell(tmp_path: Path) -> None:
             [i for p in pieces for i in ([special[p]] if p in special else batches.tokenizer.encode(p))], text
         )
 
-    *heard, letter = weights("heard: siren 0.1\nanswer: siren\n</think>B")
-    assert (heard[0], heard[-1], letter) == (HEARD_WEIGHT, 1.0, LETTER_WEIGHT)
+    *thought, letter = weights("asked: sound first\nheard: siren 0.1\nfound: siren\nanswer: siren B\n</think>B")
+    assert (thought[0], min(thought), thought[-1], letter) == (1.0, HEARD_WEIGHT, 1.0, LETTER_WEIGHT)
     assert weights("B") == [1.0]
     assert weights('{"answer": "siren"}')[0] == KEY_WEIGHT
     assert HEARD_WEIGHT not in weights('happy 0.1\n</think>{"overall": "happy"}')

@@ -26,6 +26,7 @@ STEPS_WEIGHT = 1.5  # a kind of question in two steps is asked more often than a
 TRIED, MOST_MORE = 12, 4  # of the kinds of question, to ask more about a clip in training
 
 CHOICES_SHARE = 0.25
+LETTERS = "ABCD"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _within(part: Clip, found: Found, by_s: float) -> Found:
 def asked(clip: Clip, asking: Asking) -> Asked:
     """The question as the command sends it, and its answer: a letter where there are choices, else JSON."""
     if asking.choices:
-        answer = "ABCD"[asking.choices.index(asking.found.answer)]
+        answer = LETTERS[asking.choices.index(asking.found.answer)]
     else:
         evidence = [
             evidence | {side: tenths(evidence[side]) for side in ("start", "end")} for evidence in _evidence(asking)
@@ -130,11 +131,17 @@ def asked(clip: Clip, asking: Asking) -> Asked:
 
 
 def thought(clip: Clip, asking: Asking) -> str:
-    """All that is heard in its order, what follows from it, and where there are choices the one that is right."""
+    """What is asked for, all that is heard in its order, what follows from it, and where there are choices which is
+    right: a letter stands after each, so that it is found by what is before it."""
     by_voice = KINDS[asking.kind].by_voice
+    about = " ".join(str(slot) for slot in (asking.kind, *asking.found.slots.values()))
     heard = [placed(clip, item, by_voice=by_voice) for item in clip.items]
-    lines = [f"heard: {', '.join(heard) or 'no speech and no sounds'}", f"found: {asking.found.steps}"]
-    return "\n".join([*lines, f"answer: {asking.found.answer}"] if asking.choices else lines)
+    lines = [f"asked: {about}", f"heard: {', '.join(heard) or 'no speech and no sounds'}"]
+    lines.append(f"found: {asking.found.steps}")
+    if asking.choices:
+        offered = {choice: f"{choice} {letter}" for choice, letter in zip(asking.choices, LETTERS, strict=False)}
+        lines += [f"choices: {', '.join(offered.values())}", f"answer: {offered[asking.found.answer]}"]
+    return "\n".join(lines)
 
 
 def _evidence(asking: Asking) -> list[dict[str, Any]]:
