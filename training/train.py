@@ -135,6 +135,11 @@ class Team:
                 "gloo", init_method=meeting.absolute().as_uri(), world_size=self.size, rank=self.rank
             )
 
+    def leave(self) -> None:
+        """End what `join` began: a process that ends with its connections open may abort."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+
     def average_gradients(self, model: nn.Module) -> None:
         """Give every process the mean of all gradients."""
         if self.size == 1:
@@ -295,6 +300,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     if args.source and not (args.run / "state.pt").exists():
         load_known(run.model.moss, load_file(args.source / "model.safetensors"))
     run.train()
+    team.leave()
 
 
 if __name__ == "__main__":

@@ -130,10 +130,13 @@ def test_thoughts_list_what_is_heard_and_close_before_the_answer(examples: list[
         two_step = one.truth["settings"]["two_step"]
         thought, rest = split_thinking(one.asked[0].answer) if one.asked else (None, "")
         assert (thought is not None) == (one.truth["think"] is not False and bool(one.asked))
-        assert (thought or "").endswith(one.truth["result"]["answer"]) or not (thought and one.truth["choices"])
+        if thought and one.truth["choices"]:
+            *_, offered, right = thought.splitlines()
+            assert right.removeprefix("answer: ") == f"{one.truth['result']['answer']} {rest}"
+            assert right.removeprefix("answer: ") in offered
         n_thoughts[two_step] += thought is not None
         for evidence in one.truth["result"]["evidence"] if thought else ():
-            assert f"{tenths(evidence['start']):.1f}-{tenths(evidence['end']):.1f}" in str(thought).splitlines()[0]
+            assert f"{tenths(evidence['start']):.1f}-{tenths(evidence['end']):.1f}" in str(thought).splitlines()[1]
             assert rest
     assert n_thoughts[True] > 15
     assert n_thoughts[False] > 2
