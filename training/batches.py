@@ -19,6 +19,7 @@ from moss_cli.engine.config import load_processor_config
 from moss_cli.engine.model import n_audio_tokens
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.tokenizer import load_tokenizer
+from training.copying import told_twice, words
 from training.examples import Asked, Example, Segment
 from training.mixture import Mix, domains
 from training.network import SILENCE, TINY, Answers, Batch
@@ -27,6 +28,7 @@ from training.sentences import vocabulary
 WINDOW = TINY.audio.window_frames
 TOKENS_PER_SECOND = 12.5
 MOST_ASKED = 5  # about one clip in one batch
+COPIED = 0.5  # of the clips have words to copy beside what is asked
 N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
@@ -104,6 +106,7 @@ class Batches(IterableDataset[Batch]):
         torch.set_num_threads(1)
         self.tokenizer, self.processor = load_tokenizer(self.folder), load_processor_config(self.folder)
         self.rng = random.Random(self.seed)
+        self.pool = words(self.tokenizer)
         drawn = domains(self.banks, self.mix)
         names, shares = list(drawn), [self.mix.shares[name] for name in drawn]
         while True:
@@ -120,8 +123,10 @@ class Batches(IterableDataset[Batch]):
         prompt = build_prompt(self.tokenizer, self.processor, "", n_audio_tokens=count)
         n_first = int(prompt.audio_mask.nonzero()[-1]) + 1
         n_first += int((prompt.ids[n_first:] == self.processor.audio_end_id).nonzero()[0]) + 1
-        rows = tuple(self._row(one, count, n_first, stress) for one in questions)
-        return _Heard(example, mel, count, prompt.ids[:n_first], prompt.audio_mask[:n_first], rows)
+        rows = [self._row(one, count, n_first, stress) for one in questions]
+        if self.rng.random() < COPIED:
+            rows.append(self._copying(prompt.ids[n_first:]))
+        return _Heard(example, mel, count, prompt.ids[:n_first], prompt.audio_mask[:n_first], tuple(rows))
 
     def _grouped(self, heard: Sequence[_Heard]) -> Iterator[list[_Heard]]:
         """Batches of so many tokens; they come in the order of their lengths."""
@@ -175,6 +180,14 @@ class Batches(IterableDataset[Batch]):
         # Between a weight for each token and one for each answer: long answers should not drown short ones.
         weights[start - 1 : -1] = stress * own / own.sum().sqrt()
         return _Row(ids, targets, weights)
+
+    def _copying(self, before: Tensor) -> _Row:
+        """Words that are told twice, in place of an answer."""
+        tokens, follows = told_twice(self.rng, self.tokenizer, self.pool)
+        ids = torch.cat([before, torch.tensor(tokens)])
+        told = torch.tensor([False] * len(before) + follows).roll(-1)  # the last of them follows from nothing
+        targets = torch.where(told, ids.roll(-1), -100)
+        return _Row(ids, targets, told / told.sum().clamp(min=1).sqrt())
 
     def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:
         """1 for most tokens; WEIGHTS has the others."""
