@@ -28,7 +28,7 @@ from training.sentences import vocabulary
 WINDOW = TINY.audio.window_frames
 TOKENS_PER_SECOND = 12.5
 MOST_ASKED = 5  # about one clip in one batch
-COPIED = 0.5  # of the clips have words to copy beside what is asked
+COPIED = 0.9  # of the clips have words to copy beside what is asked
 N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
