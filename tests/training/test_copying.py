@@ -14,7 +14,7 @@ TINY = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
 def test_what_is_asked_for_follows_from_what_was_told() -> None:
     tokenizer, rng = load_tokenizer(TINY), random.Random(3)
     pool = words(tokenizer)
-    assert {b" second", b" siren", b" monday"} < {tokenizer.token_bytes(i) for i in pool}
+    assert {b" siren", b" monday"} < {tokenizer.token_bytes(i) for i in pool}
     n_timed = n_moved = 0
     for _ in range(200):
         tokens, follows = told_twice(rng, tokenizer, pool)
