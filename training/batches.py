@@ -28,7 +28,7 @@ from training.sentences import vocabulary
 WINDOW = TINY.audio.window_frames
 TOKENS_PER_SECOND = 12.5
 MOST_ASKED = 5  # about one clip in one batch
-COPIED = 0.9  # of the clips have words to copy beside what is asked
+COPIED = 2  # rows of words to copy beside what is asked about each clip
 N_STACKS = 3
 WORD_CLASS = {word: i + 1 for i, word in enumerate(vocabulary())}
 # What an answer's form makes certain should not lead, nor hundredths of a second, which cannot be heard.
@@ -124,8 +124,7 @@ class Batches(IterableDataset[Batch]):
         n_first = int(prompt.audio_mask.nonzero()[-1]) + 1
         n_first += int((prompt.ids[n_first:] == self.processor.audio_end_id).nonzero()[0]) + 1
         rows = [self._row(one, count, n_first, stress) for one in questions]
-        if self.rng.random() < COPIED:
-            rows.append(self._copying(prompt.ids[n_first:]))
+        rows += [self._copying(prompt.ids[n_first:]) for _ in range(COPIED)]
         return _Heard(example, mel, count, prompt.ids[:n_first], prompt.audio_mask[:n_first], tuple(rows))
 
     def _grouped(self, heard: Sequence[_Heard]) -> Iterator[list[_Heard]]:

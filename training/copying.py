@@ -26,7 +26,7 @@ def words(tokenizer: Tokenizer) -> list[int]:
 def told_twice(rng: random.Random, tokenizer: Tokenizer, pool: Sequence[int]) -> tuple[list[int], list[bool]]:
     """Tokens, and which of them follow from those before: chunks of words, names with times or choices with their
     letters, then the same in another order."""
-    draw = rng.choices((_chunks, _timed, _lettered), (0.3, 0.3, 0.4))[0]
+    draw = rng.choices((_chunks, _timed, _lettered), (0.8, 0.1, 0.1))[0]
     chunks = draw(rng, tokenizer, pool)
     again = rng.sample(chunks, len(chunks))
     tokens = list(chain(*chunks, *again))
