@@ -1,11 +1,11 @@
 #!/bin/sh
 # The embedded model from nothing: banks of what every domain is rendered from, the vocabulary, then slices of training,
-# each of which goes on from what the one before saved. About eight and a half hours on two cores.
+# each of which goes on from what the one before saved. About eight hours on two cores.
 #
 #     sh training/tiny.sh PYTHON FOLDER
 #
-# The weights in the package are those of stage 7 with four layers in the decoder and thoughts on questions alone; what
-# stage 8 gave with six layers and thoughts stands in the model card.
+# The weights in the package began with less: until the end of stage 7 the decoder had four layers, only questions were
+# thought over and no words were told twice (training/copying.py); that came in the last half of stage 8.
 #
 # What is done is not done again: a run that was killed goes on where it last saved. FOLDER/checkpoint is the model.
 set -eu
@@ -56,4 +56,4 @@ stage 4-long long 32
 stage 5-all all 77
 stage 6-all all 84
 stage 7-all all 95 --processes 2
-stage 8-all all 110 --processes 2
+stage 8-all all 112 --processes 2
