@@ -10,7 +10,8 @@
 `encoder` learns to hear words (the word heads alone); `short` adds the decoder on single
 sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to the whole speech domain.
 `sounds` adds the domains of the commands that need no more than ears, `all` the rest.
-A run without a state begins with the weights of `--from`, a checkpoint folder, if one is given.
+A run without a state begins with the weights of `--from`, a checkpoint folder, if one is given, and learns the heads
+for them first (training.more_vocabulary --from gives the run its vocabulary).
 
 A slice warms up, holds its rate and lets it fall to nothing at the end of its minutes; killed before that, it goes
 on from the state it last saved. With `--processes N`, each has its own core and its own batches, and all take the same
@@ -67,6 +68,7 @@ STAGES = {
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100
+HEADS_STEPS, HEADS_RATE = 250, 3e-3
 MEETING = "meeting"  # file by which processes find each other
 
 
@@ -203,6 +205,20 @@ class Slice:
         (self.run / "state.new").replace(self.run / "state.pt")
         export(self.model.moss, self.run / "vocabulary", self.run / "checkpoint")
 
+    def learn_heads(self, n_steps: int = HEADS_STEPS) -> None:
+        """Learn the heads alone, on what the model hears already: new ones would unteach it."""
+        self.model.moss.requires_grad_(False)
+        optimiser = AdamW([p for p in self.model.parameters() if p.requires_grad], betas=(0.9, 0.98), weight_decay=0.0)
+        dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, self.team.rank, self.labels)
+        for step, batch in zip(range(n_steps), loader(dataset), strict=False):
+            for group in optimiser.param_groups:
+                group["lr"] = HEADS_RATE * (1 - step / n_steps)
+            losses(self.model, batch, with_decoder=self.stage.with_decoder)[0].backward()
+            self.team.average_gradients(self.model)
+            optimiser.step()
+            self.model.zero_grad(set_to_none=True)
+        self.model.moss.requires_grad_(True)
+
     def train(self) -> None:
         seed = self.seed * 100 + self.team.rank
         dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, seed, self.labels)
@@ -299,6 +315,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     run = Slice(args.run, args.stage, args.minutes, args.banks, team)
     if args.source and not (args.run / "state.pt").exists():
         load_known(run.model.moss, load_file(args.source / "model.safetensors"))
+        run.learn_heads()
     run.train()
     team.leave()
 

@@ -148,6 +148,22 @@ def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None
 
 
 @renderers
+def test_new_heads_are_learned_on_a_model_that_stays_as_it_is(tmp_path: Path) -> None:
+    from training.bank import render_bank
+    from training.train import Slice
+
+    render_bank(tmp_path / "bank1", seed=9, count=12)
+    write_vocabulary(tmp_path / "run" / "vocabulary")
+    one = Slice(tmp_path / "run", "short", 1e-6, tmp_path)
+    before = {name: tensor.clone() for name, tensor in one.model.state_dict().items()}
+    one.learn_heads(2)
+    changed = {name for name, tensor in one.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {"frame_head.weight", "ctc_head.weight"} <= changed
+    assert not any(name.startswith("moss.") for name in changed)
+    assert all(p.requires_grad and p.grad is None for p in one.model.parameters())
+
+
+@renderers
 def test_seeds_kept_for_testing_are_refused_by_the_bank(tmp_path: Path) -> None:
     from training.bank import render_bank
 
