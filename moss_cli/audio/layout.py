@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from moss_cli.audio.mpeg import after_id3
+from moss_cli.audio.mpeg import after_id3, is_unbroken
 from moss_cli.audio.source import Source
 
 _MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
+_MAX_ELEMENTS = 100_000  # between two packets of audio: minutes of video
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Layout:
     """`cut`: the file has fewer bytes than its headers promise. `share`: which part of the promised audio is there.
 
     `whole_stream` is False for MP3 and Ogg that libsndfile reads only in part: a length that it would have to guess
-    (it stops there), a second file appended to the first, a missing end. `has_index` is False for MP4 without moov.
-    `counted` is True for MP3 whose first frame says how many there are.
+    (it stops there), a second file appended to the first, a missing end, damage that ffmpeg gets over. `has_index` is
+    False for MP4 without moov. `counted` is True for MP3 whose first frame says how many there are.
     """
 
     cut: bool = False
@@ -170,6 +171,40 @@ def _matroska(head: bytes, source: Source) -> Layout:
     return Layout(cut=_promise(source, start + 4 + width, size).cut)
 
 
+def blocks_join(source: Source, one: int, other: int) -> bool:
+    """Whether a Matroska file leads from the block with its content at `one` to that with its content at `other`.
+
+    Where it does not, what lies between them is damaged.
+    """
+    before = source.read_at(max(one - 9, 0), min(one, 9))
+    ends = []
+    for width in range(1, len(before)):  # what stands before the content: the ID of a block, and the content's size
+        size, found = _vint(before[-width:])
+        if before[-width - 1] in (0xA1, 0xA3) and found == width and size is not None:
+            ends.append(one + size)
+    return any(_elements_lead(source, end, other) for end in ends)
+
+
+def _elements_lead(source: Source, start: int, end: int) -> bool:
+    """Whether the elements of a Matroska file from `start`, the end of one, lead to one with its content at `end`."""
+    for _ in range(_MAX_ELEMENTS):
+        header = source.read_at(start, 12)
+        if not header or header[0] < 0x10:  # an ID has four bytes at most
+            return False
+        id_width = 9 - header[0].bit_length()
+        size, width = _vint(header[id_width:])
+        content = start + id_width + width
+        if content >= end:
+            return content == end
+        if header[:id_width] in (b"\x1f\x43\xb6\x75", b"\xa0"):  # a cluster, a group of blocks: what is in it follows
+            start = content
+        elif size is None:
+            return False
+        else:
+            start = content + size
+    return True  # too much else lies between to say
+
+
 def _vint(data: bytes) -> tuple[int | None, int]:
     """A variable-length integer of EBML and its width in bytes; None is the reserved "unknown"."""
     if not data or data[0] == 0:
@@ -214,7 +249,7 @@ def _mp3(source: Source) -> Layout:
     end = start + int.from_bytes(fields[8:12], "big")
     follows = source.read_at(end, 4)
     appended = follows[:3] == b"ID3" or _is_mpeg_frame(follows)
-    whole = end <= source.size and not appended
+    whole = end <= source.size and not appended and is_unbroken(source, start, end)
     return Layout(cut=end > source.size, whole_stream=whole, counted=not appended)
 
 

@@ -48,6 +48,19 @@ def count_samples(source: Source) -> int | None:
     return n_frames * frame_samples
 
 
+def is_unbroken(source: Source, start: int, end: int) -> bool:
+    """Whether frame follows frame from the first, at `start`, to `end`. AudioError where the file cannot be read."""
+    block, block_at, position = b"", start, start
+    while position < end:
+        if position + 4 > block_at + len(block):
+            block, block_at = source.read_at(position, _BLOCK_BYTES), position
+        found = _frame(block, position - block_at) if len(block) >= 4 else None
+        if found is None:
+            return False
+        position += found[2]
+    return position == end
+
+
 def after_id3(source: Source, start: int) -> int:
     """Where what follows the ID3 tags at `start` begins."""
     while (tag := source.read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moss_cli.audio.layout import Layout
+from moss_cli.audio.layout import Layout, blocks_join
 from moss_cli.audio.mpeg import count_samples
 from moss_cli.audio.results import AudioWarning, Samples
 from moss_cli.audio.signal import check_rate
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _MATROSKA = "matroska,webm"
@@ -60,6 +61,8 @@ class ContainerDecoder:
         self._bad_from = self._bad_to = self._position = 0
         self._n_gaps = self._gap_frames = self._gap_from = self._gap_to = 0
         self._shift = 0  # of the timestamps, after they have jumped
+        self._before: tuple[int, int] | None = None  # where a packet begins in the file, and when it ends
+        self._torn = False  # something that is not Matroska lies between two packets of it
         self._resamplers: dict[tuple[int, str, str], AudioResampler] = {}
         self.cut_tail = False
         self.end_frame: int | None = None
@@ -208,6 +211,7 @@ class ContainerDecoder:
 
         try:
             for packet in self._container.demux(self._stream):
+                self._follow(packet)
                 try:
                     frames = packet.decode()
                 except FFmpegError:
@@ -222,6 +226,14 @@ class ContainerDecoder:
                         yield frame
         except FFmpegError:
             self._count_bad()
+
+    def _follow(self, packet: Packet[AudioStream]) -> None:
+        """See whether the file itself leads to a packet that comes late: ffmpeg looks for the next after damage."""
+        if self._format != _MATROSKA or packet.pts is None or packet.pos is None or packet.time_base is None:
+            return
+        before, self._before = self._before, (packet.pos, packet.pts + (packet.duration or 0))
+        if before and packet.pos > before[0] and (packet.pts - before[1]) * packet.time_base > _JITTER_S:
+            self._torn = self._torn or not blocks_join(self._source, before[0], packet.pos)
 
     def _count_bad(self) -> None:
         if not self._n_bad:
@@ -274,7 +286,7 @@ class ContainerDecoder:
             missing_s = self._gap_frames / rate
             message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
             # FLAC numbers its samples: none can be missing but by damage. Elsewhere a sender may pause.
-            code = "corrupt" if self._format == "flac" else "gap"
+            code = "corrupt" if self._format == "flac" or self._torn else "gap"
             found.append(AudioWarning(code, message, start_s, end_s))
         return found
 

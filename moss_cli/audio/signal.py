@@ -13,6 +13,8 @@ from moss_cli.errors import AudioError, counted
 _LARGEST = float(2**31)
 _PCM_PEAK = 1.001  # full scale, and what dithering or a resampler's rounding may add
 _LOSSY_PEAK = 2.0  # lossy codecs overshoot a loud master by a few tenths as a matter of course
+_LITTLE_S = 0.1  # of silenced samples, without which a recording is still whole
+_CANCELLED = 1e-4  # of the channels' power; two microphones in one room leave a hundred times as much of each other
 
 LOWEST_RATE, HIGHEST_RATE = 100, 3_000_000  # Hz; what lies beyond is a broken header
 
@@ -34,7 +36,8 @@ class Mixer:
         self._allowed_peak = _LOSSY_PEAK if lossy else _PCM_PEAK
         self._first, self._end = first_frame, end_frame
         self._peak = 0.0
-        self._n_values = self._n_broken = 0
+        self._n_values = self._n_broken = self._n_channels = 0
+        self._power = self._mixed_power = 0.0
         self._broken_from: int | None = None
         self._broken_to = 0
 
@@ -48,9 +51,12 @@ class Mixer:
         low = max(self._first - position, 0)
         high = len(block) if self._end is None else max(min(self._end - position, len(block)), low)
         self._count(broken[low:high], magnitude[low:high], position + low)
-        if block.shape[1] == 1:
+        self._n_channels = block.shape[1]
+        if self._n_channels == 1:
             return np.ascontiguousarray(block[:, 0])
         mixed: Samples = block.mean(axis=1, dtype=np.float32)
+        self._power += float(np.square(magnitude[low:high]).sum(dtype=np.float64)) / self._n_channels
+        self._mixed_power += float(np.square(mixed[low:high]).sum(dtype=np.float64))
         return mixed
 
     def _count(
@@ -71,15 +77,21 @@ class Mixer:
     def warnings(self, name: str) -> list[AudioWarning]:
         """What was found so far. AudioError where there was no sample that is sound."""
         found = []
-        if self._n_broken and self._n_broken == self._n_values:
-            raise AudioError(f"{name} holds only NaN or infinite samples", code="non_finite")
+        if self._n_broken and not self._peak:
+            beside = "" if self._n_broken == self._n_values else "silence and "
+            what = "samples that are NaN, infinite or absurdly large"
+            raise AudioError(f"{name} holds only {beside}{what}", code="non_finite")
         if self._broken_from is not None:
             start_s, end_s = self._broken_from / self._rate, self._broken_to / self._rate
             message = (
                 f"{name}: {counted(self._n_broken, 'sample')} between {start_s:.3f} and {end_s:.3f} s "
                 "silenced: NaN, infinite or absurdly large"
             )
-            found.append(AudioWarning("non_finite", message, start_s, end_s))
+            little = self._n_broken <= _LITTLE_S * self._rate * self._n_channels
+            found.append(AudioWarning("non_finite" if little else "corrupt", message, start_s, end_s))
+        if self._mixed_power < _CANCELLED * self._power:
+            message = f"{name}: its channels cancel each other, and nearly nothing is left of them when they are mixed"
+            found.append(AudioWarning("cancelled", message))
         if self._peak > self._allowed_peak:
             message = f"{name}: samples reach {self._peak:.4g} where 1.0 is full scale; they are used as they are"
             found.append(AudioWarning("over_range", message))

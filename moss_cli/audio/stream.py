@@ -20,6 +20,7 @@ from moss_cli.errors import AudioError, UsageError
 _LEAD_S = 1
 _CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
 _LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder delay in different ways
+_NOT_WHOLE = {"corrupt", "truncated", "cancelled"}  # warnings by which what was heard is not all of the recording
 
 
 class Decoder(Protocol):
@@ -171,7 +172,7 @@ class AudioStream:
             raise AudioError(f"{name} holds no audio samples", code="no_samples")
         self._warnings = self._mixer.warnings(name) + self._decoder.warnings
         if end is None:  # the range ended before the file
-            self.complete = not any(warning.code == "corrupt" for warning in self._warnings)
+            self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
             return
         end_s = end / self.sample_rate
         if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
@@ -182,7 +183,7 @@ class AudioStream:
         elif self._decoder.failed:
             message = f"{name} is damaged: nothing after {_seconds(end_s)} could be read"
             self._warnings.append(AudioWarning("corrupt", message, end_s))
-        self.complete = not any(warning.code in ("corrupt", "truncated") for warning in self._warnings)
+        self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
 
     def _is_cut(self, end: int) -> bool:
         tolerance = _LENGTH_TOLERANCE_S * self.sample_rate if self._decoder.lossy else 0

@@ -130,8 +130,15 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         thinking_budget=options.thinking_budget,
         chunk_s=_chunk_s(model, options.chunk),
         batch_size=_batch_size(options.batch_size),
-        max_duration_s=_time("--max-duration", options.max_duration),
+        max_duration_s=_longest(options.max_duration),
     )
+
+
+def _longest(text: str) -> float:
+    seconds = _time("--max-duration", text)
+    if not seconds:
+        raise UsageError(f"--max-duration {text}: nothing is as short as that")
+    return seconds
 
 
 def _chunk_s(model: Resolved, seconds: float | None) -> float | None:

@@ -48,11 +48,14 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
         return
     for key, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{k} {_amount(v)}" for k, v in value.items())
+            shown = "{:g} s".format if key == "piece_seconds" else _amount
+            value = ", ".join(f"{k} {shown(v)}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(value)
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
         if value not in (None, ""):
-            typer.echo(f"{key.replace('_', ' '):<14}{one_line(str(value))}")
+            typer.echo(f"{key.replace('_', ' '):<15}{one_line(str(value))}")
 
 
 @app.command("path")

@@ -155,7 +155,9 @@ class AnalysisOptions:
             metavar="N",
         ),
     ] = None
-    quiet: Annotated[bool, _option("--quiet", "-q", panel=MESSAGES, help="Only errors.")] = False
+    quiet: Annotated[
+        bool, _option("--quiet", "-q", panel=MESSAGES, help="Only errors (and that tiny is a demonstration).")
+    ] = False
     verbose: Annotated[bool, _option("--verbose", "-v", panel=MESSAGES, help="Say more.")] = False
     progress: Annotated[
         bool | None, _option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")

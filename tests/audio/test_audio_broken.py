@@ -307,3 +307,52 @@ def test_damage_and_a_range_give_no_other_errors(tmp_path: Path) -> None:
         (tmp_path / "b.mp4").write_bytes(data)
         with contextlib.suppress(AudioError, UsageError):
             assert np.isfinite(load(tmp_path / "b.mp4", start_s=4.2, end_s=4.7, max_duration_s=600).samples).all()
+
+
+@pytest.mark.parametrize("video", [False, True])
+@pytest.mark.parametrize(("name", "codec"), [("a.webm", "libopus"), ("a.mkv", "aac"), ("a.mka", "flac")])
+def test_matroska_that_is_damaged_in_the_middle_is_not_whole(
+    tmp_path: Path, name: str, codec: str, video: bool
+) -> None:
+    path = encode(tmp_path / name, noise(6, 48_000), 48_000, codec, video=video and name == "a.mkv")
+    assert load(path).complete
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(data)
+    audio = load(path)
+    assert not audio.complete
+    assert {warning.code for warning in audio.warnings} == {"corrupt"}
+
+
+@pytest.mark.parametrize("video", [False, True])
+def test_matroska_in_which_nothing_was_sent_for_a_while_is_whole(tmp_path: Path, video: bool) -> None:
+    path, rate = tmp_path / "a.mkv", 48_000
+    encode(tmp_path / "whole.mkv", noise(6, rate), rate, "aac", video=video)
+    with av.open(str(tmp_path / "whole.mkv")) as source, av.open(str(path), "w") as output:
+        streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None or (packet.stream.type == "audio" and 2 < packet.pts * packet.time_base < 4):
+                continue
+            packet.stream = streams[packet.stream.index]
+            output.mux(packet)
+    audio = load(path)
+    [warning] = audio.warnings
+    assert warning.code == "gap"
+    assert "has no audio for 2." in warning.message
+    assert audio.complete
+
+
+@pytest.mark.parametrize("rate", [44_100, 16_000])
+def test_what_follows_damage_in_an_mp3_is_read_and_no_library_talks_about_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], rate: int
+) -> None:
+    path = encode(tmp_path / "a.mp3", noise(6, rate), rate, "libmp3lame")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 800] = random.Random(1).randbytes(800)
+    path.write_bytes(data)
+    audio = load(path)
+    assert not audio.complete
+    assert 5 < len(audio.samples) / _RATE < 6
+    assert capfd.readouterr().err == ""

@@ -447,7 +447,7 @@ def test_a_cut_file_stays_incomplete(tmp_path: Path, suffix: str) -> None:
 
 def test_broken_samples_are_silenced_with_the_warning_of_load(tmp_path: Path) -> None:
     values = varied_noise(8)[:, 0]
-    values[at(2) : at(2.5)] = np.nan
+    values[at(2) : at(2.05)] = np.nan
     values[at(6)] = np.inf
     path = write(tmp_path / "a.wav", values, subtype="FLOAT")
     _, audio = pieces_of(path)

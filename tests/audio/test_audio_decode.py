@@ -170,6 +170,35 @@ def test_nothing_but_nan_is_an_error(tmp_path: Path) -> None:
     assert caught.value.code == "non_finite"
 
 
+def test_much_that_is_silenced_is_not_a_whole_recording(tmp_path: Path) -> None:
+    values = noise(2, 16_000, channels=2)
+    values[4_000:6_000] = np.nan
+    audio = load(write(tmp_path / "a.wav", values, subtype="FLOAT"))
+    assert [(warning.code, warning.start_s, warning.end_s) for warning in audio.warnings] == [("corrupt", 0.25, 0.375)]
+    assert not audio.complete
+
+
+def test_nothing_but_silence_and_absurdly_large_samples_is_an_error(tmp_path: Path) -> None:
+    values = np.concatenate([np.zeros(100, np.float32), noise(1)[:, 0] * np.float32(1e30)])
+    with pytest.raises(AudioError) as caught:
+        load(write(tmp_path / "a.wav", values, subtype="FLOAT"))
+    assert caught.value.code == "non_finite"
+    assert "only silence and samples that are NaN, infinite or absurdly large" in caught.value.message
+
+
+@pytest.mark.parametrize(("right", "codes"), [(-1.0, ["cancelled"]), (-0.9, []), (0.0, []), (1.0, [])])
+def test_channels_that_cancel_each_other_are_no_whole_recording(tmp_path: Path, right: float, codes: list[str]) -> None:
+    values = noise(1)[:, 0]
+    audio = load(write(tmp_path / "a.wav", np.stack([values, values * right], axis=1), subtype="FLOAT"))
+    assert [warning.code for warning in audio.warnings] == codes
+    assert audio.complete == (not codes)
+
+
+def test_two_silent_channels_do_not_cancel_each_other(tmp_path: Path) -> None:
+    audio = load(write(tmp_path / "a.wav", np.zeros((16_000, 2), np.float32)))
+    assert (audio.warnings, audio.complete) == ((), True)
+
+
 def test_samples_over_full_scale_are_kept_with_a_warning(tmp_path: Path) -> None:
     values = np.array([0.5, 3.0, -2.0], np.float32)
     audio = load(write(tmp_path / "a.wav", values, subtype="FLOAT"))

@@ -215,4 +215,15 @@ def test_names_and_titles_of_ones_own_models_drive_no_terminal(moss: Moss) -> No
     listed = moss("models", "list").out.splitlines()[-1]
     assert listed == "[bold]␛[0m         -  not here  ␛[31mred [bold]x[/bold] </think>"
     shown = moss("models", "show", "[bold]\x1b[0m").out.splitlines()
-    assert shown[:2] == ["name          [bold]␛[0m", "title         ␛[31mred [bold]x[/bold] </think>"]
+    assert shown[:3] == [
+        "name           [bold]␛[0m",
+        "title          ␛[31mred [bold]x[/bold] </think>",
+        "default        no",
+    ]
+
+
+def test_what_is_shown_of_a_model_has_its_units(moss: Moss) -> None:
+    shown = moss("models", "show", "tiny").out.splitlines()
+    assert {"demo           yes", "max seconds    30.0", "piece seconds  transcribe 6 s"} <= set(shown)
+    [memory] = [line for line in shown if line.startswith("memory")]
+    assert memory.endswith(" MB")
