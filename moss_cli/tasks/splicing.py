@@ -15,6 +15,8 @@ from moss_cli.tasks.words import Unit, units
 LEAST_REACH_S = 1.25  # also the ends of segments are wrong by as much, where a piece ends within one
 REACH_SHARE = 0.5  # of how far the word is from its segment's nearer end
 SURE_RUN = 3  # so many words in a row are the same, whatever their times
+EDGE_S = 0.3  # a sentence that begins or ends so near its piece's edge is cut there
+TIMING_S = 0.25  # by as much the times of a sentence may be wrong
 MISHEARD_SHARE = 2  # so many words at the cut may have been misheard for each that both pieces have
 
 
@@ -46,7 +48,10 @@ def splice(before: Sequence[Segment], after: Sequence[Segment], shared: Span) ->
     tail, head = _last(before, shared), _first(after, shared)
     chain = _chain(tail, head, shared.duration_s)
     passages = [run[len(run) // 2] for run in _runs(chain, tail, head)]
-    likely = (pair for pair in passages if _n_dropped(chain, tail, *pair) <= MISHEARD_SHARE * len(chain) + 1)
+    sure_tail, sure_head = _without_fragments(before, after, tail, head, shared)
+    likely = (
+        (i, j) for i, j in passages if _n_dropped(chain, sure_tail, sure_head, i, j) <= MISHEARD_SHARE * len(chain) + 1
+    )
     passage = next(likely, None)
     if passage is None:
         return _in_turn(before, after)
@@ -141,9 +146,33 @@ def _within_reach(first: _Heard, second: _Heard) -> bool:
     return _apart(first, second) <= max(first.reach_s or 0.0, second.reach_s or 0.0)
 
 
-def _n_dropped(chain: Sequence[_Pair], tail: Sequence[_Heard], i: int, j: int) -> int:
-    """How many words are left out, going over at a pair, that the other piece does not have."""
-    return len(tail) - i - sum(k >= i for k, _ in chain) + j - sum(m < j for _, m in chain)
+def _without_fragments(
+    before: Sequence[Segment], after: Sequence[Segment], tail: Sequence[_Heard], head: Sequence[_Heard], shared: Span
+) -> tuple[set[int], set[int]]:
+    """Places of the units but those of a sentence cut at its piece's edge that the other piece has whole: half a
+    sentence is easily misheard, and nothing is lost without it."""
+    tail_places, head_places = set(range(len(tail))), set(range(len(head)))
+    if not before or not after or before[-1].speaker or after[0].speaker:  # speakers may talk at the same time
+        return tail_places, head_places
+    last, first = before[-1], after[0]
+    whole_before = [one for one in before if one.end <= shared.end_s - EDGE_S]
+    whole_after = [one for one in after if one.start >= shared.start_s + EDGE_S]
+    if first.start <= shared.start_s + EDGE_S and any(_covers(one, first) for one in whole_before):
+        head_places -= {place for place, one in enumerate(head) if one.at == 0}
+    if last.end >= shared.end_s - EDGE_S and any(_covers(one, last) for one in whole_after):
+        tail_places -= {place for place, one in enumerate(tail) if one.at == len(before) - 1}
+    return tail_places, head_places
+
+
+def _covers(whole: Segment, part: Segment) -> bool:
+    return whole.start - TIMING_S <= part.start and part.end <= whole.end + TIMING_S
+
+
+def _n_dropped(chain: Sequence[_Pair], tail: set[int], head: set[int], i: int, j: int) -> int:
+    """How many units at the places are left out, going over at a pair, that the other piece does not have."""
+    dropped_tail = {k for k in tail if k >= i} - {k for k, _ in chain}
+    dropped_head = {m for m in head if m < j} - {m for _, m in chain}
+    return len(dropped_tail) + len(dropped_head)
 
 
 def _joined(first: Segment, end: int, second: Segment, start: int) -> Segment:

@@ -224,6 +224,6 @@ def test_names_and_titles_of_ones_own_models_drive_no_terminal(moss: Moss) -> No
 
 def test_what_is_shown_of_a_model_has_its_units(moss: Moss) -> None:
     shown = moss("models", "show", "tiny").out.splitlines()
-    assert {"demo           yes", "max seconds    30.0", "piece seconds  transcribe 6 s"} <= set(shown)
+    assert {"demo           yes", "max seconds    30.0", "piece seconds  transcribe 8 s"} <= set(shown)
     [memory] = [line for line in shown if line.startswith("memory")]
     assert memory.endswith(" MB")

@@ -78,6 +78,18 @@ def test_words_that_a_piece_mishears_at_its_edge_are_taken_from_the_other() -> N
     assert texts(splice(before, after, Span(1, 4))) == ["good morning paula and good evening bob"]
 
 
+def test_half_a_sentence_at_the_edge_of_a_piece_is_left_out_where_the_other_has_it_whole() -> None:
+    before = [line(111.17, 113.44, "good morning paula and good evening bob"), line(113.66, 114.43, "julia moved the")]
+    after = [
+        line(112.48, 113.67, "good be picture but not a black report"),
+        line(113.67, 116.3, "julia moved this car"),
+    ]
+    shared = Span(112.48, 114.48)
+    assert texts(splice(before, after, shared)) == ["good morning paula and good evening bob", "julia moved this car"]
+    said = [one.model_copy(update={"speaker": "S01/2"}) for one in after]
+    assert "be picture but not a black report" in " ".join(texts(splice(before, said, shared)))
+
+
 def test_an_answer_that_goes_round_in_circles_at_the_cut_is_not_taken_over() -> None:
     before = [line(121.3, 122.5, "thanks museum laura laura laura laura")]
     after = [line(121.2, 124, "thanks museum laura what and one"), line(124.4, 125.7, "hello sarah")]
