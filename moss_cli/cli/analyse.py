@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moss_cli.cli.console import Console
 from moss_cli.cli.folder import Again
@@ -12,7 +14,6 @@ from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.report import Report
 from moss_cli.cli.turns import go_through
 from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
-from moss_cli.engine.devices import pick_device
 from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import UsageError
 from moss_cli.output.paths import PlannedInput
@@ -21,11 +22,15 @@ from moss_cli.output.wrap import Layout
 from moss_cli.registry import Resolved, resolve
 from moss_cli.settings import parse_time
 from moss_cli.tasks.job import Job, OnText, Source
-from moss_cli.tasks.runner import Runner
 from moss_cli.tasks.state import Work
 from moss_cli.tasks.task import Task
 
+if TYPE_CHECKING:
+    from moss_cli.tasks.runner import Runner
+
 DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
+
+ALWAYS_THERE = ("auto", "cpu")  # devices
 
 
 def analyse(
@@ -35,9 +40,9 @@ def analyse(
     listed = options.files_from is not None
     inputs = collect(arguments, include=options.include, exclude=options.exclude, listed=listed)
     with _report(console, inputs, task, options) as report:
-        runner, writer = _prepare(console, task, inputs, options, report, layout)
+        make_runner, writer = _prepare(console, task, inputs, options, report, layout)
         try:
-            go_through(runner, writer, inputs.found, report)
+            go_through(make_runner, writer, inputs.found, report)
         finally:
             writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
@@ -48,10 +53,10 @@ def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
     one = PlannedInput(Path("question"))  # what a file of an output folder is called
     inputs = Inputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
-        runner, writer = _prepare(console, task, inputs, options, report)
+        make_runner, writer = _prepare(console, task, inputs, options, report)
         try:
             writer.check(one)
-            outcome = runner.ask_text()
+            outcome = make_runner().ask_text()
             console.clear()
             writer.write(one, outcome.envelope)
         finally:
@@ -73,7 +78,8 @@ def _prepare(
     options: AnalysisOptions,
     report: Report,
     layout: Layout = AS_IT_IS,
-) -> tuple[Runner, Writer]:
+) -> tuple[Callable[[], Runner], Writer]:
+    """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
     timestamps = task.params.get("timestamps")
     model = resolve(options.model)
     job = make_job(task, model, options)
@@ -90,7 +96,14 @@ def _prepare(
     report.resumes = writer.resumes
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
-    return Runner(job, report.step, console.warning, _on_text(console, writer)), writer
+
+    @cache
+    def make_runner() -> Runner:
+        from moss_cli.tasks.runner import Runner
+
+        return Runner(job, report.step, console.warning, _on_text(console, writer))
+
+    return make_runner, writer
 
 
 def _on_text(console: Console, writer: Writer) -> OnText | None:
@@ -113,7 +126,10 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
         raise UsageError(f"--end {options.end} is not after the start")
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    pick_device(options.device)  # once, and not for each input
+    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+        from moss_cli.engine.devices import pick_device
+
+        pick_device(options.device)
     return Job(
         task=task,
         model=model,

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from moss_cli.cli.report import Report
 from moss_cli.cli.writers import Writer
 from moss_cli.errors import MossError, UsageError
 from moss_cli.output.paths import PlannedInput, path_text
 from moss_cli.tasks.job import Source
-from moss_cli.tasks.runner import Runner
+
+if TYPE_CHECKING:
+    from moss_cli.tasks.runner import Runner
 
 WAIT_S = 0.5  # between looks at what other runs are at
 
 
-def go_through(runner: Runner, writer: Writer, inputs: Sequence[PlannedInput], report: Report) -> None:
-    """Read, answer and write the inputs; what is wrong with one of them alone goes to the report.
+def go_through(
+    make_runner: Callable[[], Runner], writer: Writer, inputs: Sequence[PlannedInput], report: Report
+) -> None:
+    """Read, answer and write the inputs; what is wrong with one of them alone goes to the report. The runner is asked
+    for when there is something to do.
 
     In as many passes as it takes: inputs that another run is at are looked at again at the end, when that run has done
     them or has died. In a pass all that was claimed is given back, so that no two runs wait for each other.
@@ -26,7 +33,7 @@ def go_through(runner: Runner, writer: Writer, inputs: Sequence[PlannedInput], r
     left: Sequence[PlannedInput] = inputs
     while left:
         turns = _Turns(writer, report, left)
-        turns.take(runner)
+        turns.take(make_runner)
         if len(turns.put_off) == len(left):
             report.waiting(len(left))
             time.sleep(WAIT_S)
@@ -41,9 +48,14 @@ class _Turns:
         self.put_off: list[PlannedInput] = []
         self._given: deque[PlannedInput] = deque()  # to the runner, whose outcomes come in the same order
 
-    def take(self, runner: Runner) -> None:
+    def take(self, make_runner: Callable[[], Runner]) -> None:
         sources = self._sources()
-        with closing(runner.run(sources, lambda source: self.writer.journal(self._given[-1]))) as outcomes:
+        first = next(sources, None)
+        if first is None:
+            return
+        with closing(
+            make_runner().run(chain([first], sources), lambda source: self.writer.journal(self._given[-1]))
+        ) as outcomes:
             for outcome in outcomes:
                 one = self._given.popleft()
                 self.report.console.clear()  # stdout may be the same terminal

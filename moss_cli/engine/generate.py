@@ -13,7 +13,8 @@ from moss_cli.engine.cache import KVCache
 from moss_cli.engine.grammar import Constraint, mask_logits
 from moss_cli.engine.loops import LoopWatch
 from moss_cli.engine.model import MossAudio, Prompt
-from moss_cli.engine.sampling import RowSampler, Sampling
+from moss_cli.engine.sampler import RowSampler
+from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import UsageError
 
 

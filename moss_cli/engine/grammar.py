@@ -10,14 +10,15 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from moss_cli.engine.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 THINK, END_THINK = "<think>", "</think>"
 BITS = 32
@@ -135,6 +136,8 @@ def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Ten
     bound = [(row, c) for row, c in enumerate(constraints) if c is not None and c.active]
     if not bound:
         return logits
+    import torch
+
     bits = np.full((len(logits), -(-logits.shape[1] // BITS)), 0xFFFFFFFF, np.uint32)  # all of them allowed
     for row, constraint in bound:
         constraint.fill(bits[row])

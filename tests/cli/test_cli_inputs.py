@@ -72,7 +72,7 @@ def test_only_nan_is_code_4_and_some_nan_is_a_warning(moss: Moss, wav: Wav) -> N
     assert run.out == "==> some.wav <==\nhello there\n"
     assert run.err == [
         "moss: warning: some.wav: 161 samples between 0.010 and 0.025 s silenced: NaN, infinite or absurdly large",
-        "moss: error: all.wav holds only NaN or infinite samples",
+        "moss: error: all.wav holds only samples that are NaN, infinite or absurdly large",
     ]
 
 
