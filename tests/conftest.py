@@ -11,15 +11,15 @@ import pytest
 # Before anything imports torch: two test processes on two cores should not spin against each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# A shell's background jobs ignore SIGINT, nohup's SIGHUP, and what they start does so as well.
-for number in (signal.SIGINT, signal.SIGHUP):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
 from hypothesis import settings
 
 settings.register_profile("shared", deadline=None, max_examples=100)
 settings.load_profile("shared")
+
+# A shell's background jobs ignore SIGINT, nohup's SIGHUP, and what they start does so as well.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
