@@ -19,8 +19,9 @@ def status(
     folder: Folder,
     format: Annotated[Literal["txt", "json"], typer.Option("--format", "-f", help="As text or JSON.")] = "txt",
 ) -> None:
-    """Say what is done, partial, unfinished, failed last time or no longer as it was written, and which runs are at
-    work.
+    """Say what is done in an output folder, and what is not.
+
+    That is: done, partial, unfinished, failed last time or no longer as it was written, and which runs are at work.
 
     \b
     moss batch status out/
@@ -39,8 +40,10 @@ def status(
 
 @app.command("clean")
 def clean(context: typer.Context, folder: Folder) -> None:
-    """Forget the inputs that have no result here (unfinished, failed, not begun), and remove what killed runs left
-    behind; results stay. Not while a run is at work.
+    """Forget the inputs that have no result here.
+
+    Those are the unfinished, the failed and those that were not begun. What killed runs left behind is removed, results
+    stay. Not while a run is at work.
 
     \b
     moss batch clean out/

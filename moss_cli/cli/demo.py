@@ -28,9 +28,9 @@ class Stop:
 
 
 def demo(context: typer.Context) -> int:
-    """Show what the seven commands print, on clips that come with moss, with the embedded model.
+    """Show what the seven commands print, on clips of its own.
 
-    Above each answer stands the command that gives it.
+    The embedded model answers. Above each answer stands the command that gives it.
 
     \b
     moss demo

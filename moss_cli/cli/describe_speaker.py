@@ -9,9 +9,9 @@ from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
 
 @with_analysis_options
 def describe_speaker(context: typer.Context, inputs: Inputs, *, options: AnalysisOptions) -> int:
-    """Describe the voice that speaks: gender, age, accent, pitch and nine more.
+    """Describe the voice that speaks: gender, pitch and more.
 
-    Not for decisions about people; see the README.
+    Thirteen things, age, accent, speed and clarity among them. Not for decisions about people; see the README.
 
     \b
     moss describe-speaker voice.wav

@@ -40,7 +40,9 @@ def inspect(
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write the engine's tensors for one input to an .npz file, and print their shapes."""
+    """Write the engine's tensors for one input to a file.
+
+    An .npz file; their shapes are printed."""
     import io
     from pathlib import Path
 

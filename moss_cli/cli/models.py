@@ -60,7 +60,7 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
 
 @app.command("path")
 def model_path(name: Name) -> None:
-    """Print the folder in which a model lies; fails if it is not on this machine."""
+    """Print the folder in which a model lies. Fails if it is not on this machine."""
     from moss_cli.registry import resolve
 
     typer.echo(resolve(name).folder)
@@ -68,7 +68,7 @@ def model_path(name: Name) -> None:
 
 @app.command("pull")
 def pull_model(name: Name) -> None:
-    """Fetch a model from its hub, at the pinned revision; prints its folder."""
+    """Fetch a model from its hub, at the pinned revision. Prints its folder."""
     import sys
 
     from moss_cli.registry import fetch, resolve

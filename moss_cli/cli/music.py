@@ -9,7 +9,9 @@ from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
 
 @with_analysis_options
 def music(context: typer.Context, inputs: Inputs, *, options: AnalysisOptions) -> int:
-    """Describe a piece of music: style, tempo, key, instruments, sections.
+    """Describe a piece of music: tempo, key, instruments.
+
+    And its style, its mood and its sections with their times.
 
     \b
     moss music song.mp3

@@ -22,7 +22,9 @@ def summarize(
     *,
     options: AnalysisOptions,
 ) -> int:
-    """Summarize what is said: a summary, key points, chapters with times.
+    """Summarize what is said: key points, chapters.
+
+    Chapters have their times.
 
     \b
     moss summarize meeting.m4a --style meeting -o minutes.md
