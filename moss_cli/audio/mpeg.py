@@ -7,6 +7,7 @@ where the rate varies. Source: ISO/IEC 11172-3 and 13818-3, layer III.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from moss_cli.audio.source import Source
 
@@ -36,29 +37,35 @@ def count_samples(source: Source) -> int | None:
     if first is None or _COUNTS.search(head, first, first + 256):
         return None
     rate, frame_samples, _ = _FRAMES[_key(head, first)]
-    n_frames, position = 0, start + first
-    block, block_at = b"", position
-    while position + 4 <= source.size:
-        if position + 4 > block_at + len(block):
-            block, block_at = source.read_at(position, _BLOCK_BYTES), position
-        found = _frame(block, position - block_at)
+    n_frames = 0
+    for position, found in _walk(source, start + first):
         if found is None or found[0] != rate:
             return n_frames * frame_samples if source.read_at(position, 11).startswith(_TAGS) else None
-        n_frames, position = n_frames + 1, position + found[2]
+        n_frames += 1
     return n_frames * frame_samples
 
 
 def is_unbroken(source: Source, start: int, end: int) -> bool:
     """Whether frame follows frame from the first, at `start`, to `end`. AudioError where the file cannot be read."""
-    block, block_at, position = b"", start, start
-    while position < end:
+    reached = start
+    for position, found in _walk(source, start):
+        if position >= end or found is None:
+            break
+        reached = position + found[2]
+    return reached == end
+
+
+def _walk(source: Source, position: int) -> Iterator[tuple[int, tuple[int, int, int] | None]]:
+    """The places of frames that follow one another, each with what `_frame` says; the last is where there is none."""
+    block, block_at = b"", position
+    while position + 4 <= source.size:
         if position + 4 > block_at + len(block):
             block, block_at = source.read_at(position, _BLOCK_BYTES), position
-        found = _frame(block, position - block_at) if len(block) >= 4 else None
+        found = _frame(block, position - block_at)
+        yield position, found
         if found is None:
-            return False
+            return
         position += found[2]
-    return position == end
 
 
 def after_id3(source: Source, start: int) -> int:

@@ -27,6 +27,15 @@ def _cut(path: Path, share: float) -> Path:
     return path
 
 
+def _damaged(path: Path, junk: bytes) -> Path:
+    """The file with other bytes in its middle."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + len(junk)] = junk
+    path.write_bytes(data)
+    return path
+
+
 def _refusal(path: Path) -> AudioError:
     with pytest.raises(AudioError) as caught:
         load(path)
@@ -130,11 +139,7 @@ def test_mp3_without_a_length_is_read_to_its_end_whatever_its_bit_rate_promises(
 
 def test_damage_inside_is_left_out_and_reported(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.m4a", noise(4), _RATE, "aac", options={"movflags": "faststart"})
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 400] = b"\xff" * 400
-    path.write_bytes(data)
-    audio = load(path)
+    audio = load(_damaged(path, b"\xff" * 400))
     assert not audio.complete
     assert "corrupt" in [w.code for w in audio.warnings]
     assert audio.duration_s == pytest.approx(4, abs=0.2)
@@ -144,11 +149,7 @@ def test_damage_inside_is_left_out_and_reported(tmp_path: Path) -> None:
 def test_flac_goes_on_behind_the_damage(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", noise(6))
     whole = load(path).samples
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
-    path.write_bytes(data)
-    audio = load(path)
+    audio = load(_damaged(path, bytes(3000)))
     assert not audio.complete
     assert len(audio.samples) == len(whole)
     assert np.array_equal(audio.samples[-_RATE:], whole[-_RATE:])
@@ -316,11 +317,7 @@ def test_matroska_that_is_damaged_in_the_middle_is_not_whole(
 ) -> None:
     path = encode(tmp_path / name, noise(6, 48_000), 48_000, codec, video=video and name == "a.mkv")
     assert load(path).complete
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
-    path.write_bytes(data)
-    audio = load(path)
+    audio = load(_damaged(path, bytes(3000)))
     assert not audio.complete
     assert {warning.code for warning in audio.warnings} == {"corrupt"}
 
@@ -348,11 +345,7 @@ def test_what_follows_damage_in_an_mp3_is_read_and_no_library_talks_about_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], rate: int
 ) -> None:
     path = encode(tmp_path / "a.mp3", noise(6, rate), rate, "libmp3lame")
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 800] = random.Random(1).randbytes(800)
-    path.write_bytes(data)
-    audio = load(path)
+    audio = load(_damaged(path, random.Random(1).randbytes(800)))
     assert not audio.complete
     assert 5 < len(audio.samples) / _RATE < 6
     assert capfd.readouterr().err == ""
