@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from training.sentences import sentence
+from training.speakers import draw_change, weights
 from training.voices import Spoken, draw_voice, speak
 
 
@@ -49,6 +51,7 @@ class Bank:
     def __init__(self, folder: Path) -> None:
         self.rows = [json.loads(line) for line in (folder / "sentences.jsonl").read_text().splitlines()]
         self.samples = np.memmap(folder / "samples.i16", dtype="<i2", mode="r")
+        self.weights = list(accumulate(weights(self.rows)))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,6 +60,11 @@ class Bank:
         row = self.rows[i]
         part = self.samples[row["offset"] : row["offset"] + row["n_samples"]]
         return Spoken(row["text"], part.astype(np.float32) / 32768, row["word_starts_s"])
+
+    def draw(self, rng: random.Random) -> Spoken:
+        """A sentence, now and then by a speaker that the bank does not have."""
+        (i,) = rng.choices(range(len(self)), cum_weights=self.weights)
+        return draw_change(rng, self.rows[i]["voice"]["engine"])(self[i])
 
 
 def main() -> None:

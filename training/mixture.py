@@ -76,8 +76,7 @@ def speech(banks: list[Path], mix: Mix) -> Draw:
 
     def draw(rng: random.Random) -> Example:
         def sentence() -> Spoken:
-            bank = rng.choices(loaded, sizes)[0]
-            return bank[rng.randrange(len(bank))]
+            return rng.choices(loaded, sizes)[0].draw(rng)
 
         if rng.random() < DENSE:
             return spoken_example(dense_clip(rng, sentence))

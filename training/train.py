@@ -52,9 +52,9 @@ class Stage:
 
 SPEECH = {"transcribe": 1.0}
 SOUNDS = {"transcribe": 0.3, "describe-speaker": 0.15, "emotion": 0.15, "scene": 0.2, "music": 0.2}
-ALL = {"transcribe": 0.33, "mixed": 0.03, "describe-speaker": 0.04, "emotion": 0.05, "scene": 0.05, "music": 0.07} | {
-    "ask": 0.28,
-    "summarize": 0.15,
+ALL = {"transcribe": 0.33, "mixed": 0.03, "describe-speaker": 0.03, "emotion": 0.04, "scene": 0.05, "music": 0.06} | {
+    "ask": 0.22,
+    "summarize": 0.24,
 }
 # Few tokens of these answers say something, and what the encoder hears well is not told before these are learned.
 STRESS = {"emotion": 3.0, "music": 2.0, "ask": 2.0, "summarize": 2.0}

@@ -14,7 +14,6 @@ from training.clips import NOISES, bandlimit, noise
 from training.domains.meetings_bank import MeetingBank
 from training.domains.meetings_facts import FACTS, TOPICS
 from training.domains.meetings_parts import FIRST, LATER, Cast, Parts, Rendered, Said, Wanted
-from training.domains.questions_parts import gender_of
 from training.domains.sounds import active_rms
 from training.examples import (
     SAMPLE_RATE,
@@ -42,7 +41,7 @@ LEVEL_DB, SPEECH_DB = (-35.0, -15.0), (-3.0, 3.0)  # of the clip; of a sentence 
 NOISY_SHARE, SNR_DB = 0.4, (20.0, 50.0)
 NOISE_STEP = 8_000  # samples
 SAMPLE_RATES = (8_000, 16_000, 16_000, 22_050, 44_100, 48_000)
-FAMILIES = frozenset({"speech", "gender", "topic", "topics", "sentences"})
+FAMILIES = frozenset({"speech", "topic", "topics", "sentences"})
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,7 @@ def thought(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]]) -> 
 
 
 def _tracks(placed: Sequence[Placed], chapters: Sequence[Mapping[str, Any]], duration_s: float) -> list[Track]:
-    tracks = [
-        Track(one.start_s, one.end_s, label)
-        for one in placed
-        for label in ("speech/on", f"gender/{gender_of(one.said.voice)}")
-    ]
+    tracks = [Track(one.start_s, one.end_s, "speech/on") for one in placed]
     tracks += [Track(chapter["start"], chapter["end"], f"topic/{chapter['title']}") for chapter in chapters]
     tracks += counted("topics", (chapter["start"] for chapter in chapters), duration_s)
     return tracks + counted("sentences", (one.start_s for one in placed), duration_s)

@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 from collections import defaultdict
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import numpy as np
 
 from training.domains.meetings_facts import FACTS, TOPICS, Line, draw_filler, draw_opener
 from training.domains.meetings_parts import Cast, Said, Wanted, draw_clear_voice, draw_line
-from training.voices import Voice, speak
+from training.speakers import draw_change, weights
+from training.voices import Spoken, Voice, speak
 
 # How often each is rendered, of so many lines.
 FACT_SHARE, OPENER_SHARE = 0.76, 0.14
@@ -65,6 +67,7 @@ class MeetingBank:
             row = json.loads(text)
             line = Line(**row["line"])
             self.rows[Wanted(line.role, line.topic, line.kind)].append(row)
+        self.weights = {wanted: list(accumulate(weights(rows))) for wanted, rows in self.rows.items()}
 
     def cast(self, rng: random.Random, *, reserved: bool) -> Cast:
         if reserved:
@@ -72,10 +75,12 @@ class MeetingBank:
         return self
 
     def say(self, rng: random.Random, wanted: Wanted) -> Said:
-        row = rng.choice(self.rows[wanted])
+        (row,) = rng.choices(self.rows[wanted], cum_weights=self.weights[wanted])
         part = self.samples[row["offset"] : row["offset"] + row["n_samples"]]
         samples = part.astype(np.float32) / np.float32(32_768)
-        return Said(Line(**row["line"]), samples, Voice(**row["voice"]), tuple(row["word_starts_s"]))
+        line, voice = Line(**row["line"]), Voice(**row["voice"])
+        spoken = draw_change(rng, voice.engine)(Spoken(line.text, samples, row["word_starts_s"]))
+        return Said(line, spoken.samples, voice, tuple(spoken.word_starts_s))
 
 
 def main() -> None:

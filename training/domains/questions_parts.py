@@ -19,6 +19,8 @@ from training.domains.playing import strikes
 from training.domains.scenes_bank import SceneBank
 from training.examples import SAMPLE_RATE
 from training.sentences import sentence
+from training.speakers import FLITE_SHARE as BANKED_FLITE_SHARE
+from training.speakers import NARROW, UNCHANGED, Change, draw_change
 from training.voices import ACCENTS, FLITE, RESERVED_FLITE, RESERVED_VARIANTS, VARIANTS, Spoken, Voice, speak
 
 Gender = Literal["male", "female"]
@@ -116,20 +118,26 @@ class Banked:
         self.speakers: dict[Gender | None, list[Voice]] = defaultdict(list)
         for speaker in self.said:
             self.speakers[gender_of(speaker)].append(speaker)
+        self.changes: dict[Voice, Change] = {}  # of the speakers of a clip
 
     def speaker(self, rng: random.Random, gender: Gender, *, reserved: bool) -> Voice:
         if reserved:
             raise ValueError("a bank has nothing of what is kept for testing")
-        return rng.choice(self.speakers[gender])
+        speakers = self.speakers[gender]
+        flite = [speaker for speaker in speakers if speaker.engine == "flite"]
+        speaker = rng.choice(flite if flite and rng.random() < BANKED_FLITE_SHARE else speakers)
+        self.changes[speaker] = draw_change(rng, speaker.engine, NARROW)
+        return speaker
 
     def sentence(
         self, rng: random.Random, speaker: Voice, *, fits: Fits, longest_s: float, reserved: bool
     ) -> Spoken | None:
+        change = self.changes.get(speaker, UNCHANGED)
         for _ in range(MOST_TRIES):
             b, i = rng.choice(self.said[speaker])
             row = self.banks[b].rows[i]
-            if row["n_samples"] <= longest_s * SAMPLE_RATE and fits(row["text"]):
-                return self.banks[b][i]
+            if row["n_samples"] <= longest_s * change.speed * SAMPLE_RATE and fits(row["text"]):
+                return change(self.banks[b][i])
         return None
 
 
