@@ -21,7 +21,7 @@ FLITE_SHARE = 0.25  # of the lines drawn: the voices kept for testing are of its
 CHANGED_SHARE = {"espeak": 0.4, "flite": 0.75}  # of the lines by each
 FILTER_HZ, FILTER_DB = (80.0, 8_000.0), 3.5  # standard deviation at each of
 FILTER_POINTS = 7
-FILTER_TAPS = 128
+FILTER_TAPS = 129
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ def draw_change(rng: random.Random, engine: str, widest: float = WIDE) -> Change
 def filtered(samples: np.ndarray, gains_db: Sequence[float]) -> np.ndarray:
     """A smooth filter over float32 samples [n]; their peak stays what it was."""
     hertz = np.fft.rfftfreq(FILTER_TAPS, 1 / SAMPLE_RATE)
-    at = np.linspace(*np.log(FILTER_HZ), len(gains_db))
+    low, high = np.log(FILTER_HZ)
+    at = np.linspace(low, high, len(gains_db))
     gains = 10 ** (np.interp(np.log(np.maximum(hertz, 1.0)), at, gains_db) / 20)
-    taps = np.roll(np.fft.irfft(gains), FILTER_TAPS // 2) * np.hanning(FILTER_TAPS)
+    taps = np.roll(np.fft.irfft(gains, FILTER_TAPS), FILTER_TAPS // 2) * np.hanning(FILTER_TAPS)
     changed = np.convolve(samples, taps.astype(np.float32), "same")
     peak = np.abs(changed).max() + 1e-9
     return np.asarray(changed * (np.abs(samples).max() / peak), np.float32)

@@ -1,12 +1,14 @@
 #!/bin/sh
 # The embedded model from nothing: banks of what every domain is rendered from, the vocabulary, then slices of training,
-# each of which goes on from what the one before saved. About ten hours on two cores.
+# each of which goes on from what the one before saved. About twelve hours on two cores.
 #
 #     sh training/tiny.sh PYTHON FOLDER
 #
 # The weights in the package began with less: until the end of stage 7 the decoder had four layers, only questions were
 # thought over and no words were told twice (training/copying.py); that came in the last half of stage 8. Until the end of
-# stage 8, a clip was one of speech with 0.29, of emotion 0.10, music 0.11, questions 0.25 and of a meeting with 0.11.
+# stage 8, a clip was one of speech with 0.29, of emotion 0.10, music 0.11, questions 0.25 and of a meeting with 0.11; in
+# stage 9, of speakers 0.04, emotion 0.05, music 0.07, questions 0.28 and of a meeting with 0.15. Speakers that no
+# synthesizer has (training/speakers.py) came in stage 10.
 #
 # What is done is not done again: a run that was killed goes on where it last saved. FOLDER/checkpoint is the model.
 set -eu
@@ -59,3 +61,4 @@ stage 6-all all 84
 stage 7-all all 95 --processes 2
 stage 8-all all 112 --processes 2
 stage 9-all all 98 --processes 2
+stage 10-all all 92 --processes 2
