@@ -166,7 +166,7 @@ class Batches(IterableDataset[Batch]):
     def _row(self, asked: Asked, count: int, n_first: int, stress: float) -> _Row:
         prompt = build_prompt(self.tokenizer, self.processor, asked.prompt, n_audio_tokens=count, think=asked.think)
         # The prompt has opened the thought already.
-        text = asked.answer.removeprefix("<think>\n") if asked.think else asked.answer
+        text, given = (t.removeprefix("<think>\n") if asked.think else t for t in (asked.answer, asked.given))
         pieces = re.split(r"(</?think>)", text)
         special = self.tokenizer.special
         answer = [i for p in pieces for i in ([special[p]] if p in special else self.tokenizer.encode(p))]
@@ -174,10 +174,11 @@ class Batches(IterableDataset[Batch]):
         start = len(prompt.ids) - n_first
         targets = torch.full((len(ids),), -100)
         targets[start - 1 : -1] = ids[start:]
-        own = torch.tensor([*self._token_weights(answer, text), 1.0])
+        own = torch.tensor([*self._token_weights(answer, text, len(given.encode())), 1.0])
         weights = torch.zeros(len(ids))
         # Between a weight for each token and one for each answer: long answers should not drown short ones.
         weights[start - 1 : -1] = stress * own / own.sum().sqrt()
+        targets[weights == 0] = -100
         return _Row(ids, targets, weights)
 
     def _copying(self, before: Tensor) -> _Row:
@@ -188,13 +189,14 @@ class Batches(IterableDataset[Batch]):
         targets = torch.where(told, ids.roll(-1), -100)
         return _Row(ids, targets, told / told.sum().clamp(min=1).sqrt())
 
-    def _token_weights(self, answer: Sequence[int], text: str) -> list[float]:
-        """1 for most tokens; WEIGHTS has the others."""
+    def _token_weights(self, answer: Sequence[int], text: str, n_given: int) -> list[float]:
+        """1 for most tokens; WEIGHTS has the others, and what lies in the first `n_given` bytes has none."""
         of_bytes = [1.0] * len(text.encode())
         for pattern, weight in WEIGHTS:
             for match in pattern.finditer(text):
                 for i in range(len(text[: match.start()].encode()), len(text[: match.end()].encode())):
                     of_bytes[i] = weight
+        of_bytes[:n_given] = [0.0] * n_given
         weights, at = [], 0
         for token in answer:
             length = len(self.tokenizer.token_bytes(token))

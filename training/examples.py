@@ -33,11 +33,12 @@ class Asked:
     """An instruction as a command sends it, and the right answer as the model is to write it.
 
     `think` is the prompt's (see `build_prompt`). Where it is True, the answer holds the whole thought,
-    from the `<think>` with which the prompt opens it."""
+    from the `<think>` with which the prompt opens it. `given` is what the answer begins with and is not learned."""
 
     prompt: str
     answer: str
     think: bool | None = None
+    given: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, count
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
-ALSO_TRANSCRIBED = 0.35  # of the meetings, besides being summed up
+ALSO_TRANSCRIBED, ALSO_RETOLD = 0.35, 0.6  # of the meetings, besides being summed up
 DENSE = 0.3  # of the speech: cut out of speech without pauses, as pieces of long recordings are
 
 
@@ -121,9 +121,10 @@ def domains(folder: Path, mix: Mix) -> dict[str, Draw]:
                 _from(questions.example, parts) if name == "ask" else _transcribed(_from(mixed.example, parts))
             )
         elif name == "summarize":
-            from training.domains import meetings
+            from training.domains import meetings, meetings_retold
 
-            found[name] = _also_transcribed(_from(meetings.example, meetings.MeetingBank(folder / "meetings_bank")))
+            draw = _from(meetings.example, meetings.MeetingBank(folder / "meetings_bank"))
+            found[name] = _also_retold(_also_transcribed(draw), meetings_retold.retold)
     return found
 
 
@@ -139,6 +140,16 @@ def _also_transcribed(draw: Draw) -> Draw:
         if rng.random() >= ALSO_TRANSCRIBED:
             return example
         return replace(example, asked=(*example.asked, rng.choice(transcriptions(example.spoken or ()))))
+
+    return drawn
+
+
+def _also_retold(draw: Draw, retold: Callable[[random.Random], Asked]) -> Draw:
+    """Clips beside which minutes are to be made from a thought that has nothing to do with them, now and then."""
+
+    def drawn(rng: random.Random) -> Example:
+        example = draw(rng)
+        return replace(example, asked=(*example.asked, retold(rng))) if rng.random() < ALSO_RETOLD else example
 
     return drawn
 

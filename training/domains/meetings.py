@@ -69,8 +69,7 @@ def example(rng: random.Random, parts: Parts, *, reserved: bool) -> Example:
     samples, settings = _finish(rng, placed, n_samples)
     style = rng.choice(STYLES)
     result = minutes(placed)
-    timed = [chapter | {side: tenths(chapter[side]) for side in ("start", "end")} for chapter in result["chapters"]]
-    answer = in_json(result | {"chapters": timed})
+    answer = in_json(timed_minutes(result))
     voices = {said.voice: said.voice.as_dict() for said in (one.said for one in placed)}
     return Example(
         samples=samples,
@@ -159,13 +158,20 @@ def minutes(placed: Sequence[Placed]) -> dict[str, Any]:
         lines = [one for one in placed if one.topic == topic]
         points = [one.said.line.point for one in lines if one.said.line.point]
         start, end = round(lines[0].start_s, 3), round(lines[-1].end_s, 3)
-        chapters.append({"start": start, "end": end, "title": topic, "summary": points[0]})
+        about = points[0] if points else f"the {topic}"
+        chapters.append({"start": start, "end": end, "title": topic, "summary": about})
     named = [f"the {topic}" for topic in topics]
     return {
         "summary": f"the meeting is about {', '.join(named[:-1])} and {named[-1]}",
         "key_points": [one.said.line.point for one in placed if one.said.line.point],
         "chapters": chapters,
     }
+
+
+def timed_minutes(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A `result` with its times as answers give them."""
+    chapters = [chapter | {side: tenths(chapter[side]) for side in ("start", "end")} for chapter in result["chapters"]]
+    return {**result, "chapters": chapters}
 
 
 def _finish(rng: random.Random, placed: Sequence[Placed], n_samples: int) -> tuple[np.ndarray, dict[str, Any]]:

@@ -90,7 +90,7 @@ class Line:
 def is_kept(slots: Mapping[str, str]) -> bool:
     """Whether a combination of topic and of what is said of it is kept for testing."""
     value = TOPICS.index(slots["TOPIC"]) + sum(
-        _POOLS[name].index(word) for name, word in slots.items() if name != "TOPIC"
+        POOLS[name].index(word) for name, word in slots.items() if name != "TOPIC"
     )
     return value % RESERVED_COMBINATIONS == 0
 
@@ -99,16 +99,17 @@ def draw_fact(rng: random.Random, topic: str, kind: str, *, reserved: bool) -> L
     """A fact of that kind; with `reserved`, of a combination kept for testing, and half of the time so worded."""
     point, trained, kept = FACTS[kind]
     wording = rng.choice(kept if reserved and rng.random() < 0.5 else trained)
-    point = point.replace("WHEN", _when(rng)) if "WHEN" in point else point
+    point = point.replace("WHEN", draw_when(rng)) if "WHEN" in point else point
     wording = wording.replace("WHEN", point.partition(" the TOPIC ")[2]) if "WHEN" in wording else wording
-    names = [name for name in _POOLS if name in f"{point} {wording}".split()]
+    names = [name for name in POOLS if name in f"{point} {wording}".split()]
     while True:
-        slots = {name: topic if name == "TOPIC" else rng.choice(_POOLS[name]) for name in names}
+        slots = {name: topic if name == "TOPIC" else rng.choice(POOLS[name]) for name in names}
         if is_kept({name: word for name, word in slots.items() if name in point.split()}) == reserved:
             return Line(_filled(wording, slots), "fact", topic, _filled(point, slots), kind)
 
 
-def _when(rng: random.Random) -> str:
+def draw_when(rng: random.Random) -> str:
+    """When something is to be done, with DAY or MONTH where one is to be named."""
     return rng.choice(("on DAY", "on DAY", "by DAY", "in MONTH", rng.choice(NEXT)))
 
 
@@ -130,7 +131,7 @@ def draw_filler(rng: random.Random, role: Role) -> Line:
     return Line(_filled(rng.choice(wordings), {"NAME": rng.choice(lexicon()["name"])}), role)
 
 
-_POOLS: dict[str, tuple[str, ...]] = {
+POOLS: dict[str, tuple[str, ...]] = {
     "TOPIC": TOPICS,
     "NAME": tuple(lexicon()["name"]),
     "TASK": TASKS,
