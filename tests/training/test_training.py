@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from moss_cli.engine.config import load_processor_config
 from moss_cli.engine.engine import load_engine
 from moss_cli.engine.tokenizer import load_tokenizer
 from training.batches import HEARD_WEIGHT, KEY_WEIGHT, LETTER_WEIGHT, Batches, frame_words
 from training.clips import Clip, Segment, empty_clip, finish, lay_out
-from training.examples import MOST_COUNTED, Track, counted
+from training.examples import MOST_COUNTED, Asked, Track, counted
 from training.export import export
 from training.mixture import Mix, segments_answer
 from training.network import N_CLASSES, SILENCE, TINY, Answers, Batch, TrainingModel
@@ -196,11 +197,11 @@ def test_tokens_weigh_what_they_tell(tmp_path: Path) -> None:
     batches = Batches(tmp_path, tmp_path, Mix((1, 1), 5.0, 1_000, {}), seed=1)
     batches.tokenizer = load_tokenizer(tmp_path)
 
-    def weights(text: str) -> list[float]:
+    def weights(text: str, n_given: int = 0) -> list[float]:
         special = batches.tokenizer.special
         pieces = re.split(r"(</?think>)", text)
         return batches._token_weights(
-            [i for p in pieces for i in ([special[p]] if p in special else batches.tokenizer.encode(p))], text
+            [i for p in pieces for i in ([special[p]] if p in special else batches.tokenizer.encode(p))], text, n_given
         )
 
     *thought, letter = weights("asked: sound first\nheard: siren 0.1\nfound: siren\nanswer: siren B\n</think>B")
@@ -208,6 +209,21 @@ def test_tokens_weigh_what_they_tell(tmp_path: Path) -> None:
     assert weights("B") == [1.0]
     assert weights('{"answer": "siren"}')[0] == KEY_WEIGHT
     assert HEARD_WEIGHT not in weights('happy 0.1\n</think>{"overall": "happy"}')
+    given = "happy 0.1\n</think>"
+    *thought, answer = weights(f"{given}B", len(given))
+    assert set(thought) == {0.0} and answer == LETTER_WEIGHT
+
+
+def test_a_thought_that_is_given_is_not_learned(tmp_path: Path) -> None:
+    write_vocabulary(tmp_path)
+    batches = Batches(tmp_path, tmp_path, Mix((1, 1), 5.0, 1_000, {}), seed=1)
+    batches.tokenizer, batches.processor = load_tokenizer(tmp_path), load_processor_config(tmp_path)
+    given = "<think>\nthe engine is warm\n</think>"
+    for think in (None, True):
+        row = batches._row(Asked("Sum it up.", f"{given}warm", think, given), count=13, n_first=5, stress=1.0)
+        learned = row.targets[row.targets != -100].tolist()
+        assert learned == [*batches.tokenizer.encode("warm"), batches.tokenizer.special["<|im_end|>"]]
+        assert torch.equal(row.weights > 0, row.targets != -100)
 
 
 def test_layers_that_are_new_leave_the_model_as_it_was() -> None:

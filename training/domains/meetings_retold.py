@@ -52,14 +52,17 @@ def retold(rng: random.Random) -> Asked:
 
 
 def _lay_out(rng: random.Random) -> list[Placed]:
-    odd = {topic: _odd(rng, "TOPIC") for topic in TOPICS} if rng.random() < ODD_TOPICS else {}
+    odd: dict[str, str] = {}
+    if rng.random() < ODD_TOPICS:
+        while len(odd) < len(TOPICS):
+            odd = dict(zip(TOPICS, {_odd(rng, "TOPIC"): None for _ in range(2 * len(TOPICS))}, strict=False))
     placed: list[Placed] = []
     at_s = rng.uniform(0.1, 0.8)
     for planned in plan(rng):
         topic = odd.get(planned.topic, planned.topic)
         line = _line(rng, planned.wanted, topic)
-        start_s = at_s + planned.pause_s
-        at_s = start_s + sum(rng.uniform(*WORD_S) for _ in line.text.split())
+        start_s = round(at_s + planned.pause_s, 1)
+        at_s = round(start_s + sum(rng.uniform(*WORD_S) for _ in line.text.split()), 1)
         placed.append(Placed(start_s, at_s, Said(line, np.empty(0, np.float32), NOBODY), topic))
     return placed
 
