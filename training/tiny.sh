@@ -8,7 +8,7 @@
 # thought over and no words were told twice (training/copying.py); that came in the last half of stage 8. Until the end of
 # stage 8, a clip was one of speech with 0.29, of emotion 0.10, music 0.11, questions 0.25 and of a meeting with 0.11; in
 # stage 9, of speakers 0.04, emotion 0.05, music 0.07, questions 0.28 and of a meeting with 0.15. Speakers that no
-# synthesizer has (training/speakers.py) came in stage 10.
+# synthesizer has (training/speakers.py) and given thoughts (training/domains/meetings_retold.py) came in stage 10.
 #
 # What is done is not done again: a run that was killed goes on where it last saved. FOLDER/checkpoint is the model.
 set -eu
