@@ -57,6 +57,8 @@ class ContainerDecoder:
     def __init__(self, source: Source, container: InputContainer, stream: AudioStream, layout: Layout) -> None:
         self._source, self._container, self._stream = source, container, stream
         self._format = container.format.name
+        tracks = container.streams.audio
+        self._track = 1 + tracks.index(stream), len(tracks)
         self._n_bad = 0
         self._bad_from = self._bad_to = self._position = 0
         self._n_gaps = self._gap_frames = self._gap_from = self._gap_to = 0
@@ -273,9 +275,13 @@ class ContainerDecoder:
 
     @property
     def warnings(self) -> list[AudioWarning]:
-        """Damaged packets and holes met so far."""
+        """Damaged packets and holes met so far, and tracks that are not heard."""
         found = []
         name, rate = self._source.name, self.sample_rate
+        track, n_tracks = self._track
+        if n_tracks > 1:
+            message = f"{name} has {n_tracks} audio tracks: only number {track} is heard"
+            found.append(AudioWarning("other_tracks", message))
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
             what = counted(self._n_bad, "packet")

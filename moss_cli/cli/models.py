@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moss_cli.cli.options import model_names
+
 if TYPE_CHECKING:
     from moss_cli.registry import ModelEntry, Resolved
 
 app = typer.Typer(rich_markup_mode=None, help="Which models there are, and where they lie.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `moss models list`.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A name of `moss models list`.", show_default=False, autocompletion=model_names
+    ),
+]
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS, TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
@@ -23,6 +24,16 @@ Inputs = Annotated[
 ]
 
 MODEL, INPUTS, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Inputs", "Output", "Audio", "Decoding", "Messages"
+
+
+def model_names(incomplete: str) -> list[str]:
+    """What shells complete a model's name to; nothing where models.toml cannot be read."""
+    from moss_cli.registry import load_registry
+
+    try:
+        return [name for name in load_registry().entries if name.startswith(incomplete)]
+    except MossError:
+        return []
 
 
 def _option(*names: str, panel: str, help: str, **settings: Any) -> Any:
@@ -39,7 +50,12 @@ class AnalysisOptions:
     model: Annotated[
         str | None,
         _option(
-            "--model", "-m", panel=MODEL, help="A name of `moss models list`, or a checkpoint folder.", metavar="NAME"
+            "--model",
+            "-m",
+            panel=MODEL,
+            help="A name of `moss models list`, or a checkpoint folder.",
+            metavar="NAME",
+            autocompletion=model_names,
         ),
     ] = None
     device: Annotated[

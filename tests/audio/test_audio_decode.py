@@ -7,11 +7,13 @@ import os
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 import soxr
 from audio_files import encode, lag, noise, write
+from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +122,24 @@ def test_the_sound_of_a_video_that_sets_in_late_keeps_its_time(tmp_path: Path) -
     audio = load(encode(tmp_path / "a.mp4", values, 48_000, "aac", video=True, delay_s=0.5))
     assert lag(audio.samples, soxr.resample(values[:, 0], 48_000, SAMPLE_RATE), 9000) == pytest.approx(8000, abs=16)
     assert np.abs(audio.samples[:7600]).max() < 1e-5  # then the encoder's lead-in
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_of_several_audio_tracks_the_default_one_is_heard_and_this_is_said(tmp_path: Path, heard: int) -> None:
+    both = [noise(0.5), 0.1 * noise(0.5)]
+    with av.open(str(tmp_path / "a.mkv"), "w") as output:
+        tracks = [output.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in both]
+        tracks[heard].disposition = Disposition.default
+        for track, values in zip(tracks, both, strict=True):
+            frame = av.AudioFrame.from_ndarray(np.round(values.T * 32_768).astype(np.int16), "s16", "mono")
+            frame.sample_rate = 16_000
+            output.mux([*track.encode(frame), *track.encode(None)])
+    audio = load(tmp_path / "a.mkv")
+    np.testing.assert_allclose(audio.samples, both[heard][:, 0], atol=1e-4)
+    assert audio.complete
+    assert [(w.code, w.message.partition("a.mkv ")[2]) for w in audio.warnings] == [
+        ("other_tracks", f"has 2 audio tracks: only number {heard + 1} is heard")
+    ]
 
 
 def test_the_content_decides_and_not_the_suffix(tmp_path: Path) -> None:

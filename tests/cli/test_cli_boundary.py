@@ -140,6 +140,9 @@ def test_the_packaged_completions_are_those_that_moss_prints(moss: Moss, shell: 
         (["transcribe", "-f", "js"], ["json", "jsonl"]),
         (["transcribe", "--dtype", "f"], ["fp16", "fp32"]),
         (["transcribe", "rec"], []),
+        (["ask", "-m", "8b"], ["8b-instruct", "8b-thinking"]),
+        (["scene", "--model", "./"], []),
+        (["models", "path", "ti"], ["tiny"]),
     ],
 )
 def test_completion_knows_commands_options_and_values_whatever_the_config_holds(
