@@ -14,8 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from training.bank_files import check_seed, refuse
 from training.domains.emotions import EMOTIONS, MOST_OF_ONE, Rendered, Uttered
-from training.domains.speech_bank import BankReader, check_seed, refuse, writing
+from training.domains.speech_bank import LevelledReader, writing
 from training.domains.speech_parts import Speaker, in_new_process
 
 
@@ -44,7 +45,7 @@ class EmotionsBank:
     """Speakers from a rendered bank (`emotions.Parts`). Raises ValueError where reserved ones are asked of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.bank = BankReader(folder)
+        self.bank = LevelledReader(folder)
 
     def uttered(self, rng: random.Random, emotions: Sequence[str], *, reserved: bool) -> tuple[Speaker, list[Uttered]]:
         refuse(reserved)

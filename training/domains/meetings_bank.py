@@ -2,22 +2,20 @@
 
     python -m training.domains.meetings_bank --out DIR --seed 1 --count 12000
 
-writes `samples.i16` (all of them end to end) and `lines.jsonl` (what is said, by whom, where its samples
-lie). Nothing of it has a voice, wording or combination that is kept for testing.
+writes what bank_files.py describes: of each line what is said, by whom and where its words start.
+Nothing of it has a voice, wording or combination that is kept for testing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections import defaultdict
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from training.bank_files import BankReader, check_seed, refuse, writing
 from training.domains.meetings_facts import FACTS, TOPICS, Line, draw_filler, draw_opener
 from training.domains.meetings_parts import Cast, Said, Wanted, draw_clear_voice, draw_line
 from training.speakers import draw_change, weights
@@ -29,21 +27,15 @@ FACT_SHARE, OPENER_SHARE = 0.76, 0.14
 
 def render_bank(out: Path, seed: int, count: int) -> None:
     """Render `count` lines from `seed`. Raises ValueError for a seed that is kept for testing."""
-    if not 0 <= seed < 1_000_000:
-        raise ValueError("seeds from 1,000,000 up are never trained on")
+    check_seed(seed)
     rng = random.Random(seed)
-    out.mkdir(parents=True, exist_ok=True)
-    offset = 0
-    with (out / "samples.i16").open("wb") as sound, (out / "lines.jsonl").open("w") as index:
+    with writing(out) as bank:
         for i in range(count):
             line, voice = _draw(rng, i), draw_clear_voice(rng, reserved=False)
             spoken = speak(line.text, voice)
-            samples = spoken.samples
-            sound.write((samples / np.abs(samples).max() * 32_000).astype("<i2").tobytes())
             words = [round(t, 4) for t in spoken.word_starts_s]
-            place = {"offset": offset, "n_samples": len(samples), "word_starts_s": words}
-            index.write(json.dumps({"line": vars(line), "voice": voice.as_dict(), **place}) + "\n")
-            offset += len(samples)
+            row = {"line": vars(line), "voice": voice.as_dict(), "word_starts_s": words}
+            bank.row(row | bank.add(spoken.samples))
 
 
 def _draw(rng: random.Random, i: int) -> Line:
@@ -61,25 +53,21 @@ class MeetingBank:
     """Lines from a rendered bank (`meetings_parts.Parts`). Raises ValueError where reserved ones are asked of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.samples = np.memmap(folder / "samples.i16", dtype="<i2", mode="r")
+        self.bank = BankReader(folder)
         self.rows: dict[Wanted, list[dict[str, Any]]] = defaultdict(list)
-        for text in (folder / "lines.jsonl").read_text().splitlines():
-            row = json.loads(text)
+        for row in self.bank.rows:
             line = Line(**row["line"])
             self.rows[Wanted(line.role, line.topic, line.kind)].append(row)
         self.weights = {wanted: list(accumulate(weights(rows))) for wanted, rows in self.rows.items()}
 
     def cast(self, rng: random.Random, *, reserved: bool) -> Cast:
-        if reserved:
-            raise ValueError("a bank has nothing of what is kept for testing")
+        refuse(reserved)
         return self
 
     def say(self, rng: random.Random, wanted: Wanted) -> Said:
         (row,) = rng.choices(self.rows[wanted], cum_weights=self.weights[wanted])
-        part = self.samples[row["offset"] : row["offset"] + row["n_samples"]]
-        samples = part.astype(np.float32) / np.float32(32_768)
         line, voice = Line(**row["line"]), Voice(**row["voice"])
-        spoken = draw_change(rng, voice.engine)(Spoken(line.text, samples, row["word_starts_s"]))
+        spoken = draw_change(rng, voice.engine)(Spoken(line.text, self.bank.sound(row), row["word_starts_s"]))
         return Said(line, spoken.samples, voice, tuple(spoken.word_starts_s))
 
 

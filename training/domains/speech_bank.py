@@ -1,67 +1,38 @@
-"""Sentences on disk: `samples.i16` has all of them end to end, `sentences.jsonl` says what each is."""
+"""Voices on disk, with the level that each has there."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from training import bank_files
+from training.bank_files import for_disk
 from training.domains.speech_parts import active_rms
 
-FIRST_TEST_SEED = 1_000_000
 
-
-def check_seed(seed: int) -> None:
-    """Raises ValueError for a seed that is kept for testing."""
-    if not 0 <= seed < FIRST_TEST_SEED:
-        raise ValueError("seeds from 1,000,000 up are never trained on")
-
-
-@dataclass
-class BankWriter:
+class LevelledWriter(bank_files.BankWriter):
     """A bank that is being written."""
-
-    sound: IO[bytes]
-    index: IO[str]
 
     def add(self, samples: np.ndarray) -> dict[str, Any]:
         """Write a sound, and return where it lies and what its level of 1 is on disk."""
-        offset = self.sound.tell() // 2
-        stored = (samples / np.abs(samples).max() * 32_000).astype("<i2")
-        self.sound.write(stored.tobytes())
-        return {"offset": offset, "n_samples": len(stored), "rms": round(active_rms(stored.astype(np.float32)), 1)}
-
-    def row(self, row: dict[str, Any]) -> None:
-        self.index.write(json.dumps(row) + "\n")
+        rms = active_rms(for_disk(samples).astype(np.float32))
+        return super().add(samples) | {"rms": round(rms, 1)}
 
 
 @contextmanager
-def writing(out: Path) -> Iterator[BankWriter]:
+def writing(out: Path) -> Iterator[LevelledWriter]:
     """A new bank in a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "samples.i16").open("wb") as sound, (out / "sentences.jsonl").open("w") as index:
-        yield BankWriter(sound, index)
+    with bank_files.writing(out) as bank:
+        yield LevelledWriter(bank.sound, bank.index)
 
 
-class BankReader:
+class LevelledReader(bank_files.BankReader):
     """The rows of a bank, and random access to its sounds."""
 
-    def __init__(self, folder: Path) -> None:
-        self.rows = [json.loads(line) for line in (folder / "sentences.jsonl").read_text().splitlines()]
-        self.samples = np.memmap(folder / "samples.i16", dtype="<i2", mode="r")
-
-    def sound(self, place: dict[str, Any]) -> np.ndarray:
+    def sound(self, place: dict[str, Any], start: int = 0, n_samples: int | None = None) -> np.ndarray:
         """A sound with a level of 1, float32 at 16 kHz."""
-        part = self.samples[place["offset"] : place["offset"] + place["n_samples"]]
-        return np.asarray(part.astype(np.float32) / np.float32(place["rms"]))
-
-
-def refuse(reserved: bool) -> None:
-    """Raises ValueError where a bank is asked for what is kept for testing."""
-    if reserved:
-        raise ValueError("a bank has nothing of what is kept for testing")
+        return super().sound(place, start, n_samples) * np.float32(32_768 / place["rms"])

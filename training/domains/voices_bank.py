@@ -12,7 +12,8 @@ import random
 from dataclasses import asdict
 from pathlib import Path
 
-from training.domains.speech_bank import BankReader, check_seed, refuse, writing
+from training.bank_files import check_seed, refuse
+from training.domains.speech_bank import LevelledReader, writing
 from training.domains.speech_parts import Delivery, Said, Speaker, in_new_process
 from training.domains.voices import Rendered, Voiced
 
@@ -36,7 +37,7 @@ class VoicesBank:
     """Speakers from a rendered bank (`voices.Parts`). Raises ValueError where reserved ones are asked of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.bank = BankReader(folder)
+        self.bank = LevelledReader(folder)
 
     def voiced(self, rng: random.Random, *, reserved: bool) -> Voiced:
         refuse(reserved)
