@@ -15,7 +15,7 @@ from training.examples import SAMPLE_RATE, Asked, Example, Segment, Track, count
 from training.voices import Spoken
 
 Draw = Callable[[random.Random], Example]
-ALSO_TRANSCRIBED, ALSO_RETOLD = 0.35, 0.6  # of the meetings, besides being summed up
+ALSO_TRANSCRIBED, ALSO_RETOLD = 0.35, 0.3  # of the meetings, besides being summed up
 DENSE = 0.3  # of the speech: cut out of speech without pauses, as pieces of long recordings are
 
 

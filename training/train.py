@@ -6,10 +6,12 @@
     python -m training.train long    --run DIR --banks DIR --minutes 32
     python -m training.train sounds  --run DIR --banks DIR --minutes 20
     python -m training.train all     --run DIR --banks DIR --minutes 75
+    python -m training.train settle  --run DIR --banks DIR --minutes 30
 
 `encoder` learns to hear words (the word heads alone); `short` adds the decoder on single
 sentences; `speech` goes to clips of up to three sentences and 12 s, `long` to the whole speech domain.
-`sounds` adds the domains of the commands that need no more than ears, `all` the rest.
+`sounds` adds the domains of the commands that need no more than ears, `all` the rest; `settle` goes on with smaller
+steps, and more of the meetings, which take longest.
 A run without a state begins with the weights of `--from`, a checkpoint folder, if one is given, and learns the heads
 for them first (training.more_vocabulary --from gives the run its vocabulary).
 
@@ -56,6 +58,7 @@ ALL = {"transcribe": 0.33, "mixed": 0.03, "describe-speaker": 0.03, "emotion": 0
     "ask": 0.22,
     "summarize": 0.24,
 }
+SETTLE = {**ALL, "transcribe": 0.28, "ask": 0.19, "summarize": 0.32}
 # Few tokens of these answers say something, and what the encoder hears well is not told before these are learned.
 STRESS = {"emotion": 3.0, "music": 2.0, "ask": 2.0, "summarize": 2.0}
 STAGES = {
@@ -65,6 +68,7 @@ STAGES = {
     "long": Stage(Mix((1, 4), 30.0, 7_000, SPEECH), with_decoder=True, peak_rate=1e-3),
     "sounds": Stage(Mix((1, 3), 12.0, 7_000, SOUNDS), with_decoder=True, peak_rate=1.2e-3),
     "all": Stage(Mix((1, 4), 30.0, 6_000, ALL, STRESS), with_decoder=True, peak_rate=1e-3),
+    "settle": Stage(Mix((1, 4), 30.0, 6_000, SETTLE, STRESS), with_decoder=True, peak_rate=6e-4),
 }
 SAVE_EVERY_S = 180
 WARMUP_STEPS = 100
