@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 FIRST_TEST_SEED = 1_000_000
-PEAK = 32_000
+PEAK = 32_000  # of each sound, in int16
 
 
 def check_seed(seed: int) -> None:
@@ -27,11 +27,6 @@ def refuse(reserved: bool) -> None:
         raise ValueError("a bank has nothing of what is kept for testing")
 
 
-def for_disk(samples: np.ndarray) -> np.ndarray:
-    """Sound [n] as int16, as loud as fits."""
-    return np.asarray(samples / np.abs(samples).max() * PEAK, "<i2")
-
-
 @dataclass
 class BankWriter:
     """A bank that is being written."""
@@ -42,7 +37,7 @@ class BankWriter:
     def add(self, samples: np.ndarray) -> dict[str, Any]:
         """Write a sound, and return where it lies."""
         offset = self.sound.tell() // 2
-        self.sound.write(for_disk(samples).tobytes())
+        self.sound.write((samples / np.abs(samples).max() * PEAK).astype("<i2").tobytes())
         return {"offset": offset, "n_samples": len(samples)}
 
     def row(self, row: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def model_names(incomplete: str) -> list[str]:
         return []
 
 
-def _option(*names: str, panel: str, help: str, **settings: Any) -> Any:
+def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
     """An option that a MOSS_* variable of its long name can set."""
     longest = max(names, key=len).split("/")[0]
     variable = "MOSS_" + longest.removeprefix("--").replace("-", "_").upper()
@@ -49,7 +49,7 @@ class AnalysisOptions:
 
     model: Annotated[
         str | None,
-        _option(
+        option(
             "--model",
             "-m",
             panel=MODEL,
@@ -59,12 +59,12 @@ class AnalysisOptions:
         ),
     ] = None
     device: Annotated[
-        str, _option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
+        str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
     ] = "auto"
-    dtype: Annotated[DtypeChoice, _option("--dtype", panel=MODEL, help="How the weights are held.")] = "auto"
+    dtype: Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="How the weights are held.")] = "auto"
     include: Annotated[
         list[str] | None,
-        _option(
+        option(
             "--include",
             panel=INPUTS,
             help="Of folders, take these files only: '*.mp3', 'calls/**'; repeatable.",
@@ -73,11 +73,11 @@ class AnalysisOptions:
     ] = None
     exclude: Annotated[
         list[str] | None,
-        _option("--exclude", panel=INPUTS, help="Of folders, leave these out; repeatable.", metavar="PATTERN"),
+        option("--exclude", panel=INPUTS, help="Of folders, leave these out; repeatable.", metavar="PATTERN"),
     ] = None
     files_from: Annotated[
         str | None,
-        _option(
+        option(
             "--files-from",
             panel=INPUTS,
             help="Take inputs from a list too, one a line or NUL-separated; - reads it from stdin.",
@@ -86,7 +86,7 @@ class AnalysisOptions:
     ] = None
     format: Annotated[
         list[Format] | None,
-        _option(
+        option(
             "--format",
             "-f",
             panel=OUTPUT,
@@ -96,28 +96,28 @@ class AnalysisOptions:
     ] = None
     output: Annotated[
         str | None,
-        _option(
+        option(
             "--output", "-o", panel=OUTPUT, help="A file, or a folder for several inputs or formats.", metavar="PATH"
         ),
     ] = None
     force: Annotated[
-        bool, _option("--force", panel=OUTPUT, help="Redo what is done; overwrite files that moss did not write.")
+        bool, option("--force", panel=OUTPUT, help="Redo what is done; overwrite files that moss did not write.")
     ] = False
     checksum: Annotated[
         bool,
-        _option("--checksum", panel=OUTPUT, help="Read inputs to tell whether they changed, whatever their times say."),
+        option("--checksum", panel=OUTPUT, help="Read inputs to tell whether they changed, whatever their times say."),
     ] = False
     prompt: Annotated[
-        str | None, _option("--prompt", panel=DECODING, help="Replaces the task's instruction.", metavar="TEXT")
+        str | None, option("--prompt", panel=DECODING, help="Replaces the task's instruction.", metavar="TEXT")
     ] = None
     start: Annotated[
         str | None,
-        _option("--start", panel=RANGE, help="Analyse from here: 90, 1:30, 00:01:30.5, 1m30s.", metavar="TIME"),
+        option("--start", panel=RANGE, help="Analyse from here: 90, 1:30, 00:01:30.5, 1m30s.", metavar="TIME"),
     ] = None
-    end: Annotated[str | None, _option("--end", panel=RANGE, help="Analyse up to here.", metavar="TIME")] = None
+    end: Annotated[str | None, option("--end", panel=RANGE, help="Analyse up to here.", metavar="TIME")] = None
     chunk: Annotated[
         float | None,
-        _option(
+        option(
             "--chunk",
             panel=RANGE,
             help="Longest piece given to the model at once. [default: by the model]",
@@ -126,44 +126,44 @@ class AnalysisOptions:
         ),
     ] = None
     max_duration: Annotated[
-        str, _option("--max-duration", panel=RANGE, help="Refuse longer inputs.", metavar="TIME")
+        str, option("--max-duration", panel=RANGE, help="Refuse longer inputs.", metavar="TIME")
     ] = "24h"
     time_markers: Annotated[
         bool | None,
-        _option(
+        option(
             "--time-markers/--no-time-markers",
             panel=RANGE,
             help="Write the time into what the model hears. [default: as the model was trained]",
         ),
     ] = None
-    vad: Annotated[bool, _option("--vad/--no-vad", panel=RANGE, help="Pass over audio without speech.")] = True
+    vad: Annotated[bool, option("--vad/--no-vad", panel=RANGE, help="Pass over audio without speech.")] = True
     temperature: Annotated[
-        float, _option("--temperature", panel=DECODING, help="0 always takes the likeliest token.", min=0.0, max=10.0)
+        float, option("--temperature", panel=DECODING, help="0 always takes the likeliest token.", min=0.0, max=10.0)
     ] = 0.0
     top_p: Annotated[
-        float, _option("--top-p", panel=DECODING, help="Sample from this share of the likeliest.", min=0.0, max=1.0)
+        float, option("--top-p", panel=DECODING, help="Sample from this share of the likeliest.", min=0.0, max=1.0)
     ] = 1.0
     top_k: Annotated[
-        int, _option("--top-k", panel=DECODING, help="Sample from this many of the likeliest; 0: all.", min=0)
+        int, option("--top-k", panel=DECODING, help="Sample from this many of the likeliest; 0: all.", min=0)
     ] = 50
     think: Annotated[
         bool | None,
-        _option("--think/--no-think", panel=DECODING, help="Think before answering. [default: as the model pleases]"),
+        option("--think/--no-think", panel=DECODING, help="Think before answering. [default: as the model pleases]"),
     ] = None
     thinking_budget: Annotated[
-        int | None, _option("--thinking-budget", panel=DECODING, help="Longest thought, in tokens.", min=0, metavar="N")
+        int | None, option("--thinking-budget", panel=DECODING, help="Longest thought, in tokens.", min=0, metavar="N")
     ] = None
     show_thinking: Annotated[
-        bool, _option("--show-thinking", panel=MESSAGES, help="Show thoughts on stderr; JSON always has them.")
+        bool, option("--show-thinking", panel=MESSAGES, help="Show thoughts on stderr; JSON always has them.")
     ] = False
     batch_size: Annotated[
         str,
-        _option("--batch-size", panel=MODEL, help="Pieces decoded together: auto or a number.", metavar="auto|N"),
+        option("--batch-size", panel=MODEL, help="Pieces decoded together: auto or a number.", metavar="auto|N"),
     ] = "auto"
-    seed: Annotated[int, _option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
+    seed: Annotated[int, option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
     max_new_tokens: Annotated[
         int | None,
-        _option(
+        option(
             "--max-new-tokens",
             panel=DECODING,
             help="Longest answer. [default: by the audio's length]",
@@ -172,17 +172,17 @@ class AnalysisOptions:
         ),
     ] = None
     quiet: Annotated[
-        bool, _option("--quiet", "-q", panel=MESSAGES, help="Only errors (and that tiny is a demonstration).")
+        bool, option("--quiet", "-q", panel=MESSAGES, help="Only errors (and that tiny is a demonstration).")
     ] = False
-    verbose: Annotated[bool, _option("--verbose", "-v", panel=MESSAGES, help="Say more.")] = False
+    verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Say more.")] = False
     progress: Annotated[
-        bool | None, _option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")
+        bool | None, option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")
     ] = None
     report: Annotated[
         str | None,
-        _option("--report", panel=MESSAGES, help="Write what came of each input to a JSON file.", metavar="FILE"),
+        option("--report", panel=MESSAGES, help="Write what came of each input to a JSON file.", metavar="FILE"),
     ] = None
-    debug: Annotated[bool, _option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
+    debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 
 
 def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from moss_cli.cli.options import DECODING, AnalysisOptions, Inputs, with_analysis_options
+from moss_cli.cli.options import DECODING, AnalysisOptions, Inputs, option, with_analysis_options
 
 
 @with_analysis_options
@@ -15,9 +15,7 @@ def summarize(
     inputs: Inputs,
     style: Annotated[
         Literal["brief", "bullets", "meeting", "chapters"],
-        typer.Option(
-            "--style", envvar="MOSS_STYLE", show_envvar=False, help="What is asked for.", rich_help_panel=DECODING
-        ),
+        option("--style", panel=DECODING, help="What is asked for."),
     ] = "brief",
     *,
     options: AnalysisOptions,

@@ -6,64 +6,50 @@ from typing import Annotated, Literal
 
 import typer
 
-from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
+from moss_cli.cli.options import OUTPUT, RANGE, AnalysisOptions, Inputs, option, with_analysis_options
+
+Timestamps = Annotated[
+    Literal["segment", "word", "none"],
+    option("--timestamps", panel=OUTPUT, help="Times of each sentence, of each word too, or plain text."),
+]
+Speakers = Annotated[bool, option("--speakers", panel=OUTPUT, help="Say who speaks.")]
+Language = Annotated[
+    str | None,
+    option(
+        "--language", panel=RANGE, metavar="NAME", help="The language spoken, such as English: a hint to the model."
+    ),
+]
+LineWidth = Annotated[
+    int | None,
+    option(
+        "--max-line-width",
+        panel=OUTPUT,
+        metavar="N",
+        min=1,
+        help="Break lines of srt and vtt at N columns; an ideograph takes two.",
+    ),
+]
+LineCount = Annotated[
+    int | None,
+    option(
+        "--max-line-count",
+        panel=OUTPUT,
+        metavar="N",
+        min=1,
+        help="Lines of one cue in srt and vtt; needs --max-line-width.",
+    ),
+]
 
 
 @with_analysis_options
 def transcribe(
     context: typer.Context,
     inputs: Inputs,
-    timestamps: Annotated[
-        Literal["segment", "word", "none"],
-        typer.Option(
-            "--timestamps",
-            envvar="MOSS_TIMESTAMPS",
-            show_envvar=False,
-            help="Times of each sentence, of each word too, or plain text.",
-            rich_help_panel="Output",
-        ),
-    ] = "segment",
-    speakers: Annotated[
-        bool,
-        typer.Option(
-            "--speakers", envvar="MOSS_SPEAKERS", show_envvar=False, help="Say who speaks.", rich_help_panel="Output"
-        ),
-    ] = False,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language",
-            envvar="MOSS_LANGUAGE",
-            show_envvar=False,
-            metavar="NAME",
-            help="The language spoken, such as English: a hint to the model.",
-            rich_help_panel="Audio",
-        ),
-    ] = None,
-    max_line_width: Annotated[
-        int | None,
-        typer.Option(
-            "--max-line-width",
-            envvar="MOSS_MAX_LINE_WIDTH",
-            show_envvar=False,
-            metavar="N",
-            min=1,
-            help="Break lines of srt and vtt at N columns; an ideograph takes two.",
-            rich_help_panel="Output",
-        ),
-    ] = None,
-    max_line_count: Annotated[
-        int | None,
-        typer.Option(
-            "--max-line-count",
-            envvar="MOSS_MAX_LINE_COUNT",
-            show_envvar=False,
-            metavar="N",
-            min=1,
-            help="Lines of one cue in srt and vtt; needs --max-line-width.",
-            rich_help_panel="Output",
-        ),
-    ] = None,
+    timestamps: Timestamps = "segment",
+    speakers: Speakers = False,
+    language: Language = None,
+    max_line_width: LineWidth = None,
+    max_line_count: LineCount = None,
     *,
     options: AnalysisOptions,
 ) -> int:

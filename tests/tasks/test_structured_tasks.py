@@ -77,7 +77,7 @@ def times(result: Any) -> list[tuple[float, float]]:
     return [(item["start"], item["end"]) for items in lists for item in items if isinstance(item, dict)]
 
 
-def check(task: Task, reading: Reading) -> None:
+def assert_keeps_the_rules(task: Task, reading: Reading) -> None:
     """What SPEC promises of every result, and that every format can write it."""
     assert type(reading.result) is RESULT_TYPES[task.name]
     for start, end in times(reading.result):
@@ -95,7 +95,7 @@ def check(task: Task, reading: Reading) -> None:
 @given(data=st.data())
 def test_any_text_becomes_a_result_that_keeps_the_rules(task: Task, data: st.DataObject) -> None:
     answers = data.draw(st.lists(st.text(), min_size=len(task.questions), max_size=len(task.questions)))
-    check(task, task.read(answers, SPAN))
+    assert_keeps_the_rules(task, task.read(answers, SPAN))
 
 
 KEYS = sorted(
@@ -114,7 +114,7 @@ VALUES = st.recursive(
 def test_any_json_whole_or_broken_off_becomes_a_result(task: Task, values: dict[str, Any], cut: int) -> None:
     text = json.dumps(values)
     for answer in (text, text[:cut], f"```json\n{text}\n```"):
-        check(task, task.read([answer] * len(task.questions), SPAN))
+        assert_keeps_the_rules(task, task.read([answer] * len(task.questions), SPAN))
 
 
 def test_a_speaker_is_read_field_by_field() -> None:

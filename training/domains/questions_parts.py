@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from training import speakers
 from training.bank import Bank
 from training.domains import scenes
 from training.domains.composing import draw_piece
@@ -19,7 +20,6 @@ from training.domains.playing import strikes
 from training.domains.scenes_bank import SceneBank
 from training.examples import SAMPLE_RATE
 from training.sentences import sentence
-from training.speakers import FLITE_SHARE as BANKED_FLITE_SHARE
 from training.speakers import NARROW, UNCHANGED, Change, draw_change
 from training.voices import ACCENTS, FLITE, RESERVED_FLITE, RESERVED_VARIANTS, VARIANTS, Spoken, Voice, speak
 
@@ -123,9 +123,9 @@ class Banked:
     def speaker(self, rng: random.Random, gender: Gender, *, reserved: bool) -> Voice:
         if reserved:
             raise ValueError("a bank has nothing of what is kept for testing")
-        speakers = self.speakers[gender]
-        flite = [speaker for speaker in speakers if speaker.engine == "flite"]
-        speaker = rng.choice(flite if flite and rng.random() < BANKED_FLITE_SHARE else speakers)
+        voices = self.speakers[gender]
+        flite = [voice for voice in voices if voice.engine == "flite"]
+        speaker = rng.choice(flite if flite and rng.random() < speakers.FLITE_SHARE else voices)
         self.changes[speaker] = draw_change(rng, speaker.engine, NARROW)
         return speaker
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from training import bank_files
-from training.bank_files import for_disk
 from training.domains.speech_parts import active_rms
 
 
@@ -19,8 +18,8 @@ class LevelledWriter(bank_files.BankWriter):
 
     def add(self, samples: np.ndarray) -> dict[str, Any]:
         """Write a sound, and return where it lies and what its level of 1 is on disk."""
-        rms = active_rms(for_disk(samples).astype(np.float32))
-        return super().add(samples) | {"rms": round(rms, 1)}
+        rms = active_rms(samples) / np.abs(samples).max() * bank_files.PEAK
+        return super().add(samples) | {"rms": round(float(rms), 1)}
 
 
 @contextmanager
