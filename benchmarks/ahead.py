@@ -35,10 +35,10 @@ from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Generation, Request
 from moss_cli.engine.model import AudioFeatures
 from moss_cli.engine.prompt import TOKENS_PER_SECOND
-from moss_cli.registry import resolve
-from moss_cli.tasks import ahead
-from moss_cli.tasks.job import Job, Source
-from moss_cli.tasks.runner import Runner
+from moss_cli.models.registry import resolve
+from moss_cli.run import prefetch as ahead
+from moss_cli.run.job import Job, Source
+from moss_cli.run.runner import Runner
 from moss_cli.tasks.transcribe import Transcribe
 
 CLIPS = sorted((Path(__file__).parents[1] / "tests/fixtures/speech/training").glob("*.flac"))

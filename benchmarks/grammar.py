@@ -44,7 +44,7 @@ def main() -> None:
     [question, *_] = Transcribe().questions
     heard = [engine.hear(load(path).samples) for path in SAMPLES]
     prompts = [engine.ask(question.prompt, heard[i % len(heard)]) for i in range(args.batch)]
-    ways = {"free": None, "under a grammar": question.grammar}
+    ways = {"free": None, "under a grammar": question.form}
     answers = {name: decode(engine, prompts, grammar) for name, grammar in ways.items()}  # and warmed up
     if len({tuple(tuple(answer.ids) for answer in found) for found in answers.values()}) != 1:
         raise SystemExit("the answers differ with and without a grammar: no like for like")

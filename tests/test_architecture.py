@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "moss_cli"
-LEAVES = {"errors", "schema", "settings", "registry", "__init__"}
+LEAVES = {"errors", "schema", "settings", "answers", "span", "__init__"}
 ALLOWED = {
-    "cli": {"cli", "tasks", "engine", "audio", "output"} | LEAVES,
-    "tasks": {"tasks", "engine", "audio"} | LEAVES,
-    "engine": {"engine", "audio", "errors"},
-    "audio": {"audio", "errors"},
-    "output": {"output", "errors", "schema"},
+    "cli": {"cli", "folders", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
+    "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
+    "run": {"run", "tasks", "backends", "engine", "audio", "models"} | LEAVES,
+    "tasks": {"tasks"} | LEAVES,
+    "backends": {"backends", "engine", "audio", "models"} | LEAVES,
+    "engine": {"engine", "audio", "errors", "answers"},
+    "audio": {"audio", "errors", "schema", "span"},
+    "output": {"output", "tasks", "errors", "schema"},
+    "models": {"models", "errors", "settings"},
     "errors": set(),
     "schema": set(),
+    "answers": set(),
+    "span": set(),
     "settings": {"errors"},
-    "registry": {"errors", "settings"},
     "__init__": set(),
     "__main__": {"cli"},
 }

@@ -21,11 +21,11 @@ import typer
 
 from moss_cli import errors
 from moss_cli.cli.app import app
-from moss_cli.cli.folder_state import FolderState, InputState
 from moss_cli.cli.main import CLOSED_STDOUT, run
 from moss_cli.errors import ExitCode, MossError
+from moss_cli.folders.runs import RunAtWork
+from moss_cli.folders.status import FolderState, InputState
 from moss_cli.output.formats import FORMATS, TASKS, has_times
-from moss_cli.output.runs import RunAtWork
 from moss_cli.schema import SCHEMA_VERSION, json_schema
 
 FROZEN = Path(__file__).parent / "fixtures" / "contract"

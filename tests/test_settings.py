@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moss_cli.errors import ModelError, UsageError
-from moss_cli.registry import ModelEntry, load_registry, resolve
+from moss_cli.models.registry import ModelEntry, load_registry, resolve
 from moss_cli.settings import config_folder, parse_time
 
 
@@ -61,7 +61,7 @@ def test_no_choice_and_no_default_says_both_ways_on() -> None:
 
 
 def snapshot(hub_id: str, revision: str) -> Path:
-    from moss_cli.registry import hub_cache
+    from moss_cli.models.registry import hub_cache
 
     folder = hub_cache() / ("models--" + hub_id.replace("/", "--")) / "snapshots" / revision
     folder.mkdir(parents=True)

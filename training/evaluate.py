@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moss_cli.registry import resolve
+from moss_cli.models.registry import resolve
 from training.commands import answers, command_lines
 from training.measures.emotions import measure_emotions
 from training.measures.meetings import measure_meetings

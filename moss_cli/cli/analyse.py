@@ -7,26 +7,26 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moss_cli.answers import Sampling
 from moss_cli.cli.console import Console
-from moss_cli.cli.folder import Again
 from moss_cli.cli.inputs import Inputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.report import Report
 from moss_cli.cli.turns import go_through
 from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
-from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import UsageError
-from moss_cli.output.paths import PlannedInput
+from moss_cli.folders.freshness import Work
+from moss_cli.folders.names import PlannedInput
+from moss_cli.folders.writer import Again
+from moss_cli.models.registry import Resolved, resolve
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
-from moss_cli.registry import Resolved, resolve
+from moss_cli.run.job import Job, OnText, Source
 from moss_cli.settings import parse_time
-from moss_cli.tasks.job import Job, OnText, Source
-from moss_cli.tasks.state import Work
-from moss_cli.tasks.task import Task
+from moss_cli.tasks.reading.task import Task
 
 if TYPE_CHECKING:
-    from moss_cli.tasks.runner import Runner
+    from moss_cli.run.runner import Runner
 
 DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
 
@@ -99,7 +99,7 @@ def _prepare(
 
     @cache
     def make_runner() -> Runner:
-        from moss_cli.tasks.runner import Runner
+        from moss_cli.run.runner import Runner
 
         return Runner(job, report.step, console.warning, _on_text(console, writer))
 

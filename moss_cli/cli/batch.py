@@ -29,7 +29,7 @@ def status(
     """
     import json
 
-    from moss_cli.cli.folder_state import read_state
+    from moss_cli.folders.status import read_state
 
     state = read_state(folder)
     if format == "json":
@@ -48,6 +48,6 @@ def clean(context: typer.Context, folder: Folder) -> None:
     \b
     moss batch clean out/
     """
-    from moss_cli.cli import folder_state
+    from moss_cli.folders import status as folder_state
 
     context.obj.note(folder_state.clean(folder).line())

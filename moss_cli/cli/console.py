@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TextIO
 from moss_cli.cli.display import Display
 from moss_cli.cli.progress import Progress
 from moss_cli.errors import MossError, counted
-from moss_cli.output.paths import path_text
+from moss_cli.folders.names import path_text
 from moss_cli.output.terminal import one_line, printable
 
 if TYPE_CHECKING:
-    from moss_cli.tasks.job import Step
+    from moss_cli.run.job import Step
 
 _DOING = {
     "reading": "reading",

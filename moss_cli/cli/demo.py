@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from moss_cli.cli.console import Console
-    from moss_cli.tasks.runner import Runner
-    from moss_cli.tasks.task import Task
+    from moss_cli.run.runner import Runner
+    from moss_cli.tasks.reading.task import Task
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -38,8 +38,8 @@ def demo(context: typer.Context) -> int:
     from moss_cli.cli.analyse import DEMO_NOTE, make_job
     from moss_cli.cli.options import AnalysisOptions
     from moss_cli.errors import ExitCode
-    from moss_cli.registry import EMBEDDED, resolve
-    from moss_cli.tasks.runner import Runner
+    from moss_cli.models.registry import EMBEDDED, resolve
+    from moss_cli.run.runner import Runner
 
     console = context.obj
     model = resolve(EMBEDDED)
@@ -63,7 +63,7 @@ def _show(console: Console, runner: Runner, path: Path) -> bool:
     MossError where there is none."""
     from moss_cli.output.render import render
     from moss_cli.output.terminal import printable
-    from moss_cli.tasks.job import Source
+    from moss_cli.run.job import Source
 
     outcome = next(runner.run([Source(path, str(path))]))
     if outcome.error is not None:
@@ -78,7 +78,7 @@ def command_line(stop: Stop, path: Path) -> str:
     """A command as it can be pasted into a shell."""
     import shlex
 
-    from moss_cli.registry import EMBEDDED
+    from moss_cli.models.registry import EMBEDDED
 
     arguments = [str(path) if argument == stop.clip else argument for argument in stop.arguments]
     return shlex.join(["moss", *arguments, "--model", EMBEDDED])
@@ -105,10 +105,10 @@ def tour() -> list[Stop]:
 def _stop(row: Mapping[str, Any]) -> Stop:
     """The command that a clip was made for, from what its label says was asked."""
     from moss_cli.tasks.ask import Ask
+    from moss_cli.tasks.describe_speaker import DescribeSpeaker
     from moss_cli.tasks.emotion import DescribeEmotion
     from moss_cli.tasks.music import DescribeMusic
     from moss_cli.tasks.scene import DescribeScene
-    from moss_cli.tasks.speaker import DescribeSpeaker
     from moss_cli.tasks.summarize import Summarize
 
     name, clip = row["task"], row["file"]

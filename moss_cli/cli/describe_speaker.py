@@ -18,6 +18,6 @@ def describe_speaker(context: typer.Context, inputs: Inputs, *, options: Analysi
     moss describe-speaker calls/ -f jsonl | jq -r '.result.accent'
     """
     from moss_cli.cli.analyse import analyse
-    from moss_cli.tasks.speaker import DescribeSpeaker
+    from moss_cli.tasks.describe_speaker import DescribeSpeaker
 
     return analyse(context.obj, DescribeSpeaker(options.prompt), inputs, options)

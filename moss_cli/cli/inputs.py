@@ -11,7 +11,7 @@ from pathlib import Path
 from moss_cli.audio.find import Missed, search
 from moss_cli.cli.patterns import skip_by
 from moss_cli.errors import AudioError, UsageError
-from moss_cli.output.paths import STDIN, PlannedInput, identity
+from moss_cli.folders.names import STDIN, PlannedInput, identity
 from moss_cli.output.terminal import one_line, printable
 
 _TWICE = "standard input (-) can be read only once"

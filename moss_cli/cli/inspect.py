@@ -51,8 +51,8 @@ def inspect(
     from moss_cli.audio.decode import load
     from moss_cli.engine.engine import load_engine
     from moss_cli.engine.inspect import inspect as tensors
+    from moss_cli.models.registry import resolve
     from moss_cli.output.atomic import check_writable, write_atomic
-    from moss_cli.registry import resolve
 
     target = Path(out)
     check_writable(target, overwrite=force)

@@ -9,7 +9,7 @@ import typer
 from moss_cli.cli.options import model_names
 
 if TYPE_CHECKING:
-    from moss_cli.registry import ModelEntry, Resolved
+    from moss_cli.models.registry import ModelEntry, Resolved
 
 app = typer.Typer(rich_markup_mode=None, help="Which models there are, and where they lie.")
 
@@ -26,8 +26,8 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the models, and which are on this machine."""
+    from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
-    from moss_cli.registry import load_registry, locate
 
     registry = load_registry()
     rows = [(entry, locate(entry)) for entry in registry.entries.values()]
@@ -44,8 +44,8 @@ def list_models(
 @app.command("show")
 def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Show what is known of a model."""
+    from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
-    from moss_cli.registry import load_registry, locate
 
     registry = load_registry()
     entry = _entry(name)
@@ -68,7 +68,7 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
 @app.command("path")
 def model_path(name: Name) -> None:
     """Print the folder in which a model lies. Fails if it is not on this machine."""
-    from moss_cli.registry import resolve
+    from moss_cli.models.registry import resolve
 
     typer.echo(resolve(name).folder)
 
@@ -78,7 +78,7 @@ def pull_model(name: Name) -> None:
     """Fetch a model from its hub, at the pinned revision. Prints its folder."""
     import sys
 
-    from moss_cli.registry import fetch, resolve
+    from moss_cli.models.registry import fetch, resolve
 
     entry = _entry(name)
     if entry.hub is None:
@@ -91,7 +91,7 @@ def pull_model(name: Name) -> None:
 
 def _entry(name: str) -> ModelEntry:
     from moss_cli.errors import ModelError
-    from moss_cli.registry import load_registry
+    from moss_cli.models.registry import load_registry
 
     entries = load_registry().entries
     if name not in entries:

@@ -28,7 +28,7 @@ MODEL, INPUTS, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Inputs", "Output", 
 
 def model_names(incomplete: str) -> list[str]:
     """What shells complete a model's name to; nothing where models.toml cannot be read."""
-    from moss_cli.registry import load_registry
+    from moss_cli.models.registry import load_registry
 
     try:
         return [name for name in load_registry().entries if name.startswith(incomplete)]

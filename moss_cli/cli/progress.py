@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from moss_cli.tasks.job import Step
+    from moss_cli.run.job import Step
 
 
 class Progress:

@@ -20,12 +20,12 @@ from moss_cli.cli.inputs import Inputs, missed_message
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.tally import Entry, Status, Tally
 from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError
+from moss_cli.folders.freshness import Standing
+from moss_cli.folders.names import PlannedInput, identity
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
-from moss_cli.output.paths import PlannedInput, identity
+from moss_cli.run.job import Outcome, Step
 from moss_cli.schema import Envelope, Notice
-from moss_cli.tasks.job import Outcome, Step
-from moss_cli.tasks.state import Standing
 
 ALREADY = {"ok": "already done", "partial": "already done, but partial"}
 

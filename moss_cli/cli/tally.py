@@ -13,8 +13,8 @@ from moss_cli import __version__
 from moss_cli.audio.source import printable
 from moss_cli.cli.progress import times
 from moss_cli.errors import ExitCode
+from moss_cli.folders.names import path_text
 from moss_cli.output import terminal
-from moss_cli.output.paths import path_text
 from moss_cli.output.times import human, to_ms
 from moss_cli.schema import SCHEMA_VERSION, Notice
 

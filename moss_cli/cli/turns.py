@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from moss_cli.cli.report import Report
 from moss_cli.cli.writers import Writer
 from moss_cli.errors import MossError, UsageError
-from moss_cli.output.paths import PlannedInput, path_text
-from moss_cli.tasks.job import Source
+from moss_cli.folders.names import PlannedInput, path_text
+from moss_cli.run.job import Source
 
 if TYPE_CHECKING:
-    from moss_cli.tasks.runner import Runner
+    from moss_cli.run.runner import Runner
 
 WAIT_S = 0.5  # between looks at what other runs are at
 

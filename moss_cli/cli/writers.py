@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from moss_cli.cli.folder import Again, FolderWriter, check_not_input
 from moss_cli.cli.inputs import Inputs
 from moss_cli.errors import OutputError, UsageError
+from moss_cli.folders.freshness import Standing, Work
+from moss_cli.folders.manifest import Manifest
+from moss_cli.folders.names import PlannedInput
+from moss_cli.folders.writer import Again, FolderWriter, check_not_input
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TIMED, format_of, has_times
-from moss_cli.output.manifest import Manifest
-from moss_cli.output.paths import PlannedInput
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout
+from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.schema import Envelope
-from moss_cli.tasks.journal import Journal, NoJournal
-from moss_cli.tasks.state import Standing, Work
 
 
 class Writer(Protocol):

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from moss_cli.answers import Sampling
 from moss_cli.engine.cache import KVCache
 from moss_cli.engine.grammar import Constraint, mask_logits
 from moss_cli.engine.loops import LoopWatch
 from moss_cli.engine.model import MossAudio, Prompt
 from moss_cli.engine.sampler import RowSampler
-from moss_cli.engine.sampling import Sampling
 from moss_cli.errors import UsageError
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from moss_cli.answers import Form, Grammar
 from moss_cli.engine.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
         self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
         self._preparing: Future[Any] | None = None
-        self._matchers: dict[str, Any] = {}
+        self._matchers: dict[Form, Any] = {}
 
     def prepare(self) -> None:
         """Begin to prepare the vocabulary in a thread of its own."""
@@ -49,34 +50,36 @@ class Grammars:
 
         return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self.vocab_size, self._eos_id)), slices=[])
 
-    def constrain(self, grammar: str, *, thinking: bool = True, in_thought: bool = False) -> Constraint:
+    def constrain(self, form: Form, *, thinking: bool = True, in_thought: bool = False) -> Constraint:
         """A fresh constraint for one answer. Raises ValueError for a grammar that cannot be compiled.
 
         thinking: whether a thought may come first; in_thought: whether the prompt has opened one.
         """
-        matcher = self._compiled(grammar).deep_copy()
+        matcher = self._compiled(form).deep_copy()
         special = self._tokenizer.special
         return Constraint(
             matcher, special.get(THINK) if thinking else None, special.get(END_THINK), in_thought=in_thought
         )
 
-    def _compiled(self, grammar: str) -> Any:
+    def _compiled(self, form: Form) -> Any:
         """A matcher at its beginning, to be copied: compiling takes longer than some answers' masks."""
         from llguidance import LLMatcher
 
-        if grammar not in self._matchers:
-            matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
+        if form not in self._matchers:
+            matcher = LLMatcher(self._vocabulary, grammar_of(form), log_level=0)
             if matcher.is_error():
                 raise ValueError(matcher.get_error())
-            self._matchers[grammar] = matcher
-        return self._matchers[grammar]
+            self._matchers[form] = matcher
+        return self._matchers[form]
 
 
-def json_grammar(schema: dict[str, Any]) -> str:
-    """A grammar of one JSON value of a schema, with fixed white space: left free, a sampled answer
-    can wander in blanks to the token limit."""
+def grammar_of(form: Form) -> str:
+    """A form in llguidance's syntax. JSON has fixed white space: left free, a sampled answer can wander in blanks to
+    the token limit."""
+    if isinstance(form, Grammar):
+        return form.text
     fixed = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
-    return f"start: %json {json.dumps(schema | fixed)}"
+    return f"start: %json {json.dumps(json.loads(form.text) | fixed)}"
 
 
 class _Vocabulary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from moss_cli.engine.sampling import Sampling
+from moss_cli.answers import Sampling
 
 
 class RowSampler:

@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
+from moss_cli.answers import Grammar
 from moss_cli.errors import UsageError
 from moss_cli.schema import Answer, Evidence, TaskName
-from moss_cli.tasks.merging import PARTS_OF_ONE, Weighed, complete, notices, place_of, prevailing, sentences, timeline
-from moss_cli.tasks.question_times import clock, find_time
-from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Focus, Part, Question, Reading, Span, Task
+from moss_cli.span import Span
+from moss_cli.tasks.question_time.find import clock, find_time
+from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
+from moss_cli.tasks.reading.merge_rules import (
+    PARTS_OF_ONE,
+    Weighed,
+    complete,
+    notices,
+    place_of,
+    prevailing,
+    sentences,
+    timeline,
+)
+from moss_cli.tasks.reading.task import Focus, Part, Question, Reading, Task
 
 # The maintainers' own words; they name four options.
 PROMPT_CHOICE = (
@@ -58,9 +69,9 @@ class Ask(Task):
         if self.choices:
             letters = string.ascii_uppercase[: len(self.choices)]
             alternatives = " | ".join(f'"{letter}"' for letter in letters)
-            return (Question(self._choice_prompt(letters), f"start: {alternatives}"),)
+            return (Question(self._choice_prompt(letters), Grammar(f"start: {alternatives}")),)
         fields = FIELDS if self.has_audio else TEXT_FIELDS
-        return (Question(in_json(self._instruction, fields), grammar(fields)),)
+        return (Question(in_json(self._instruction, fields), form(fields)),)
 
     def _choice_prompt(self, letters: str) -> str:
         options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, self.choices, strict=True))

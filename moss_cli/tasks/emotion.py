@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from moss_cli.schema import Emotion, EmotionSegment, TaskName
-from moss_cli.tasks.merging import Weighed, complete, notices, prevailing, timeline, without_repeats
-from moss_cli.tasks.structured import SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.span import Span
+from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
+from moss_cli.tasks.reading.merge_rules import Weighed, complete, notices, prevailing, timeline, without_repeats
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 PROMPT = "What emotion does the speaker convey?"  # the maintainers' own words
 FIELDS = (
@@ -29,7 +30,7 @@ class DescribeEmotion(Task):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
+        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), form(FIELDS)),)
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from moss_cli.schema import Labelled, Music, TaskName
-from moss_cli.tasks.merging import (
+from moss_cli.span import Span
+from moss_cli.tasks.reading.json_answers import NAMES, NUMBER, SAID, TEXT, Field, form, in_json, items, read_json
+from moss_cli.tasks.reading.merge_rules import (
     Weighed,
     complete,
     joined_labels,
@@ -17,9 +19,8 @@ from moss_cli.tasks.merging import (
     sentences,
     timeline,
 )
-from moss_cli.tasks.retelling import retelling, retold
-from moss_cli.tasks.structured import NAMES, NUMBER, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.tasks.reading.summary_of_parts import retelling, retold
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 # The maintainers' own words.
 PROMPT = (
@@ -47,7 +48,7 @@ class DescribeMusic(Task):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), grammar(FIELDS)),)
+        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), form(FIELDS)),)
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         found = read_json(answers[0])

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from moss_cli.answers import Grammar
 from moss_cli.schema import Labelled, Scene, TaskName
-from moss_cli.tasks.merging import Weighed, complete, joined_labels, notices, prevailing, sentences, timeline
-from moss_cli.tasks.retelling import retelling, retold
-from moss_cli.tasks.structured import SAID, TEXT, Field, Json, grammar, in_json, items, read_json, within
-from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.span import Span
+from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, Json, form, in_json, items, read_json, within
+from moss_cli.tasks.reading.merge_rules import (
+    Weighed,
+    complete,
+    joined_labels,
+    notices,
+    prevailing,
+    sentences,
+    timeline,
+)
+from moss_cli.tasks.reading.summary_of_parts import retelling, retold
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 # The maintainers' own words, both.
 PROMPT_EVENTS = (
@@ -28,7 +38,7 @@ WHOLE_FIELDS = (
 )
 FIELDS = (*WHOLE_FIELDS, Field("events", items(label=SAID), "a list of start, end and label, in order"))
 
-EVENTS_GRAMMAR = (
+EVENTS_FORM = Grammar(
     "start: EVENTS?\n"
     r"EVENTS: /[0-9]{1,5}(\.[0-9]{1,3})? - [0-9]{1,5}(\.[0-9]{1,3})?: [^\n]{1,300}"
     r"(\n[0-9]{1,5}(\.[0-9]{1,3})? - [0-9]{1,5}(\.[0-9]{1,3})?: [^\n]{1,300}){0,63}/"
@@ -48,9 +58,9 @@ class DescribeScene(Task):
     @property
     def questions(self) -> tuple[Question, ...]:
         if self.custom_prompt is not None:
-            return (Question(in_json(self.custom_prompt, FIELDS), grammar(FIELDS)),)
-        whole = Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), grammar(WHOLE_FIELDS))
-        return (Question(PROMPT_EVENTS, EVENTS_GRAMMAR), whole)
+            return (Question(in_json(self.custom_prompt, FIELDS), form(FIELDS)),)
+        whole = Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), form(WHOLE_FIELDS))
+        return (Question(PROMPT_EVENTS, EVENTS_FORM), whole)
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         whole = read_json(answers[-1])

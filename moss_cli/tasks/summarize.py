@@ -7,9 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
 from moss_cli.schema import Chapter, Summary, TaskName
-from moss_cli.tasks.merging import PARTS_OF_ONE, complete, notices, place_of, sentences, timeline
-from moss_cli.tasks.structured import LONGEST_TEXT, NAMES, SAID, TEXT, Field, grammar, in_json, items, read_json
-from moss_cli.tasks.task import Part, Question, Reading, Span, Task
+from moss_cli.span import Span
+from moss_cli.tasks.reading.json_answers import (
+    LONGEST_TEXT,
+    NAMES,
+    SAID,
+    TEXT,
+    Field,
+    form,
+    in_json,
+    items,
+    read_json,
+)
+from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, complete, notices, place_of, sentences, timeline
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 Style = Literal["brief", "bullets", "meeting", "chapters"]
 
@@ -40,7 +51,7 @@ class Summarize(Task):
     @property
     def questions(self) -> tuple[Question, ...]:
         prompt = in_json(self.custom_prompt or PROMPTS[self.style], FIELDS)
-        return (Question(prompt, grammar(FIELDS), most_tokens=2048),)
+        return (Question(prompt, form(FIELDS), n_characters=2048),)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -95,7 +106,7 @@ class SummarizeParts(Task):
         instruction = self.asked.custom_prompt or PROMPTS[self.asked.style]
         said = "\n\n".join(_told(part) for part in self.parts)
         prompt = f"{PARTS_OF_ONE}\n\n{said}\n\n{in_json(instruction, FIELDS[:2])}"
-        return (Question(prompt, grammar(FIELDS[:2]), most_tokens=2048),)
+        return (Question(prompt, form(FIELDS[:2]), n_characters=2048),)
 
     def read(self, answers: Sequence[str], span: Span) -> Reading:
         return self.asked.read(answers, span)

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, cast
 
+from moss_cli.answers import Form, Grammar
 from moss_cli.schema import Notice, Segment, TaskName, Transcription
-from moss_cli.tasks.merging import complete, join_texts, notices
-from moss_cli.tasks.splicing import splice
-from moss_cli.tasks.task import Part, Question, Reading, Span, Task
-from moss_cli.tasks.timestamps import TimedText, drafts, read_timestamps
-from moss_cli.tasks.words import with_words
+from moss_cli.span import Span
+from moss_cli.tasks.reading.merge_rules import complete, join_texts, notices
+from moss_cli.tasks.reading.overlap import splice
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.timestamps import TimedText, drafts, read_timestamps
+from moss_cli.tasks.reading.words import with_words
 
 Timestamps = Literal["segment", "word", "none"]
 
@@ -55,17 +57,18 @@ _FORMS: dict[tuple[Timestamps, bool], str] = {
 _TIME = r"\[[0-9]{1,5}\.[0-9]{2}\]"
 _TEXT = r"([^\[\]]|\[[^\]\[0-9][^\]\[]*\])+"
 _LABEL = r"\[S[0-9]{2,3}\]"
-SEGMENTS_GRAMMAR = f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_TEXT}{_TIME})+/"
-SPEAKER_SEGMENTS_GRAMMAR = f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_LABEL}{_TEXT}{_TIME})+/"
-SPEAKERS_GRAMMAR = f"start: SENTENCES?\nSENTENCES: /({_LABEL}{_TEXT})+/"
+SEGMENTS_FORM = Grammar(f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_TEXT}{_TIME})+/")
+SPEAKER_SEGMENTS_FORM = Grammar(f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_LABEL}{_TEXT}{_TIME})+/")
+SPEAKERS_FORM = Grammar(f"start: SENTENCES?\nSENTENCES: /({_LABEL}{_TEXT})+/")
 
 _LABELS = re.compile(r"\[\s*(S\d{1,3})\s*\]", re.ASCII)
 _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 
-# Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more.
-TOKENS_PER_SECOND = 20
-FEWEST_TOKENS = 64
-TOKENS_PER_SECOND_WORDS = 90  # each word has two times of its own
+# Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more; a token is
+# a character at least.
+CHARACTERS_PER_SECOND = 20
+FEWEST_CHARACTERS = 64
+CHARACTERS_PER_SECOND_WORDS = 90  # each word has two times of its own
 
 
 @dataclass(frozen=True)
@@ -161,17 +164,17 @@ class Transcribe(Task):
                 yield Segment(start=start, end=end, text=text.strip(), speaker=speaker)
 
 
-def _question(prompt: str, grammar: str | None = None, tokens_per_second: int = TOKENS_PER_SECOND) -> Question:
-    return Question(prompt, grammar, FEWEST_TOKENS, tokens_per_second)
+def _question(prompt: str, form: Form | None = None, per_second: int = CHARACTERS_PER_SECOND) -> Question:
+    return Question(prompt, form, FEWEST_CHARACTERS, per_second)
 
 
 _QUESTIONS: dict[tuple[Timestamps, bool], Question] = {
-    ("segment", False): _question(PROMPT_SEGMENTS, SEGMENTS_GRAMMAR),
+    ("segment", False): _question(PROMPT_SEGMENTS, SEGMENTS_FORM),
     ("none", False): _question(PROMPT_PLAIN),
-    ("segment", True): _question(PROMPT_SPEAKER_SEGMENTS, SPEAKER_SEGMENTS_GRAMMAR),
-    ("none", True): _question(PROMPT_SPEAKERS, SPEAKERS_GRAMMAR),
+    ("segment", True): _question(PROMPT_SPEAKER_SEGMENTS, SPEAKER_SEGMENTS_FORM),
+    ("none", True): _question(PROMPT_SPEAKERS, SPEAKERS_FORM),
 }
-_WORDS = _question(PROMPT_WORDS, SEGMENTS_GRAMMAR, TOKENS_PER_SECOND_WORDS)
+_WORDS = _question(PROMPT_WORDS, SEGMENTS_FORM, CHARACTERS_PER_SECOND_WORDS)
 
 
 def _segments_of(part: Part) -> tuple[Segment, ...]:

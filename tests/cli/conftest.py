@@ -34,8 +34,8 @@ def canned_engine(tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
         return [Generation(answer, "stop") for _ in requests]
 
     monkeypatch.setattr(Engine, "generate", generate)
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda *_, **__: tiny_engine)
-    monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", lambda samples: [])
+    monkeypatch.setattr("moss_cli.run.runner.load_engine", lambda *_, **__: tiny_engine)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
 
 
 @pytest.fixture

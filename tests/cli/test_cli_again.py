@@ -42,7 +42,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def load(*_: object, **__: object) -> Engine:
         raise AssertionError("the model was loaded")
 
-    return lambda: monkeypatch.setattr("moss_cli.tasks.runner.load_engine", load)
+    return lambda: monkeypatch.setattr("moss_cli.run.runner.load_engine", load)
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -135,7 +135,7 @@ def test_a_touched_input_is_known_by_its_bytes_and_looked_at_once(
     def read(*_: object) -> None:
         raise AssertionError("the input was read")
 
-    monkeypatch.setattr("moss_cli.tasks.state.open_source", read)
+    monkeypatch.setattr("moss_cli.folders.freshness.open_source", read)
     assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
     assert asked == [1]
 
@@ -293,7 +293,7 @@ def test_pieces_of_other_work_or_another_input_are_not_gone_on_with(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("moss_cli.cli.folder.write_atomic", killed)
+        patch.setattr("moss_cli.folders.writer.write_atomic", killed)
         with pytest.raises(Killed):
             moss(*argv)
     n_pieces = sum(asked)
@@ -387,7 +387,7 @@ def test_another_run_s_result_of_other_options_is_not_overwritten(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While this run is at `a`, and has not read it to its end, another one does `b` with other options."""
-    monkeypatch.setattr("moss_cli.tasks.ahead.AHEAD_S", 10.0)
+    monkeypatch.setattr("moss_cli.run.prefetch.AHEAD_S", 10.0)
     wav("in/a.wav", 40 * 16_000)
     wav("in/b.wav")
     generate = Engine.generate

@@ -12,7 +12,7 @@ import pytest
 from cli_run import TINY, Run
 
 from moss_cli.engine.engine import Engine
-from moss_cli.output.runs import AtWork
+from moss_cli.folders.runs import AtWork
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]

@@ -13,8 +13,8 @@ from cli_run import DEMO
 
 from moss_cli.cli.demo import SAMPLES, command_line, tour
 from moss_cli.cli.main import run
+from moss_cli.models.registry import load_registry
 from moss_cli.output.formats import TASKS
-from moss_cli.registry import load_registry
 
 WEIGHTS = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
 
@@ -59,7 +59,7 @@ def test_what_is_shown_is_what_the_commands_print(
 def test_the_model_is_loaded_once(
     knows_all: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from moss_cli.tasks import runner
+    from moss_cli.run import runner
 
     loads = []
 

@@ -207,7 +207,7 @@ def test_files_that_vanish_and_change_during_the_run_fail_alone(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_engine: Engine
 ) -> None:
     """While the first one is open, and not yet read, the model is loaded: then it grows, and the second one goes."""
-    monkeypatch.setattr("moss_cli.tasks.ahead.AHEAD_S", 10.0)
+    monkeypatch.setattr("moss_cli.run.prefetch.AHEAD_S", 10.0)
     paths = [wav(f"in/{name}", 40 * 16_000) for name in ("a.wav", "b.wav", "c.wav")]
 
     def load(*_: object, **__: object) -> Engine:
@@ -216,7 +216,7 @@ def test_files_that_vanish_and_change_during_the_run_fail_alone(
         paths[1].unlink()
         return tiny_engine
 
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", load)
+    monkeypatch.setattr("moss_cli.run.runner.load_engine", load)
     run = moss(*TINY, "in", "-o", "out")
     assert run.code == 3
     errors = ["in/a.wav changed while it was being read", "no such file: in/b.wav"]

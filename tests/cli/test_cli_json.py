@@ -79,7 +79,7 @@ def test_an_array_is_closed_when_the_model_fails_after_the_first_input(
     def fail(*_: object, **__: object) -> None:
         raise ModelError("the weights are damaged")
 
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", fail)
+    monkeypatch.setattr("moss_cli.run.runner.load_engine", fail)
     wav("a.wav")
     run = moss(*TINY, "gone.wav", "a.wav", "-f", "json")
     assert (run.code, run.err) == (5, ["moss: error: no such file: gone.wav", "moss: error: the weights are damaged"])

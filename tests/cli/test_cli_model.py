@@ -12,7 +12,7 @@ import pytest
 from cli_run import Run
 from safetensors.torch import load_file, save_file
 
-from moss_cli.registry import resolve
+from moss_cli.models.registry import resolve
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]

@@ -91,7 +91,7 @@ def test_what_a_run_is_at_is_waited_for_and_done_by_another_when_it_dies(
 ) -> None:
     wav("in/a.wav", 400)
     holder = (
-        "from pathlib import Path; from moss_cli.output.claims import Claims\n"
+        "from pathlib import Path; from moss_cli.folders.claims import Claims\n"
         "c = Claims(Path('out/.moss')); assert c.take('transcribe a'); print('taken', flush=True); input()"
     )
     (tmp_path / "out/.moss").mkdir(parents=True)

@@ -21,7 +21,7 @@ from wcwidth import wcswidth
 
 from moss_cli.cli.console import Console
 from moss_cli.cli.progress import Progress, times
-from moss_cli.tasks.job import Source, Step
+from moss_cli.run.job import Source, Step
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]

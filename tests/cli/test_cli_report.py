@@ -108,7 +108,7 @@ def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
     def silent(samples: np.ndarray) -> list[Stretch]:
         return [Stretch(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
 
-    monkeypatch.setattr("moss_cli.tasks.pieces.silent_stretches", silent)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent)
     for name, n_samples in (("a", 1600), ("b", 800), ("c", 800)):
         wav(f"in/{name}.wav", n_samples)
     run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
@@ -248,7 +248,7 @@ def test_what_holds_for_all_inputs_is_the_reason_of_those_that_are_left(
     def damaged(*_: object, **__: object) -> Engine:
         raise ModelError("the weights are damaged")
 
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", damaged)
+    monkeypatch.setattr("moss_cli.run.runner.load_engine", damaged)
     run = moss(*TINY, "in", "--report", "r.json")
     assert run == Run(5, "", ["moss: error: the weights are damaged"])
     found = report(tmp_path)
@@ -268,7 +268,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
             raise OutputError("cannot write out/b.txt: no space left on device", code="disk_full")
         write_atomic(path, data, **named)
 
-    monkeypatch.setattr("moss_cli.cli.folder.write_atomic", full)
+    monkeypatch.setattr("moss_cli.folders.writer.write_atomic", full)
     run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
     assert (run.code, run.err) == (1, ["moss: error: cannot write out/b.txt: no space left on device"])
     assert [one["status"] for one in report(tmp_path)["inputs"]] == ["done", "failed", "failed"]

@@ -85,7 +85,7 @@ def decoding(
 
     monkeypatch.setattr(Engine, "generate", generate)
     engine = dataclasses.replace(tiny_engine)
-    monkeypatch.setattr("moss_cli.tasks.runner.load_engine", lambda *_, **__: engine)
+    monkeypatch.setattr("moss_cli.run.runner.load_engine", lambda *_, **__: engine)
     return seen
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from moss_cli.answers import Sampling, draw_seed
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.generate import Request, generate
 from moss_cli.engine.sampler import RowSampler
-from moss_cli.engine.sampling import Sampling, draw_seed
 from moss_cli.engine.tokenizer import Detokenizer
 from moss_cli.errors import UsageError
 

@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moss_cli.answers import Sampling
 from moss_cli.engine.engine import OUT_OF_TIME, Engine, load_engine
 from moss_cli.engine.generate import Request, Thought, generate
 from moss_cli.engine.grammar import Constraint, json_grammar, mask_logits
 from moss_cli.engine.loops import LONGEST_PERIOD, LoopWatch, is_loop, without_loop
-from moss_cli.engine.sampling import Sampling
 from moss_cli.tasks.transcribe import SEGMENTS_GRAMMAR
 
 SCHEMA = {

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moss_cli.errors import ExitCode, UsageError
-from moss_cli.tasks.question_times import TimeRange, find_time
-from moss_cli.tasks.spoken_numbers import with_digits
+from moss_cli.tasks.question_time.find import TimeRange, find_time
+from moss_cli.tasks.question_time.spoken_numbers import with_digits
 
 TIMES = [
     # points

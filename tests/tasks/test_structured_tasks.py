@@ -25,13 +25,14 @@ from moss_cli.schema import (
     Params,
     json_schema,
 )
+from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
+from moss_cli.tasks.describe_speaker import DescribeSpeaker
 from moss_cli.tasks.emotion import DescribeEmotion
 from moss_cli.tasks.music import DescribeMusic
+from moss_cli.tasks.reading.task import Reading, Task
 from moss_cli.tasks.scene import DescribeScene, read_events
-from moss_cli.tasks.speaker import DescribeSpeaker
 from moss_cli.tasks.summarize import Summarize
-from moss_cli.tasks.task import Reading, Span, Task
 from moss_cli.tasks.transcribe import Transcribe
 
 SPAN = Span(60.0, 80.0)
@@ -208,5 +209,5 @@ def test_the_maintainers_prompts_are_sent_as_they_stand() -> None:
 @pytest.mark.parametrize("task", FORMS, ids=lambda task: f"{task.name}-{len(task.questions)}")
 def test_a_prompt_that_asks_for_prose_gets_one_sentence_that_describes_the_json(task: Task) -> None:
     for question in task.questions:
-        if "json" in (question.grammar or ""):
+        if "json" in (question.form):
             assert "JSON" in question.prompt

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.tasks.timestamps import TIME, TimedText, read_timestamps
+from moss_cli.tasks.reading.timestamps import TIME, TimedText, read_timestamps
 
 CLIP_S = 10.0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_cli.schema import Segment
-from moss_cli.tasks.task import Span
+from moss_cli.span import Span
 from moss_cli.tasks.transcribe import Timestamps, Transcribe, join_texts
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_cli.schema import Segment
-from moss_cli.tasks.task import Span
-from moss_cli.tasks.timestamps import drafts
+from moss_cli.span import Span
+from moss_cli.tasks.reading.timestamps import drafts
+from moss_cli.tasks.reading.words import units, with_words
 from moss_cli.tasks.transcribe import Transcribe
-from moss_cli.tasks.words import units, with_words
 
 SPAN = Span(10.0, 20.0)
 ASK = Transcribe("word")

@@ -14,9 +14,9 @@ import torch
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
+from moss_cli.engine.thinking import split_thinking
+from moss_cli.span import Span
 from moss_cli.tasks.emotion import DescribeEmotion
-from moss_cli.tasks.task import Span
-from moss_cli.tasks.thinking import split_thinking
 from training.domains.emotions import (
     EMOTIONS,
     LONGEST_S,
@@ -178,7 +178,7 @@ def test_answers_keep_to_the_grammar_and_come_back_as_the_truth(engine: Engine, 
     question = DescribeEmotion().questions[0]
     for one in examples[:5]:
         assert [asked.prompt for asked in one.asked] == [question.prompt]
-        constraint = engine.grammars.constrain(question.grammar or "")
+        constraint = engine.grammars.constrain(question.form)
         answer = split_thinking(one.asked[0].answer)[1]
         for token in engine.tokenizer.encode(answer):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] >= 0

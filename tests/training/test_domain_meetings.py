@@ -15,10 +15,10 @@ import torch
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
+from moss_cli.engine.thinking import split_thinking
 from moss_cli.schema import Summary
+from moss_cli.span import Span
 from moss_cli.tasks.summarize import Summarize
-from moss_cli.tasks.task import Span
-from moss_cli.tasks.thinking import split_thinking
 from training.domains.meetings import LONGEST_S, SHORTEST_S, STYLES, Placed, Rendered, example, minutes, plan
 from training.domains.meetings_bank import MeetingBank, render_bank
 from training.domains.meetings_facts import FACTS, OPENERS, TOPICS, Line, draw_fact, draw_filler, draw_opener, is_kept
@@ -78,7 +78,7 @@ def test_answers_come_back_through_the_command_as_the_truth(examples: list[Examp
 def test_answers_keep_to_the_grammar_of_their_prompt(engine: Engine, examples: list[Example]) -> None:
     for one in examples[:2]:
         (question,) = Summarize(one.truth["style"]).questions
-        constraint = engine.grammars.constrain(str(question.grammar), thinking=False)
+        constraint = engine.grammars.constrain(question.form, thinking=False)
         for token in engine.tokenizer.encode(split_thinking(one.asked[0].answer)[1]):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] == 0
             constraint.consume(token)

@@ -18,8 +18,8 @@ import torch
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
+from moss_cli.span import Span
 from moss_cli.tasks.music import DescribeMusic
-from moss_cli.tasks.task import Span
 from training.domains import composing, music, notes
 from training.domains.composing import Piece, draw_piece
 from training.domains.music import FAMILIES, example
@@ -230,11 +230,11 @@ def engine() -> Engine:
 
 def test_answers_are_in_the_questions_grammar(engine: Engine) -> None:
     (question,) = DescribeMusic().questions
-    assert question.grammar is not None
+    assert question.form is not None
     for seed in range(2):
         (asked,) = example(random.Random(seed), Tones(), reserved=False).asked
         assert asked.prompt == question.prompt
-        constraint = engine.grammars.constrain(question.grammar)
+        constraint = engine.grammars.constrain(question.form)
         for token in engine.tokenizer.encode(asked.answer):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] >= 0
             constraint.consume(token)

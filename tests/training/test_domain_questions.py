@@ -14,11 +14,11 @@ import torch
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
+from moss_cli.engine.thinking import split_thinking
 from moss_cli.schema import Answer
+from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
-from moss_cli.tasks.question_times import find_time
-from moss_cli.tasks.task import Span
-from moss_cli.tasks.thinking import split_thinking
+from moss_cli.tasks.question_time.find import find_time
 from training.domains import questions_speech
 from training.domains.questions import KINDS, STEPS, Rendered, asked, example, on_part
 from training.domains.questions import _ask as ask_about
@@ -110,7 +110,7 @@ def test_answers_come_back_through_the_command_as_the_truth(examples: list[Examp
 
 
 def test_answers_keep_to_the_grammar_of_their_prompt(engine: Engine, examples: list[Example]) -> None:
-    grammars = {Ask(q).questions[0].grammar for q in ("a", "b")}
+    grammars = {Ask(q).questions[0].form for q in ("a", "b")}
     assert len(grammars) == 1
     for one in examples[:14]:
         for question in one.asked:

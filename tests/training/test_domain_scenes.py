@@ -12,8 +12,8 @@ import torch
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
 from moss_cli.schema import Scene as SceneResult
+from moss_cli.span import Span
 from moss_cli.tasks.scene import DescribeScene
-from moss_cli.tasks.task import Span
 from training.domains import beds, sounds
 from training.domains.scenes import (
     ATMOSPHERES,
@@ -182,8 +182,8 @@ def test_answers_are_allowed_and_come_back_as_the_truth(engine: Engine, examples
     for clip in examples:
         for question, asked in zip(task.questions, clip.asked, strict=True):
             assert question.prompt == asked.prompt
-            assert question.grammar is not None
-            constraint = engine.grammars.constrain(question.grammar)
+            assert question.form is not None
+            constraint = engine.grammars.constrain(question.form)
             for token in engine.tokenizer.encode(asked.answer):
                 assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] >= 0
                 constraint.consume(token)

@@ -14,8 +14,8 @@ import torch
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.grammar import mask_logits
-from moss_cli.tasks.speaker import FIELDS, DescribeSpeaker
-from moss_cli.tasks.task import Span
+from moss_cli.span import Span
+from moss_cli.tasks.describe_speaker import FIELDS, DescribeSpeaker
 from training.domains import speech_effects as effects
 from training.domains.speech_parts import (
     Said,
@@ -177,7 +177,7 @@ def test_answers_keep_to_the_grammar_and_come_back_as_the_truth(engine: Engine, 
     question = DescribeSpeaker().questions[0]
     for one in examples[:6]:
         assert [asked.prompt for asked in one.asked] == [question.prompt]
-        constraint = engine.grammars.constrain(question.grammar or "")
+        constraint = engine.grammars.constrain(question.form)
         for token in engine.tokenizer.encode(one.asked[0].answer):
             assert mask_logits(torch.zeros(1, 151_936), [constraint])[0, token] >= 0
             constraint.consume(token)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
-from moss_cli.tasks.task import Focus, Span
+from moss_cli.tasks.reading.task import Focus
 from training.domains import questions_sounds, questions_speech, questions_steps
 from training.domains.questions_asking import Found, Kind, called, placed
 from training.domains.questions_choices import choices

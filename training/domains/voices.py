@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from moss_cli.tasks.speaker import FIELDS, DescribeSpeaker
+from moss_cli.tasks.describe_speaker import FIELDS, DescribeSpeaker
 from training.clips import SAMPLE_RATES
 from training.domains.speech_effects import (
     breathed,

@@ -1,0 +1,1 @@
+"""Who answers: a protocol in text and seconds, and what keeps it."""

@@ -1,0 +1,130 @@
+"""What answers questions about audio, in text and seconds; tokens, prompts and grammars are its own affair.
+
+A backend is used from one thread. It is asked by `submit`; `step` moves all that was asked on by a little and tells
+what has come of it. Requests are answered together as far as there is room, and none waits for another to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from moss_cli.answers import Cost, FinishReason, Form, Sampling
+from moss_cli.audio.results import Samples
+from moss_cli.errors import MossError
+
+
+class Clip(Protocol):
+    """Audio that a backend has listened to, for as many questions as one likes. It takes memory until it is dropped."""
+
+    @property
+    def duration_s(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request.
+
+    `text` is the answer without its thought; of one that went round in circles (`finish_reason` "loop"), with one round
+    of these. `settled` is what of it stands even if it is asked for again as going on from this answer.
+    """
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    thought: str | None = None
+    settled: str = ""
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question. `clip` None: without audio.
+
+    `n_characters`: how long the answer may surely become (a backend may let it become longer), as far as the model has
+    room; `n_least` of them it must have room for. `max_new_tokens` is the user's own limit, in the place of both.
+    `think` None: as the model pleases. `seed` is of this answer alone. `goes_on_from`: an earlier answer to the same
+    question, whose settled text this one begins with.
+    """
+
+    prompt: str
+    clip: Clip | None = None
+    form: Form | None = None
+    n_characters: int = 1024
+    n_least: int = 1024
+    max_new_tokens: int | None = None
+    time_markers: bool | None = None
+    think: bool | None = None
+    thinking_budget: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    goes_on_from: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """More of an answer has come: `text` from its beginning, without its thought, as far as it is settled."""
+
+    ticket: int
+    text: str
+    n_decoded: int  # of its tokens, thoughts included
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request is answered."""
+
+    ticket: int
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A request has no answer, for a reason of its own."""
+
+    ticket: int
+    error: MossError
+
+
+Event = Shown | Answered | Failed
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What stands in an envelope's `model`, and how long loading took. `time_markers`: as the model was trained."""
+
+    dtype: str
+    device: str
+    load_seconds: float = 0.0
+    time_markers: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """See the module's docstring."""
+
+    @property
+    def info(self) -> BackendInfo: ...
+
+    @property
+    def n_together(self) -> int:
+        """How many requests are answered together; what is submitted beyond that waits."""
+
+    def fits(self, prompt: str) -> bool:
+        """Whether an instruction without audio is no longer than what the model was trained on, with room to answer."""
+
+    def listen(self, samples: Samples) -> Clip:
+        """Take in a clip, [n] float32 at 16 kHz. Raises MossError where that fails: of this clip, or, like
+        DeviceError, of all."""
+
+    def submit(self, request: Request) -> int:
+        """Ask; the ticket by which events tell of it. Raises UsageError for what does not fit the model."""
+
+    def step(self) -> Sequence[Event]:
+        """Go on with what was asked. Where nothing is left to do, no events."""
+
+    def cancel(self, ticket: int) -> None:
+        """Forget a request; nothing more is told of it."""
+
+    def close(self) -> None:
+        """Give back what it holds."""

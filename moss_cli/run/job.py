@@ -1,0 +1,74 @@
+"""What the runner is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from moss_cli.answers import Sampling
+from moss_cli.errors import MossError
+from moss_cli.models.registry import Resolved
+from moss_cli.schema import Envelope
+from moss_cli.tasks.reading.task import Task
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: where its samples are, and how it is called in results."""
+
+    path: Path
+    shown: str
+    path_bytes: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides the answers, apart from the inputs."""
+
+    task: Task
+    model: Resolved
+    device: str = "auto"
+    dtype: str = "auto"
+    start_s: float | None = None
+    end_s: float | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    max_new_tokens: int | None = None
+    time_markers: bool | None = None
+    max_duration_s: float = 86_400.0
+    vad: bool = True
+    think: bool | None = None
+    thinking_budget: int | None = None
+    chunk_s: float | None = None
+    batch_size: int | None = None
+
+    @property
+    def longest_s(self) -> float:
+        """The longest piece that is given to the model at once."""
+        return self.chunk_s or self.model.entry.longest_s(self.task.name)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An input's envelope, and the error that it reports, if it failed."""
+
+    source: Source
+    envelope: Envelope
+    error: MossError | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the runner is at; `n_tokens` counts up while an answer is decoded. Of the input, `done_s` seconds are
+    analysed, of `total_s` where that is known."""
+
+    what: str  # "reading", "loading", "listening" or "answering"
+    source: Source
+    n_tokens: int = 0
+    done_s: float = 0.0
+    total_s: float | None = None
+
+
+OnStep = Callable[[Step], None]
+OnText = Callable[[Source, str], None]  # what of an answer's text is known so far, each time from its beginning

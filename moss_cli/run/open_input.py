@@ -1,0 +1,107 @@
+"""One input as it is read: its samples block by block, and what can be said of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
+from moss_cli.audio.results import Samples
+from moss_cli.audio.source import STDIN
+from moss_cli.errors import UsageError
+from moss_cli.run.job import Job, Source
+from moss_cli.span import Span
+from moss_cli.tasks.reading.task import Focus, Task
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an input once its last block is read."""
+
+    info: AudioInfo
+    warnings: tuple[AudioWarning, ...]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An open input. `task` is the job's, as it is asked about this input.
+
+    `blocks`: samples [n] float32 at 16 kHz, to be iterated once; the first lies at `offset_s` in the file, and they
+    last `total_s`, where the header says. `sha256` can be called before that, `facts` after it; both raise AudioError
+    for a file that has changed meanwhile.
+    """
+
+    task: Task
+    blocks: Iterator[Samples]
+    offset_s: float
+    total_s: float | None
+    sha256: Callable[[], str]
+    facts: Callable[[], Facts]
+    close: Callable[[], None]
+
+
+def open_recording(source: Source, job: Job) -> Recording:
+    """Open an input, or the part of it that the job or its question is about.
+
+    Raises AudioError where it cannot be read, UsageError for a range or a time outside it.
+    """
+    start_s, end_s, task = job.start_s, job.end_s, job.task
+    if task.may_name_a_time:
+        duration_s = _known_duration(source)
+        if duration_s is None:
+            # A pipe can be read only once, and some files say their length only at their end.
+            return _loaded(source, job)
+        focus = _focus(job, duration_s)
+        if focus is not None:
+            start_s, end_s, task = focus.start_s, focus.end_s, focus.task
+    audio = stream(source.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
+    return _streamed(task, audio, end_s)
+
+
+def _known_duration(source: Source) -> float | None:
+    """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
+    if source.path == STDIN or not source.path.is_file():
+        return None
+    with stream(source.path) as header:
+        return header.duration_s
+
+
+def _focus(job: Job, duration_s: float) -> Focus | None:
+    """What of the chosen part the question is about; None where it is all of it."""
+    chosen = Span(job.start_s or 0.0, duration_s if job.end_s is None else min(job.end_s, duration_s))
+    return job.task.focus(duration_s, chosen) if chosen.duration_s > 0 else None
+
+
+def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
+    length_s = audio.duration_s if end_s is None else min(end_s, audio.duration_s or end_s)
+    return Recording(
+        task,
+        iter(audio),
+        audio.offset_s,
+        None if length_s is None else max(0.0, length_s - audio.offset_s),
+        audio.sha256,
+        lambda: Facts(audio.info(), audio.warnings, audio.complete),
+        audio.close,
+    )
+
+
+def _loaded(source: Source, job: Job) -> Recording:
+    audio = load(source.path, max_duration_s=job.max_duration_s)
+    task, duration_s = job.task, audio.info.duration_s
+    start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s
+    if start_s >= duration_s:
+        raise UsageError(f"nothing starts at {start_s:g} s: the recording ends at {duration_s:g} s", code="range")
+    focus = _focus(job, duration_s)
+    if focus is not None:
+        task, start_s, end_s = focus.task, focus.start_s, focus.end_s
+    audio = audio.part(start_s, end_s)
+    return Recording(
+        task,
+        iter([audio.samples]),
+        audio.offset_s,
+        audio.duration_s,
+        lambda: audio.info.sha256,
+        lambda: Facts(audio.info, audio.warnings, audio.complete),
+        lambda: None,
+    )

@@ -1,0 +1,261 @@
+"""Reading ahead: what is read while something else is done, how far, and that its thread ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from moss_cli.audio.decode import AudioInfo
+from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.errors import AudioError
+from moss_cli.models.registry import resolve
+from moss_cli.run import prefetch as ahead
+from moss_cli.run.input_progress import FileRun
+from moss_cli.run.job import Job, Source
+from moss_cli.run.journal import NoJournal
+from moss_cli.run.open_input import Facts, Recording, open_recording
+from moss_cli.run.prefetch import Inputs, ReadAhead
+from moss_cli.tasks.ask import Ask
+from moss_cli.tasks.reading.task import Task
+from moss_cli.tasks.transcribe import Transcribe
+
+FACTS = Facts(AudioInfo(50.0, SAMPLE_RATE, 1, "hash"), (), complete=True)
+BLOCK: Samples = np.zeros(10 * SAMPLE_RATE, np.float32)
+ENOUGH_S = 60  # to wait for what comes at once, or does not come at all
+
+
+def job(task: Task | None = None, **options: float) -> Job:
+    return replace(Job(task or Transcribe(), resolve("tiny")), **options)  # type: ignore[arg-type]
+
+
+class Tape:
+    """Stands for `open_recording`: five blocks of 10 s each, and notes of what is done to them."""
+
+    def __init__(self, fails_after: int | None = None) -> None:
+        self.n_blocks, self.fails_after = 0, fails_after
+        self.opened, self.closed, self.third = threading.Event(), threading.Event(), threading.Event()
+        self.threads: set[str] = set()
+
+    def __call__(self, source: Source, job: Job) -> Recording:
+        self.opened.set()
+        return Recording(job.task, self._blocks(), 0.0, 50.0, lambda: "hash", lambda: FACTS, self._close)
+
+    def _blocks(self) -> Iterator[Samples]:
+        self.threads.add(threading.current_thread().name)
+        for n in range(5):
+            if n == self.fails_after:
+                raise AudioError("the tape is torn", code="corrupt")
+            self.n_blocks += 1
+            if self.n_blocks == 3:
+                self.third.set()
+            yield BLOCK
+
+    def _close(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.closed.set()
+
+
+@pytest.fixture
+def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
+    one = Tape()
+    monkeypatch.setattr(ahead, "open_recording", one)
+    return one
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    path = tmp_path / "a.wav"
+    path.touch()
+    return Source(path, "a.wav")
+
+
+def started(source: Source, job: Job) -> ReadAhead:
+    one = ReadAhead(source, job)
+    one.start()
+    return one
+
+
+def test_a_thread_decodes_no_more_than_the_bound_before_it_is_asked_and_ends_when_it_is_closed(
+    tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
+    one = started(source, job())
+    assert tape.third.wait(ENOUGH_S)
+    one._thread.join(0.5)  # without a bound it would have come to its end
+    assert one._thread.is_alive()
+    assert (tape.n_blocks, tape.closed.is_set(), one.is_read) == (3, False, False)
+    one.close()
+    assert (tape.n_blocks, tape.closed.is_set(), one._thread.is_alive()) == (3, True, False)
+
+
+def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_S", 10.0)
+    one = started(source, job())
+    recording = one.recording()
+    assert (recording.sha256(), recording.total_s) == ("hash", 50.0)
+    assert sum(len(block) for block in recording.blocks) == 50 * SAMPLE_RATE
+    assert recording.facts() is FACTS
+    assert one.is_read
+    assert (tape.closed.is_set(), tape.threads) == (True, {"read-ahead"})
+
+
+@pytest.mark.parametrize("n_good", [0, 2])
+def test_an_error_comes_after_the_blocks_before_it(
+    source: Source, monkeypatch: pytest.MonkeyPatch, n_good: int
+) -> None:
+    tape = Tape(fails_after=n_good)
+    monkeypatch.setattr(ahead, "open_recording", tape)
+    blocks = started(source, job()).recording().blocks
+    assert [len(next(blocks)) for _ in range(n_good)] == [len(BLOCK)] * n_good
+    with pytest.raises(AudioError, match="the tape is torn"):
+        next(blocks)
+    assert tape.closed.wait(ENOUGH_S)
+
+
+def test_an_input_that_cannot_be_opened_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
+    one = started(Source(tmp_path / "gone.wav", "gone.wav"), job())
+    one._thread.join(ENOUGH_S)
+    with pytest.raises(AudioError, match="no such file"):
+        one.recording()
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    soundfile.write(path, samples, 44_100, format="WAV")
+
+
+def write_mp3(path: Path, samples: np.ndarray) -> None:
+    soundfile.write(path, samples, 44_100, format="MP3")
+
+
+def write_m4a(path: Path, samples: np.ndarray) -> None:
+    with av.open(str(path), "w", format="mp4") as output:
+        stream = output.add_stream("aac", rate=44_100, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", "stereo")
+        frame.sample_rate = 44_100
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+
+
+@pytest.mark.parametrize("write", [write_wav, write_mp3, write_m4a])
+@pytest.mark.parametrize("options", [{}, {"end_s": 17.3}], ids=["whole", "to 17.3 s"])
+def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
+    tmp_path: Path, write: Callable[[Path, np.ndarray], None], options: dict[str, float]
+) -> None:
+    path = tmp_path / "a"
+    write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (25 * 44_100, 2)).astype(np.float32))
+    source = Source(path, "a")
+    plain, one = open_recording(source, job(**options)), started(source, job(**options)).recording()
+    assert (one.task, one.offset_s, one.total_s) == (plain.task, plain.offset_s, plain.total_s)
+    assert one.sha256() == plain.sha256()
+    for ours, theirs in zip(one.blocks, plain.blocks, strict=True):
+        assert np.array_equal(ours, theirs)
+    assert one.facts() == plain.facts()
+    plain.close()
+
+
+def inputs(sources: Iterator[Source], job: Job) -> Inputs:
+    return Inputs((FileRun(source, job.task, NoJournal()) for source in sources), job)
+
+
+def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earlier(
+    tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
+    n_taken = 0
+
+    def sources() -> Iterator[Source]:
+        nonlocal n_taken
+        for _ in range(3):
+            n_taken += 1
+            yield source
+
+    them = inputs(sources(), job())
+    next(them)
+    blocks = them.open().blocks
+    next(blocks)
+    them.look_ahead()
+    assert n_taken == 1  # another run may do the next one while this one is read
+    assert len(list(blocks)) == 4
+    tape.opened.clear()
+    for _ in range(2):
+        them.look_ahead()
+    assert n_taken == 2
+    assert tape.opened.wait(ENOUGH_S)  # although its turn has not come
+    next(them)
+    assert n_taken == 2
+    assert len(list(them.open().blocks)) == 5
+    them.close()
+
+
+def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_comes(tape: Tape, source: Source) -> None:
+    def sources() -> Iterator[Source]:
+        yield source
+        raise OSError("no more")
+
+    them = inputs(sources(), job())
+    assert next(them).source is source
+    assert len(list(them.open().blocks)) == 5
+    them.look_ahead()
+    with pytest.raises(OSError, match="no more"):
+        next(them)
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [(Transcribe(), {"start_s": 1.0}), (Ask("What is said at 0:10?"), {})],
+    ids=["--start", "a time in the question"],
+)
+def test_parts_of_a_file_are_read_in_their_turn(
+    tape: Tape, source: Source, task: Task, options: dict[str, float]
+) -> None:
+    """To go to a place in an MP3 file, stderr is muted: everybody's."""
+    them = inputs(iter([source]), job(task, **options))
+    next(them)
+    assert not tape.opened.is_set()
+    list(them.open().blocks)
+    assert tape.threads == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("path", [Path("-"), Path("fifo")])
+def test_what_may_wait_for_its_writer_is_read_in_its_turn(
+    tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    Path("-").touch()  # which is not what is meant
+    them = inputs(iter([Source(path, str(path))]), job())
+    next(them)
+    assert not tape.opened.is_set()
+    list(them.open().blocks)
+    assert tape.threads == {threading.current_thread().name}
+
+
+def test_closing_stops_the_one_that_is_read_and_the_next(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
+    tapes = [Tape(), Tape()]
+    unread = iter(tapes)
+    monkeypatch.setattr(ahead, "open_recording", lambda source, job: next(unread)(source, job))
+    them = inputs(iter([source, source]), job())
+    next(them)
+    list(them.open().blocks)
+    them.look_ahead()
+    assert tapes[1].opened.wait(ENOUGH_S)
+    them.close()
+    assert all(tape.closed.is_set() for tape in tapes)
+    assert "read-ahead" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_any_error_in_the_thread_reaches_the_one_who_asks(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(source: Source, job: Job) -> Recording:
+        raise MemoryError
+
+    monkeypatch.setattr(ahead, "open_recording", broken)
+    with pytest.raises(MemoryError):
+        started(source, job()).recording()
