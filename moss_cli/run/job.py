@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Literal
 
 from moss_cli.answers import Sampling
 from moss_cli.errors import MossError
 from moss_cli.models.registry import Resolved
+from moss_cli.run.inputs import Input
 from moss_cli.schema import Envelope
 from moss_cli.tasks.reading.task import Task
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: where its samples are, and how it is called in results."""
-
-    path: Path
-    shown: str
-    path_bytes: str | None = None
 
 
 @dataclass(frozen=True)
 class Job:
     """Everything that decides the answers, apart from the inputs."""
 
-    task: Task
+    task: Task[Any]
     model: Resolved
     device: str = "auto"
     dtype: str = "auto"
@@ -45,30 +37,30 @@ class Job:
 
     @property
     def longest_s(self) -> float:
-        """The longest piece that is given to the model at once."""
+        """The longest chunk that is given to the model at once."""
         return self.chunk_s or self.model.entry.longest_s(self.task.name)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An input's envelope, and the error that it reports, if it failed."""
+    """An input's envelope, and the error that it reports, if it failed. `input` None: a question without audio."""
 
-    source: Source
+    input: Input | None
     envelope: Envelope
     error: MossError | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the runner is at; `n_tokens` counts up while an answer is decoded. Of the input, `done_s` seconds are
-    analysed, of `total_s` where that is known."""
+    """What the runner is doing; `n_decoded` grows while an answer comes. Of the input, `done_s` seconds are analysed,
+    of `total_s` where that is known. `input` None: a question without audio."""
 
-    what: str  # "reading", "loading", "listening" or "answering"
-    source: Source
-    n_tokens: int = 0
+    what: Literal["reading", "loading", "listening", "answering"]
+    input: Input | None
+    n_decoded: int = 0
     done_s: float = 0.0
     total_s: float | None = None
 
 
 OnStep = Callable[[Step], None]
-OnText = Callable[[Source, str], None]  # what of an answer's text is known so far, each time from its beginning
+OnText = Callable[[Input | None, str], None]  # what of an answer's text is known so far, each time from its beginning

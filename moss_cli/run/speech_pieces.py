@@ -1,88 +1,87 @@
-"""What of a recording is given to the model at once, and what is passed over."""
+"""What of a recording is given to the model, and the spans without speech that are skipped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.audio.chunk import chunks
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.audio.vad import has_speech, silent_stretches
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
-PassedOver = Literal["nothing", "pieces", "stretches"]
+Skipped = Literal["nothing", "chunks", "stretches"]
 
-SHORTEST_HALVED_S = 4.0  # a shorter piece is not cut in two
+SHORTEST_HALVED_S = 4.0  # a shorter chunk is not cut in two
+HALF_SHARE = 0.6  # of a chunk: the longest that a half of it may be, so that there is a pause to choose
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a recording, [n] float32 at 16 kHz. `name` is its own in the file; draws depend on it and on
-    `input_id`, which is the file's own."""
+    """A stretch of a recording, [n] float32 at 16 kHz. `name` is its own in the file; draws depend on it."""
 
     samples: Samples
     span: Span
     name: str = "0"
-    input_id: str = ""
 
 
-def plan(chunked: Iterable[Chunk], input_id: str, passed_over: PassedOver) -> Iterator[Piece | Span]:
-    """Pieces, and the spans in which nobody speaks and which are passed over."""
-    for number, chunk in enumerate(chunked):
-        piece = Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number), input_id)
-        if passed_over == "stretches":
-            yield from spoken(piece)
-        elif passed_over == "pieces" and not has_speech(piece.samples):
-            yield piece.span
-        else:
-            yield piece
+def skipped(task: Task[Any], *, vad: bool) -> Skipped:
+    """What is not given to the model where nobody speaks.
 
-
-def passed_over(task: Task) -> PassedOver:
-    """What is not given to the model where nobody speaks. What a task says of a whole piece may rest on its pauses
-    too; where half a piece gives half an answer, they can be left out."""
-    if not task.needs_speech:
+    What a task says of a whole chunk may rest on its pauses too; where half a chunk gives half an answer, the silent
+    stretches within it can be left out.
+    """
+    if not (vad and task.needs_speech):
         return "nothing"
-    return "stretches" if task.is_divisible else "pieces"
+    return "stretches" if task.is_divisible else "chunks"
 
 
-def spoken(piece: Piece) -> Iterator[Piece | Span]:
-    """A piece without the stretches in which the probability of speech is low throughout, and these."""
+def plan(chunked: Iterable[Piece], what: Skipped) -> Iterator[Piece | Span]:
+    """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times."""
+    for chunk in chunked:
+        if what == "stretches":
+            yield from spoken(chunk)
+        elif what == "chunks" and not has_speech(chunk.samples):
+            yield chunk.span
+        else:
+            yield chunk
+
+
+def spoken(chunk: Piece) -> Iterator[Piece | Span]:
+    """A chunk without the stretches in which the probability of speech is low throughout, and these."""
     at, number = 0, 0
-    for stretch in silent_stretches(piece.samples):
+    for stretch in silent_stretches(chunk.samples):
         first, last = round(stretch.start_s * SAMPLE_RATE), round(stretch.end_s * SAMPLE_RATE)
         if first > at:
-            yield _part(piece, at, first, f"{piece.name}.{number}")
+            yield _part(chunk, at, first, f"{chunk.name}.{number}")
             number += 1
-        yield _span(piece, first, last)
+        yield _span(chunk, first, last)
         at = last
     if at == 0:
-        yield piece
-    elif at < len(piece.samples):
-        yield _part(piece, at, len(piece.samples), f"{piece.name}.{number}")
+        yield chunk
+    elif at < len(chunk.samples):
+        yield _part(chunk, at, len(chunk.samples), f"{chunk.name}.{number}")
 
 
-def halves(piece: Piece) -> list[Piece]:
-    """A piece cut near its middle, in a pause if it has one; [] where it is too short for that."""
-    duration_s = len(piece.samples) / SAMPLE_RATE
+def halves(chunk: Piece) -> list[Piece]:
+    """A chunk cut near its middle, in a pause if it has one; [] where it is too short for that."""
+    duration_s = len(chunk.samples) / SAMPLE_RATE
     if duration_s < SHORTEST_HALVED_S:
         return []
-    cut = chunks(iter([piece.samples]), longest_s=duration_s * 0.6, offset_s=piece.span.start_s)
+    cut = chunks(iter([chunk.samples]), longest_s=duration_s * HALF_SHARE, offset_s=chunk.span.start_s)
     return [
-        replace(piece, samples=chunk.samples, span=Span(chunk.start_s, chunk.end_s), name=f"{piece.name}/{number}")
-        for number, chunk in enumerate(cut)
+        Piece(one.samples, Span(one.start_s, one.end_s), f"{chunk.name}/{number}") for number, one in enumerate(cut)
     ]
 
 
-def _part(piece: Piece, first: int, last: int, name: str) -> Piece:
-    samples = np.ascontiguousarray(piece.samples[first:last])
-    return replace(piece, samples=samples, span=_span(piece, first, last), name=name)
+def _part(chunk: Piece, first: int, last: int, name: str) -> Piece:
+    return Piece(np.ascontiguousarray(chunk.samples[first:last]), _span(chunk, first, last), name)
 
 
-def _span(piece: Piece, first: int, last: int) -> Span:
-    end_s = piece.span.end_s if last >= len(piece.samples) else piece.span.start_s + last / SAMPLE_RATE
-    return Span(piece.span.start_s + first / SAMPLE_RATE, end_s)
+def _span(chunk: Piece, first: int, last: int) -> Span:
+    end_s = chunk.span.end_s if last >= len(chunk.samples) else chunk.span.start_s + last / SAMPLE_RATE
+    return Span(chunk.span.start_s + first / SAMPLE_RATE, end_s)

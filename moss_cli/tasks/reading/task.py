@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from moss_cli.answers import Form
+from moss_cli.answers import Cost, FinishReason, Form
 from moss_cli.schema import Notice
 from moss_cli.span import Span
 
@@ -50,10 +50,22 @@ class Reading(Generic[R_co]):
 
 @dataclass(frozen=True)
 class Part(Generic[R_co]):
-    """What was read of one piece of a recording. Neighbours overlap where no pause was found to cut in."""
+    """What came of one chunk of a recording. Neighbours overlap where no pause was found to cut in.
+
+    `finish_reason` is that of the answer that ended worst; `cost` is that of all attempts.
+    """
 
     span: Span
     reading: Reading[R_co]
+    finish_reason: FinishReason | Literal["no_speech"] = "stop"
+    attempts: int = 1
+    thought: str | None = None
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of it is missing."""
+        return self.reading.complete and self.finish_reason in ("stop", "no_speech")
 
 
 @dataclass(frozen=True)
