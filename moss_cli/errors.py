@@ -81,3 +81,12 @@ class AnswerError(MossError):
 def counted(n: int, noun: str) -> str:
     """A number with what it counts, for a message: `1 input`, `2 inputs`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def as_moss_error(error: Exception) -> MossError:
+    """An expected failure as it is; any other as one of code "internal", with its cause."""
+    if isinstance(error, MossError):
+        return error
+    internal = MossError(f"{type(error).__name__}: {error}", code="internal")
+    internal.__cause__ = error
+    return internal

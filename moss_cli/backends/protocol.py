@@ -43,8 +43,8 @@ class Request:
 
     `n_characters`: how long the answer may surely become (a backend may let it become longer), as far as the model has
     room; `n_least` of them it must have room for. `max_new_tokens` is the user's own limit, in the place of both.
-    `think` None: as the model pleases. `seed` is of this answer alone. `goes_on_from`: an earlier answer to the same
-    question, whose settled text this one begins with.
+    `think` None: as the model pleases, if it `may_think`. `seed` is of this answer alone. `goes_on_from`: an earlier
+    answer to the same question, whose settled text this one begins with. `tells`: its text is wanted as it comes.
     """
 
     prompt: str
@@ -55,19 +55,22 @@ class Request:
     max_new_tokens: int | None = None
     time_markers: bool | None = None
     think: bool | None = None
+    may_think: bool = True
     thinking_budget: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
     goes_on_from: Answer | None = None
+    tells: bool = False
 
 
 @dataclass(frozen=True)
-class Shown:
-    """More of an answer has come: `text` from its beginning, without its thought, as far as it is settled."""
+class Delta:
+    """More of an answer has come. `text` is what has become certain of it since the last one, thoughts left out, where
+    the request asked for that; `n_decoded` counts all that has come, thoughts included."""
 
     ticket: int
     text: str
-    n_decoded: int  # of its tokens, thoughts included
+    n_decoded: int
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,21 @@ class Failed:
     error: MossError
 
 
-Event = Shown | Answered | Failed
+Event = Delta | Answered | Failed
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What stands in an envelope's `model`, and how long loading took. `time_markers`: as the model was trained."""
+    """What stands in an envelope's `model`, and how long loading took.
+
+    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think.
+    """
 
     dtype: str
     device: str
     load_seconds: float = 0.0
     time_markers: bool = True
+    can_think: bool = False
     warnings: tuple[str, ...] = ()
 
 

@@ -4,70 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from moss_cli import __version__
-from moss_cli.engine.engine import Engine
+from moss_cli.answers import Cost
+from moss_cli.backends.protocol import BackendInfo
 from moss_cli.errors import MossError
-from moss_cli.run.conversation import Answered
-from moss_cli.run.job import Job, Source
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
+from moss_cli.run.second_pass import Whole
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
-from moss_cli.tasks.reading.task import Reading, Task
+from moss_cli.tasks.reading.task import Part, Task
 
 
 @dataclass(frozen=True)
-class Found:
-    """What came of one input. `notices` are about the audio; `whole` is False where some of it could not be read."""
+class Analysis:
+    """What came of one input. `notices` are about the audio; `is_whole` is False where some of it could not be read."""
 
-    task: Task
-    answered: Sequence[Answered]
-    reading: Reading
+    task: Task[Any]
+    parts: Sequence[Part[Any]]
+    whole: Whole
     audio_s: float
     load_s: float
     seconds: float
     notices: tuple[Notice, ...] = ()
-    whole: bool = True
+    is_whole: bool = True
+
+    @property
+    def complete(self) -> bool:
+        return self.is_whole and self.whole.reading.complete and all(part.complete for part in self.parts)
+
+    @property
+    def cost(self) -> Cost:
+        """All tokens that it took."""
+        return sum((part.cost for part in self.parts), self.whole.cost)
 
 
 @dataclass(frozen=True)
 class Envelopes:
-    """Makes the envelopes of one job; the engine is None until one is loaded."""
+    """Makes the envelopes of one job. `backend` is None until one is loaded."""
 
     job: Job
-    engine: Engine | None
+    backend: BackendInfo | None
 
-    def answered(self, found: Found, input_info: InputInfo | None) -> Envelope:
+    def analysed(self, found: Analysis, input_info: InputInfo | None) -> Envelope:
         """The envelope of an input that has a result."""
-        complete = found.whole and found.reading.complete and all(one.complete for one in found.answered)
-        thoughts = [one.thought for one in found.answered if one.thought]
-        endings = [notice for one in found.answered for notice in one.notices()]
+        reading = found.whole.reading
+        thoughts = [thought for thought in (*(part.thought for part in found.parts), found.whole.thought) if thought]
+        endings = [notice for part in found.parts for notice in ending_notices(part)]
         return Envelope(
             moss=__version__,
             task=found.task.name,
-            status="ok" if complete else "partial",
+            status="ok" if found.complete else "partial",
             input=input_info,
             model=self._model_info(),
             params=self._params(found.task),
-            result=found.reading.result,
-            text=found.reading.text,
+            result=reading.result,
+            text=reading.text,
             thinking="\n\n".join(thoughts) or None,
-            chunks=tuple(_chunk_info(one) for one in found.answered),
-            warnings=(*self._untrained(), *found.notices, *found.reading.notices, *endings),
+            chunks=tuple(_chunk_info(part) for part in found.parts),
+            warnings=(*self._untrained(), *found.notices, *reading.notices, *endings),
             usage=Usage(
                 audio_seconds=found.audio_s,
-                prompt_tokens=sum(one.n_prompt for one in found.answered),
-                generated_tokens=sum(one.n_generated for one in found.answered),
+                prompt_tokens=found.cost.prompt,
+                generated_tokens=found.cost.generated,
                 load_seconds=found.load_s,
                 seconds=found.seconds,
             ),
         )
 
-    def failed(self, source: Source, error: MossError) -> Envelope:
+    def failed(self, input: Input, error: MossError) -> Envelope:
         """The envelope of an input that has none."""
         return Envelope(
             moss=__version__,
             task=self.job.task.name,
             status="error",
-            input=InputInfo(path=source.shown, path_bytes=source.path_bytes),
+            input=InputInfo(path=input.shown, path_bytes=input.path_bytes),
             model=self._model_info(),
             params=self._params(self.job.task),
             error=ErrorInfo(code=error.code, message=error.message),
@@ -76,29 +88,27 @@ class Envelopes:
     def _untrained(self) -> Iterator[Notice]:
         entry, name = self.job.model.entry, self.job.task.name
         if not entry.knows(name):
-            message = f"{entry.name} was not trained for {name}: what it answers means nothing"
+            message = f"{entry.name} was not trained for {name}: its answer means nothing"
             yield Notice(code="untrained", message=message)
         elif entry.tasks and not self.job.task.is_usual:
-            message = (
-                f"{entry.name} was trained for the usual instruction alone: what it answers to another means nothing"
-            )
+            message = f"{entry.name} was trained for the usual instruction only: its answer to another means nothing"
             yield Notice(code="untrained", message=message)
 
     def _model_info(self) -> ModelInfo:
-        entry, engine = self.job.model.entry, self.engine
+        entry, backend = self.job.model.entry, self.backend
         return ModelInfo(
             name=entry.name,
             revision=self.job.model.revision,
-            dtype=engine.placement.dtype if engine else self.job.dtype,
-            device=str(engine.placement.device) if engine else self.job.device,
+            dtype=backend.dtype if backend else self.job.dtype,
+            device=backend.device if backend else self.job.device,
             demo=entry.demo,
         )
 
-    def _params(self, task: Task) -> Params:
+    def _params(self, task: Task[Any]) -> Params:
         job = self.job
         markers = job.time_markers
         if markers is None:
-            markers = self.engine.processor.enable_time_marker if self.engine else True
+            markers = self.backend.time_markers if self.backend else True
         return Params(
             prompt=task.questions[0].prompt,
             temperature=job.sampling.temperature,
@@ -117,5 +127,26 @@ class Envelopes:
         )
 
 
-def _chunk_info(one: Answered) -> ChunkInfo:
-    return ChunkInfo(start=one.span.start_s, end=one.span.end_s, finish_reason=one.finish_reason, attempts=one.attempts)
+def ending_notices(part: Part[Any]) -> Iterator[Notice]:
+    """What is to be said of how the answers about a chunk ended."""
+    cut = part.reading.cut
+    if part.finish_reason == "length" and part.thought and not part.reading.text:
+        code, message = "cut", "thinking used all the length allowed, so there is no answer"
+    elif part.finish_reason == "length" and cut:
+        named = ", ".join(cut)
+        code, message = "cut", f"the answer was cut at its longest length in {named}; what follows is missing"
+    elif part.finish_reason == "length":
+        code, message = "cut", "the answer was cut at its longest length; what follows is missing"
+    elif part.finish_reason == "loop":
+        code = "loop"
+        message = f"the model repeated itself in all {part.attempts} attempts; the answer was cut there"
+    elif part.attempts > 1:
+        code, message = "retried", f"an answer went wrong and was decoded again; this is attempt {part.attempts}"
+    else:
+        return
+    yield Notice(code=code, message=message, start=part.span.start_s, end=part.span.end_s)
+
+
+def _chunk_info(part: Part[Any]) -> ChunkInfo:
+    span = part.span
+    return ChunkInfo(start=span.start_s, end=span.end_s, finish_reason=part.finish_reason, attempts=part.attempts)

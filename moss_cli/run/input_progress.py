@@ -1,67 +1,70 @@
-"""One input on its way through the runner: what was found of its pieces so far."""
+"""One input on its way through a run: what is known of its chunks so far."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from moss_cli.errors import MossError
-from moss_cli.run.conversation import Answered
-from moss_cli.run.job import Source
+from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, Opened
-from moss_cli.run.open_input import Facts, Recording
+from moss_cli.run.kept_parts import from_json, to_json
+from moss_cli.run.open_input import Facts, OpenInput
+from moss_cli.run.second_pass import Whole
 from moss_cli.run.speech_pieces import Piece
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.span import Span
-from moss_cli.tasks.reading.task import Reading, Task
+from moss_cli.tasks.reading.task import Part, Reading, Task
 
 
-class FileRun:
-    """One input. It is `done` when it has failed, or when it was read to its end and all its pieces are answered."""
+class InputProgress:
+    """One input. It is `done` when it has failed, or when it was read to its end and the `whole` of it is known."""
 
-    def __init__(self, source: Source, task: Task, journal: Journal) -> None:
-        self.source, self.task, self._journal = source, task, journal
+    def __init__(self, input: Input, task: Task[Any], journal: Journal) -> None:
+        self.input, self.task, self._journal = input, task, journal
         self.error: MossError | None = None
+        self.whole: Whole | None = None
+        self.is_settling = False  # its chunks are being brought together
         self.load_s, self.seconds = 0.0, 0.0
         self.total_s: float | None = None
+        self.sha256 = ""
         self._offset_s, self._end_s = 0.0, 0.0
-        self._found: list[list[Answered] | None] = []
-        self._n_pieces = 0
+        self._found: list[list[Part[Any]] | None] = []  # by chunk
+        self._n_asked = 0
         self._facts: Facts | None = None
         self._since: float | None = None
 
-    def begin(self, recording: Recording, sha256: str) -> None:
+    def begin(self, opened: OpenInput, sha256: str) -> None:
         """The input could be opened."""
-        self.task, self.total_s = recording.task, recording.total_s
-        self._offset_s = self._end_s = recording.offset_s
+        self.task, self.total_s, self.sha256 = opened.task, opened.total_s, sha256
+        self._offset_s = self._end_s = opened.offset_s
         self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
-    def expect(self, piece: Piece | Span) -> int | None:
-        """Make room for what will be found of a piece: the place of it, or None where it is known already."""
-        span = piece.span if isinstance(piece, Piece) else piece
+    def expect(self, chunk: Piece | Span) -> int | None:
+        """Make room for what will come of a chunk: the place of it, or None where it is known already."""
+        span = chunk.span if isinstance(chunk, Piece) else chunk
         self._end_s = max(self._end_s, span.end_s)
-        if isinstance(piece, Span):  # nobody speaks in it
-            self._found.append([Answered(piece, self.task.unspoken(piece), "no_speech")])
+        if isinstance(chunk, Span):  # nobody speaks in it
+            self._found.append([Part(chunk, self.task.unspoken(chunk), "no_speech")])
             return None
-        self._n_pieces += 1
-        known = self._known(piece)
+        self._n_asked += 1
+        known = self._known(chunk)
         self._found.append(known)
         return len(self._found) - 1 if known is None else None
 
-    def _known(self, piece: Piece) -> list[Answered] | None:
-        """What an earlier run found of a piece."""
-        stored = self._journal.get(piece.name)
-        try:
-            return None if not stored else [Answered.from_json(self.task.name, one) for one in stored]
-        except (KeyError, TypeError, ValueError, OverflowError):  # a journal that somebody changed
-            return None
+    def _known(self, chunk: Piece) -> list[Part[Any]] | None:
+        """What an earlier run found of a chunk; None unless all of it can be read."""
+        parts = [from_json(self.task, kept) for kept in self._journal.get(chunk.name) or ()]
+        whole = [part for part in parts if part is not None]
+        return whole if whole and len(whole) == len(parts) else None
 
-    def found(self, place: int, piece: Piece, answered: list[Answered]) -> None:
-        """What was found of a piece."""
-        self._found[place] = answered
-        if self._facts is None or self._n_pieces > 1:  # the result of an only piece follows at once
-            self._journal.put(piece.name, [one.to_json() for one in answered])
+    def found(self, place: int, chunk: Piece, parts: list[Part[Any]]) -> None:
+        """What came of a chunk."""
+        self._found[place] = parts
+        if self._facts is None or self._n_asked > 1:  # the result of an only chunk follows at once
+            self._journal.put(chunk.name, [to_json(part) for part in parts])
 
     def end(self, facts: Facts) -> None:
         """The input was read to its end."""
@@ -72,23 +75,28 @@ class FileRun:
         self.error = self.error or error
 
     @property
-    def done(self) -> bool:
-        return self.error is not None or (self._facts is not None and None not in self._found)
+    def is_answered(self) -> bool:
+        """Whether it was read to its end and all its chunks are answered."""
+        return self._facts is not None and None not in self._found
 
     @property
-    def is_one_piece(self) -> bool:
-        """Whether it is known to have one piece and no more."""
+    def done(self) -> bool:
+        return self.error is not None or self.whole is not None
+
+    @property
+    def is_one_chunk(self) -> bool:
+        """Whether it is known to have one chunk and no more."""
         return self._facts is not None and len(self._found) == 1
 
     @property
-    def answered(self) -> list[Answered]:
-        """What was found, in order."""
-        return [one for found in self._found for one in found or ()]
+    def parts(self) -> list[Part[Any]]:
+        """What came of its chunks, in order."""
+        return [part for found in self._found for part in found or ()]
 
     @property
     def done_s(self) -> float:
         """Seconds of it that are answered."""
-        return sum(one.span.duration_s for one in self.answered)
+        return sum(part.span.duration_s for part in self.parts)
 
     @property
     def span(self) -> Span:
@@ -96,33 +104,36 @@ class FileRun:
         return Span(self._offset_s, self._end_s)
 
     @property
-    def complete(self) -> bool:
+    def is_whole(self) -> bool:
+        """Whether all of its audio could be read."""
         return self._facts is not None and self._facts.complete
 
-    def reading(self) -> Reading:
-        """All that was found as one."""
-        answered = self.answered
-        if len(answered) == 1:
-            return answered[0].reading
-        return self.task.merge([one.part for one in answered])
+    def merged(self) -> Reading[Any]:
+        """What came of all chunks as one, by rule."""
+        parts = self.parts
+        return parts[0].reading if len(parts) == 1 else self.task.merge(parts)
 
     def notices(self) -> tuple[Notice, ...]:
         """What is to be said of the audio."""
         warnings = self._facts.warnings if self._facts else ()
         return tuple(Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in warnings)
 
-    def input_info(self) -> InputInfo:
+    def info(self) -> InputInfo:
         """The input as it stands in the envelope."""
         assert self._facts is not None
-        info = self._facts.info
+        facts = self._facts.info
         return InputInfo(
-            path=self.source.shown,
-            path_bytes=self.source.path_bytes,
-            duration=info.duration_s,
-            sample_rate=info.sample_rate,
-            channels=info.channels,
-            sha256=info.sha256,
+            path=self.input.shown,
+            path_bytes=self.input.path_bytes,
+            duration=facts.duration_s,
+            sample_rate=facts.sample_rate,
+            channels=facts.channels,
+            sha256=facts.sha256,
         )
+
+    def took(self, seconds: float) -> None:
+        """So much time went into it."""
+        self.seconds += seconds
 
     @contextmanager
     def timed(self) -> Iterator[None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
 from moss_cli.audio.results import Samples
-from moss_cli.audio.source import STDIN
 from moss_cli.errors import UsageError
-from moss_cli.run.job import Job, Source
+from moss_cli.run.inputs import STDIN, Input
+from moss_cli.run.job import Job
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Focus, Task
 
@@ -24,7 +25,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Recording:
+class OpenInput:
     """An open input. `task` is the job's, as it is asked about this input.
 
     `blocks`: samples [n] float32 at 16 kHz, to be iterated once; the first lies at `offset_s` in the file, and they
@@ -32,7 +33,7 @@ class Recording:
     for a file that has changed meanwhile.
     """
 
-    task: Task
+    task: Task[Any]
     blocks: Iterator[Samples]
     offset_s: float
     total_s: float | None
@@ -41,29 +42,29 @@ class Recording:
     close: Callable[[], None]
 
 
-def open_recording(source: Source, job: Job) -> Recording:
+def open_input(input: Input, job: Job) -> OpenInput:
     """Open an input, or the part of it that the job or its question is about.
 
     Raises AudioError where it cannot be read, UsageError for a range or a time outside it.
     """
     start_s, end_s, task = job.start_s, job.end_s, job.task
     if task.may_name_a_time:
-        duration_s = _known_duration(source)
+        duration_s = _known_duration(input)
         if duration_s is None:
             # A pipe can be read only once, and some files say their length only at their end.
-            return _loaded(source, job)
+            return _loaded(input, job)
         focus = _focus(job, duration_s)
         if focus is not None:
             start_s, end_s, task = focus.start_s, focus.end_s, focus.task
-    audio = stream(source.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
+    audio = stream(input.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
     return _streamed(task, audio, end_s)
 
 
-def _known_duration(source: Source) -> float | None:
+def _known_duration(input: Input) -> float | None:
     """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
-    if source.path == STDIN or not source.path.is_file():
+    if input.path == STDIN or not input.path.is_file():
         return None
-    with stream(source.path) as header:
+    with stream(input.path) as header:
         return header.duration_s
 
 
@@ -73,9 +74,9 @@ def _focus(job: Job, duration_s: float) -> Focus | None:
     return job.task.focus(duration_s, chosen) if chosen.duration_s > 0 else None
 
 
-def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
+def _streamed(task: Task[Any], audio: AudioStream, end_s: float | None) -> OpenInput:
     length_s = audio.duration_s if end_s is None else min(end_s, audio.duration_s or end_s)
-    return Recording(
+    return OpenInput(
         task,
         iter(audio),
         audio.offset_s,
@@ -86,8 +87,8 @@ def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
     )
 
 
-def _loaded(source: Source, job: Job) -> Recording:
-    audio = load(source.path, max_duration_s=job.max_duration_s)
+def _loaded(input: Input, job: Job) -> OpenInput:
+    audio = load(input.path, max_duration_s=job.max_duration_s)
     task, duration_s = job.task, audio.info.duration_s
     start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s
     if start_s >= duration_s:
@@ -96,7 +97,7 @@ def _loaded(source: Source, job: Job) -> Recording:
     if focus is not None:
         task, start_s, end_s = focus.task, focus.start_s, focus.end_s
     audio = audio.part(start_s, end_s)
-    return Recording(
+    return OpenInput(
         task,
         iter([audio.samples]),
         audio.offset_s,

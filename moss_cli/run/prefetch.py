@@ -14,10 +14,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.audio.source import STDIN
-from moss_cli.run.input_progress import FileRun
-from moss_cli.run.job import Job, Source
-from moss_cli.run.open_input import Facts, Recording, open_recording
+from moss_cli.run.input_progress import InputProgress
+from moss_cli.run.inputs import STDIN, Input
+from moss_cli.run.job import Job
+from moss_cli.run.open_input import Facts, OpenInput, open_input
 
 AHEAD_S = 120.0  # of an input's samples that wait, 8 MB; with 0 each input is read in its turn
 _STOP_S = 1.0  # that is waited for a thread to end: it may be hashing a large file
@@ -25,27 +25,27 @@ _STOP_S = 1.0  # that is waited for a thread to end: it may be hashing a large f
 
 @dataclass(frozen=True)
 class _Taken:
-    file: FileRun
-    ahead: ReadAhead | None  # None: it is read in its turn
+    file: InputProgress
+    ahead: Prefetch | None  # None: it is read in its turn
 
     @property
     def is_read(self) -> bool:
         return self.ahead is not None and self.ahead.is_read
 
 
-class Inputs:
+class InputQueue:
     """The inputs of a run, to be iterated once. One thread uses it; `close` stops what is being read."""
 
-    def __init__(self, files: Iterable[FileRun], job: Job) -> None:
+    def __init__(self, files: Iterable[InputProgress], job: Job) -> None:
         self._files, self._job = iter(files), job
         self._now: _Taken | None = None
         self._next: _Taken | None = None
         self._failure: Exception | None = None  # to take the next one
 
-    def __iter__(self) -> Iterator[FileRun]:
+    def __iter__(self) -> Iterator[InputProgress]:
         return self
 
-    def __next__(self) -> FileRun:
+    def __next__(self) -> InputProgress:
         if self._failure is not None:
             raise self._failure
         if self._next is None:
@@ -65,17 +65,23 @@ class Inputs:
 
     def _take(self) -> None:
         file = next(self._files)
-        ahead = ReadAhead(file.source, self._job) if _can_be_read_ahead(file.source, self._job) else None
+        ahead = Prefetch(file.input, self._job) if _can_be_read_ahead(file.input, self._job) else None
         self._next = _Taken(file, ahead)
         if ahead is not None:
             ahead.start()
 
-    def open(self) -> Recording:
-        """The one whose turn it is, open. Raises what `open_recording` and the recording's `sha256` do."""
+    @property
+    def may_block(self) -> bool:
+        """Whether to open the one whose turn it is may take for ever: a pipe, into which somebody has yet to write."""
+        assert self._now is not None
+        return self._now.ahead is None and not _is_file(self._now.file.input)
+
+    def open(self) -> OpenInput:
+        """The one whose turn it is, open. Raises what `open_input` and the recording's `sha256` do."""
         assert self._now is not None
         if self._now.ahead is None:
-            return open_recording(self._now.file.source, self._job)
-        return self._now.ahead.recording()
+            return open_input(self._now.file.input, self._job)
+        return self._now.ahead.opened()
 
     def close(self) -> None:
         for taken in (self._now, self._next):
@@ -83,26 +89,30 @@ class Inputs:
                 taken.ahead.close()
 
 
-def _can_be_read_ahead(source: Source, job: Job) -> bool:
+def _can_be_read_ahead(input: Input, job: Job) -> bool:
     if job.start_s or job.task.may_name_a_time:  # to go to a place in an MP3 file, stderr is muted: the process's own
         return False
     # Standard input and a FIFO may keep a thread waiting for ever, and the interpreter with it.
-    return AHEAD_S > 0 and source.path != STDIN and os.path.isfile(source.path)  # noqa: PTH113 - Path's raises
+    return AHEAD_S > 0 and _is_file(input)
 
 
-class ReadAhead:
+def _is_file(input: Input) -> bool:
+    return input.path != STDIN and os.path.isfile(input.path)  # noqa: PTH113 - Path.is_file raises for some names
+
+
+class Prefetch:
     """An input that a thread opens, hashes and decodes, `AHEAD_S` and a block at most before its blocks are taken."""
 
-    def __init__(self, source: Source, job: Job) -> None:
-        self._source, self._job = source, job
+    def __init__(self, input: Input, job: Job) -> None:
+        self._input, self._job = input, job
         self._changed = threading.Condition()  # what follows is shared with the thread
-        self._opened: Recording | None = None
+        self._opened: OpenInput | None = None
         self._blocks: deque[Samples] = deque()
         self._n_waiting = 0
         self._end: Facts | BaseException | None = None
         self._closed = False
         # A daemon: the process may end while it waits for a disk.
-        self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -113,8 +123,8 @@ class ReadAhead:
         with self._changed:
             return self._end is not None
 
-    def recording(self) -> Recording:
-        """What `open_recording` gives, with blocks that the thread has decoded. Waits until it is open."""
+    def opened(self) -> OpenInput:
+        """What `open_input` gives, with blocks that the thread has decoded. Waits until it is open."""
         with self._changed:
             self._changed.wait_for(lambda: self._opened or self._end)
             if self._opened is None:
@@ -141,16 +151,16 @@ class ReadAhead:
             self._changed.notify_all()
 
     def _read(self) -> Facts:
-        with closing(open_recording(self._source, self._job)) as recording:
-            sha256 = recording.sha256()
+        with closing(open_input(self._input, self._job)) as opened:
+            sha256 = opened.sha256()
             with self._changed:
                 self._opened = replace(
-                    recording, blocks=self._taken(), sha256=lambda: sha256, facts=self._facts, close=self.close
+                    opened, blocks=self._taken(), sha256=lambda: sha256, facts=self._facts, close=self.close
                 )
                 self._changed.notify_all()
-            for block in recording.blocks:
+            for block in opened.blocks:
                 self._put(block)
-            return recording.facts()
+            return opened.facts()
 
     def _put(self, block: Samples) -> None:
         """Give a block, and wait until there is room for the next."""

@@ -1,83 +1,99 @@
-"""Answers that need all of a recording to be understood: asked of what was found piece by piece, without audio.
+"""Answers that need all of a recording to be understood: asked, without audio, of what was said of its parts.
 
-What does not fit in one question is asked of in groups, and then of the groups' answers, until one is left.
+What does not fit in one question is asked in groups, and then of the groups' answers, until one is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from moss_cli.errors import AnswerError
-from moss_cli.run.conversation import Answered, Answerer
+from moss_cli.answers import Cost
+from moss_cli.run.conversation import Asking, Conversation
+from moss_cli.run.job import Job
 from moss_cli.schema import Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Part, Reading, Task
 
-MOST_PART_TOKENS = 12_000  # of what the pieces say, in one question: well inside what the models were trained on
 FEWEST_TOGETHER = 2
+NOT_MERGED = Notice(
+    code="merged_by_rule",
+    message="the model could not combine the answers about the parts; they are listed one after another",
+)
 
 
-def overall(
-    answerer: Answerer, task: Task, answered: Sequence[Answered], merged: Reading
-) -> tuple[Reading, Answered | None]:
-    """What was merged by rule, with what the model makes of all pieces; and what asking for that took.
+@dataclass(frozen=True)
+class Whole:
+    """The reading of all of a recording, and what asking for it took."""
 
-    Nothing is asked where there is one piece, or where the task's rules are enough. An answer that goes wrong leaves
-    what the rules give, and a word on it.
+    reading: Reading[Any]
+    cost: Cost = Cost()  # noqa: RUF009 - frozen
+    thought: str | None = None
+
+
+def needs_second_pass(task: Task[Any], parts: Sequence[Part[Any]]) -> bool:
+    """Whether what was said of the parts is to be asked about; else rules bring it together."""
+    heard = _heard(parts)
+    return len(heard) >= FEWEST_TOGETHER and task.over(heard) is not None
+
+
+def second_pass(
+    task: Task[Any],
+    parts: Sequence[Part[Any]],
+    merged: Reading[Any],
+    job: Job,
+    fits: Callable[[str], bool],
+) -> Conversation[Whole]:
+    """What was merged by rule, completed by what the model makes of all parts.
+
+    `fits` says whether an instruction can be asked at once. Whatever goes wrong leaves what the rules give, with a
+    notice: the parts are answered, and nothing of them is to be lost.
     """
-    parts = [one.part for one in answered if one.finish_reason != "no_speech"]
-    if len(parts) < FEWEST_TOGETHER or task.over(parts) is None:
-        return merged, None
-    spent: Answered | None = None
-    while True:
-        groups = _groups(answerer, task, parts)
-        last = len(groups) == 1
-        found: list[Part] = []
-        for group in groups:
-            if len(group) == 1:  # a last one, left over
-                found += group
-                continue
-            one = _ask(answerer, task, group)
-            if one is None or not one.complete:
-                message = "the pieces' answers could not be brought together by the model; they stand one after another"
-                notice = Notice(code="merged_by_rule", message=message)
-                return replace(merged, notices=(*merged.notices, notice)), spent
-            spent = one if spent is None else _sum(spent, one)
-            found.append(Part(_span(group), one.reading))
-        if last:
-            return task.with_overall(merged, found[0].reading), spent
-        parts = found
-
-
-def _ask(answerer: Answerer, task: Task, group: Sequence[Part]) -> Answered | None:
-    question = task.over(group)
-    if question is None:
-        return None
+    spent = Whole(merged)
+    left = _heard(parts)
     try:
-        return answerer.answer_text(question)
-    except AnswerError:
+        while len(left) > 1:
+            found: list[Part[Any]] = []
+            for group in _groups(task, left, fits):
+                if len(group) == 1:  # a last one, left over
+                    found += group
+                    continue
+                part = yield from _ask(task, group, job)
+                if part is None:
+                    return _merged_by_rule(merged, spent)
+                spent = replace(spent, cost=spent.cost + part.cost, thought=part.thought)
+                found.append(Part(Span(group[0].span.start_s, group[-1].span.end_s), part.reading))
+            left = found
+        return replace(spent, reading=task.with_overall(merged, left[0].reading))
+    except Exception:  # noqa: BLE001 - said in a notice
+        return _merged_by_rule(merged, spent)
+
+
+def _heard(parts: Sequence[Part[Any]]) -> list[Part[Any]]:
+    return [part for part in parts if part.finish_reason != "no_speech"]
+
+
+def _ask(task: Task[Any], group: Sequence[Part[Any]], job: Job) -> Conversation[Part[Any] | None]:
+    """The answer about a group; None for one that is not whole."""
+    over = task.over(group)
+    if over is None:
         return None
+    part = yield from Asking(over, job).without_audio()
+    return part if part.complete else None
 
 
-def _groups(answerer: Answerer, task: Task, parts: Sequence[Part]) -> list[list[Part]]:
+def _merged_by_rule(merged: Reading[Any], spent: Whole) -> Whole:
+    return replace(spent, reading=replace(merged, notices=(*merged.notices, NOT_MERGED)))
+
+
+def _groups(task: Task[Any], parts: Sequence[Part[Any]], fits: Callable[[str], bool]) -> list[list[Part[Any]]]:
     """Neighbours that fit in one question together; at least two, so that there are fewer each time."""
-    limit = min(MOST_PART_TOKENS, answerer.engine.model.config.language.max_position_embeddings // 2)
-    groups: list[list[Part]] = [[]]
+    groups: list[list[Part[Any]]] = [[]]
     for part in parts:
-        question = task.over([*groups[-1], part])
-        n_tokens = 0 if question is None else len(answerer.engine.tokenizer.encode(question.questions[0].prompt))
-        if n_tokens > limit and len(groups[-1]) >= FEWEST_TOGETHER:
+        over = task.over([*groups[-1], part])
+        is_full = over is not None and not fits(over.questions[0].prompt)
+        if is_full and len(groups[-1]) >= FEWEST_TOGETHER:
             groups.append([])
         groups[-1].append(part)
     return groups
-
-
-def _span(group: Sequence[Part]) -> Span:
-    return replace(group[0].span, end_s=group[-1].span.end_s)
-
-
-def _sum(first: Answered, second: Answered) -> Answered:
-    return replace(
-        second, n_prompt=first.n_prompt + second.n_prompt, n_generated=first.n_generated + second.n_generated
-    )

@@ -1,47 +1,47 @@
-"""An engine that says what a test wants, for the tests of what becomes of answers."""
+"""Conversations with a scripted backend."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import pytest
+from scripted_backend import Say, ScriptedBackend, noise
 
-from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation, OnToken, Request
+from moss_cli.errors import MossError
 from moss_cli.models.registry import resolve
-from moss_cli.run.conversation import Answerer
+from moss_cli.run.conversation import Asking, Conversation
+from moss_cli.run.in_flight import InFlight
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import Piece
 from moss_cli.span import Span
-from moss_cli.tasks.reading.task import Task
+from moss_cli.tasks.reading.task import Part, Task
 
 
 def clip(seconds: float, *, pause_at: float | None = None) -> Piece:
-    samples = np.random.default_rng(0).uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
-    if pause_at is not None:
-        samples[round(pause_at * SAMPLE_RATE) : round((pause_at + 0.6) * SAMPLE_RATE)] = 0
-    return Piece(samples, Span(0.0, seconds), input_id="x")
+    return Piece(noise(seconds, pause_at=pause_at), Span(0.0, seconds))
 
 
-def answerer(
-    monkeypatch: pytest.MonkeyPatch, engine: Engine, task: Task, answer: Callable[[Request, int], tuple[str, str]]
-) -> tuple[Answerer, list[Request]]:
-    """`answer` gives the text of an answer and how it ends, for a request and the number of its call."""
-    seen: list[Request] = []
+def job_of(task: Task[Any], **options: Any) -> Job:
+    return replace(Job(task, resolve("tiny")), **options)
 
-    def generate(self: Engine, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
-        found = []
-        for request in requests:
-            seen.append(request)
-            text, reason = answer(request, len(seen))
-            ids = [*request.prefix, *self.tokenizer.encode(text)]
-            if on_token is not None:
-                for n in range(1, len(ids) + 1):
-                    on_token(0, ids[:n], n)
-            found.append(Generation(ids, reason, len(ids)))  # type: ignore[arg-type]
-        return found
 
-    monkeypatch.setattr(Engine, "generate", generate)
-    return Answerer(engine, Job(task, resolve("tiny"))), seen
+def ended(
+    backend: ScriptedBackend, *conversations: Conversation[Any], on_text: Callable[[str], None] | None = None
+) -> list[Any]:
+    """What each conversation came to, all in flight together; the MossError of one that failed."""
+    flight, found = InFlight(backend, lambda owner, n: None), dict[int, Any]()
+    for i, one in enumerate(conversations):
+        flight.begin(i, one, lambda end, i=i: found.__setitem__(i, end), on_seconds=lambda s: None, on_text=on_text)
+    while len(flight):
+        flight.step()
+    return [found[i] for i in range(len(conversations))]
+
+
+def asked(
+    task: Task[Any], say: Say, *clips: Piece, on_text: Callable[[str], None] | None = None, **options: Any
+) -> tuple[list[list[Part[Any]] | MossError], ScriptedBackend]:
+    """What comes of clips, and the backend that was asked."""
+    backend = ScriptedBackend(say)
+    asking = Asking(task, job_of(task, **options), "x", tells=on_text is not None)
+    return ended(backend, *(asking.about(one) for one in clips), on_text=on_text), backend

@@ -17,12 +17,13 @@ from moss_cli.audio.decode import AudioInfo
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.errors import AudioError
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch as ahead
-from moss_cli.run.input_progress import FileRun
-from moss_cli.run.job import Job, Source
+from moss_cli.run import prefetch
+from moss_cli.run.input_progress import InputProgress
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.run.journal import NoJournal
-from moss_cli.run.open_input import Facts, Recording, open_recording
-from moss_cli.run.prefetch import Inputs, ReadAhead
+from moss_cli.run.open_input import Facts, OpenInput, open_input
+from moss_cli.run.prefetch import InputQueue, Prefetch
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.reading.task import Task
 from moss_cli.tasks.transcribe import Transcribe
@@ -37,16 +38,16 @@ def job(task: Task | None = None, **options: float) -> Job:
 
 
 class Tape:
-    """Stands for `open_recording`: five blocks of 10 s each, and notes of what is done to them."""
+    """Stands for `open_input`: five blocks of 10 s each, and notes of what is done to them."""
 
     def __init__(self, fails_after: int | None = None) -> None:
         self.n_blocks, self.fails_after = 0, fails_after
         self.opened, self.closed, self.third = threading.Event(), threading.Event(), threading.Event()
         self.threads: set[str] = set()
 
-    def __call__(self, source: Source, job: Job) -> Recording:
+    def __call__(self, file: Input, job: Job) -> OpenInput:
         self.opened.set()
-        return Recording(job.task, self._blocks(), 0.0, 50.0, lambda: "hash", lambda: FACTS, self._close)
+        return OpenInput(job.task, self._blocks(), 0.0, 50.0, lambda: "hash", lambda: FACTS, self._close)
 
     def _blocks(self) -> Iterator[Samples]:
         self.threads.add(threading.current_thread().name)
@@ -66,28 +67,28 @@ class Tape:
 @pytest.fixture
 def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
     one = Tape()
-    monkeypatch.setattr(ahead, "open_recording", one)
+    monkeypatch.setattr(prefetch, "open_input", one)
     return one
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def file(tmp_path: Path) -> Input:
     path = tmp_path / "a.wav"
     path.touch()
-    return Source(path, "a.wav")
+    return Input(path)
 
 
-def started(source: Source, job: Job) -> ReadAhead:
-    one = ReadAhead(source, job)
+def started(file: Input, job: Job) -> Prefetch:
+    one = Prefetch(file, job)
     one.start()
     return one
 
 
 def test_a_thread_decodes_no_more_than_the_bound_before_it_is_asked_and_ends_when_it_is_closed(
-    tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch
+    tape: Tape, file: Input, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
-    one = started(source, job())
+    monkeypatch.setattr(prefetch, "AHEAD_S", 25.0)
+    one = started(file, job())
     assert tape.third.wait(ENOUGH_S)
     one._thread.join(0.5)  # without a bound it would have come to its end
     assert one._thread.is_alive()
@@ -96,24 +97,22 @@ def test_a_thread_decodes_no_more_than_the_bound_before_it_is_asked_and_ends_whe
     assert (tape.n_blocks, tape.closed.is_set(), one._thread.is_alive()) == (3, True, False)
 
 
-def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "AHEAD_S", 10.0)
-    one = started(source, job())
-    recording = one.recording()
+def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "AHEAD_S", 10.0)
+    one = started(file, job())
+    recording = one.opened()
     assert (recording.sha256(), recording.total_s) == ("hash", 50.0)
     assert sum(len(block) for block in recording.blocks) == 50 * SAMPLE_RATE
     assert recording.facts() is FACTS
     assert one.is_read
-    assert (tape.closed.is_set(), tape.threads) == (True, {"read-ahead"})
+    assert (tape.closed.is_set(), tape.threads) == (True, {"prefetch"})
 
 
 @pytest.mark.parametrize("n_good", [0, 2])
-def test_an_error_comes_after_the_blocks_before_it(
-    source: Source, monkeypatch: pytest.MonkeyPatch, n_good: int
-) -> None:
+def test_an_error_comes_after_the_blocks_before_it(file: Input, monkeypatch: pytest.MonkeyPatch, n_good: int) -> None:
     tape = Tape(fails_after=n_good)
-    monkeypatch.setattr(ahead, "open_recording", tape)
-    blocks = started(source, job()).recording().blocks
+    monkeypatch.setattr(prefetch, "open_input", tape)
+    blocks = started(file, job()).opened().blocks
     assert [len(next(blocks)) for _ in range(n_good)] == [len(BLOCK)] * n_good
     with pytest.raises(AudioError, match="the tape is torn"):
         next(blocks)
@@ -121,10 +120,10 @@ def test_an_error_comes_after_the_blocks_before_it(
 
 
 def test_an_input_that_cannot_be_opened_says_so_when_it_is_asked_for(tmp_path: Path) -> None:
-    one = started(Source(tmp_path / "gone.wav", "gone.wav"), job())
+    one = started(Input(tmp_path / "gone.wav"), job())
     one._thread.join(ENOUGH_S)
     with pytest.raises(AudioError, match="no such file"):
-        one.recording()
+        one.opened()
 
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
@@ -150,8 +149,8 @@ def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
 ) -> None:
     path = tmp_path / "a"
     write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (25 * 44_100, 2)).astype(np.float32))
-    source = Source(path, "a")
-    plain, one = open_recording(source, job(**options)), started(source, job(**options)).recording()
+    file = Input(path)
+    plain, one = open_input(file, job(**options)), started(file, job(**options)).opened()
     assert (one.task, one.offset_s, one.total_s) == (plain.task, plain.offset_s, plain.total_s)
     assert one.sha256() == plain.sha256()
     for ours, theirs in zip(one.blocks, plain.blocks, strict=True):
@@ -160,21 +159,21 @@ def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
     plain.close()
 
 
-def inputs(sources: Iterator[Source], job: Job) -> Inputs:
-    return Inputs((FileRun(source, job.task, NoJournal()) for source in sources), job)
+def inputs(sources: Iterator[Input], job: Job) -> InputQueue:
+    return InputQueue((InputProgress(file, job.task, NoJournal()) for file in sources), job)
 
 
 def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earlier(
-    tape: Tape, source: Source, monkeypatch: pytest.MonkeyPatch
+    tape: Tape, file: Input, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
+    monkeypatch.setattr(prefetch, "AHEAD_S", 25.0)
     n_taken = 0
 
-    def sources() -> Iterator[Source]:
+    def sources() -> Iterator[Input]:
         nonlocal n_taken
         for _ in range(3):
             n_taken += 1
-            yield source
+            yield file
 
     them = inputs(sources(), job())
     next(them)
@@ -194,13 +193,13 @@ def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earli
     them.close()
 
 
-def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_comes(tape: Tape, source: Source) -> None:
-    def sources() -> Iterator[Source]:
-        yield source
+def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_comes(tape: Tape, file: Input) -> None:
+    def sources() -> Iterator[Input]:
+        yield file
         raise OSError("no more")
 
     them = inputs(sources(), job())
-    assert next(them).source is source
+    assert next(them).input is file
     assert len(list(them.open().blocks)) == 5
     them.look_ahead()
     with pytest.raises(OSError, match="no more"):
@@ -212,11 +211,9 @@ def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_come
     [(Transcribe(), {"start_s": 1.0}), (Ask("What is said at 0:10?"), {})],
     ids=["--start", "a time in the question"],
 )
-def test_parts_of_a_file_are_read_in_their_turn(
-    tape: Tape, source: Source, task: Task, options: dict[str, float]
-) -> None:
+def test_parts_of_a_file_are_read_in_their_turn(tape: Tape, file: Input, task: Task, options: dict[str, float]) -> None:
     """To go to a place in an MP3 file, stderr is muted: everybody's."""
-    them = inputs(iter([source]), job(task, **options))
+    them = inputs(iter([file]), job(task, **options))
     next(them)
     assert not tape.opened.is_set()
     list(them.open().blocks)
@@ -230,32 +227,32 @@ def test_what_may_wait_for_its_writer_is_read_in_its_turn(
     monkeypatch.chdir(tmp_path)
     os.mkfifo("fifo")
     Path("-").touch()  # which is not what is meant
-    them = inputs(iter([Source(path, str(path))]), job())
+    them = inputs(iter([Input(path)]), job())
     next(them)
     assert not tape.opened.is_set()
     list(them.open().blocks)
     assert tape.threads == {threading.current_thread().name}
 
 
-def test_closing_stops_the_one_that_is_read_and_the_next(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "AHEAD_S", 25.0)
+def test_closing_stops_the_one_that_is_read_and_the_next(file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "AHEAD_S", 25.0)
     tapes = [Tape(), Tape()]
     unread = iter(tapes)
-    monkeypatch.setattr(ahead, "open_recording", lambda source, job: next(unread)(source, job))
-    them = inputs(iter([source, source]), job())
+    monkeypatch.setattr(prefetch, "open_input", lambda file, job: next(unread)(file, job))
+    them = inputs(iter([file, file]), job())
     next(them)
     list(them.open().blocks)
     them.look_ahead()
     assert tapes[1].opened.wait(ENOUGH_S)
     them.close()
     assert all(tape.closed.is_set() for tape in tapes)
-    assert "read-ahead" not in {thread.name for thread in threading.enumerate()}
+    assert "prefetch" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_any_error_in_the_thread_reaches_the_one_who_asks(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(source: Source, job: Job) -> Recording:
+def test_any_error_in_the_thread_reaches_the_one_who_asks(file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(file: Input, job: Job) -> OpenInput:
         raise MemoryError
 
-    monkeypatch.setattr(ahead, "open_recording", broken)
+    monkeypatch.setattr(prefetch, "open_input", broken)
     with pytest.raises(MemoryError):
-        started(source, job()).recording()
+        started(file, job()).opened()

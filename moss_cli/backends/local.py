@@ -1,0 +1,172 @@
+"""The engine of this package as a backend: text to tokens and back, thoughts, limits, and the loop that decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from moss_cli.answers import Cost
+from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.backends.answer_text import AnswerText
+from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Clip, Delta, Event, Failed, Request
+from moss_cli.engine import decoding, row
+from moss_cli.engine.engine import Engine
+from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.engine.loops import without_loop
+from moss_cli.engine.model import AudioFeatures
+from moss_cli.engine.thinking import split_tokens
+from moss_cli.errors import as_moss_error
+
+THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
+MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
+
+
+@dataclass(frozen=True)
+class LocalClip:
+    """What the encoder made of a clip."""
+
+    features: AudioFeatures
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class LocalAnswer(Answer):
+    """An answer with its tokens, of which `n_settled` stand if it is gone on from."""
+
+    ids: Sequence[int] = ()
+    n_settled: int = 0
+
+
+@dataclass
+class _Asked:
+    """A request that is being answered."""
+
+    request: Request
+    n_prompt: int
+    prefix: Sequence[int]
+    text: AnswerText
+    n_told: int = 0  # tokens whose text was told
+
+
+class LocalBackend:
+    """One loaded checkpoint. `n_together` None: as many requests together as memory allows."""
+
+    def __init__(self, engine: Engine, n_together: int | None = None) -> None:
+        self.engine = engine
+        self._decoding = engine.decoding(n_together)
+        self._asked: dict[int, _Asked] = {}
+
+    @property
+    def info(self) -> BackendInfo:
+        engine = self.engine
+        return BackendInfo(
+            dtype=engine.placement.dtype,
+            device=str(engine.placement.device),
+            load_seconds=engine.load_seconds,
+            time_markers=engine.processor.enable_time_marker,
+            can_think=engine.can_think,
+            warnings=engine.warnings,
+        )
+
+    @property
+    def n_together(self) -> int:
+        return self._decoding.n_slots
+
+    def fits(self, prompt: str) -> bool:
+        return len(self.engine.tokenizer.encode(prompt)) <= min(MOST_PROMPT_TOKENS, self._n_positions // 2)
+
+    def listen(self, samples: Samples) -> Clip:
+        return LocalClip(self.engine.hear(samples), len(samples) / SAMPLE_RATE)
+
+    def submit(self, request: Request) -> int:
+        features = request.clip.features if isinstance(request.clip, LocalClip) else None
+        prompt = self.engine.ask(request.prompt, features, time_markers=request.time_markers, think=request.think)
+        before = request.goes_on_from
+        prefix = before.ids[: before.n_settled] if isinstance(before, LocalAnswer) else ()
+        n_prompt = len(prompt.ids)
+        n_new = self._max_new_tokens(request, n_prompt)
+        matcher = self.engine.grammars.matcher(request.form) if request.form is not None else None
+        thought = self._thought(request, self._n_positions - n_prompt - n_new)
+        ticket = self._decoding.submit(
+            row.Request(
+                prompt,
+                n_new,
+                request.sampling,
+                request.seed,
+                matcher,
+                stop_loops=True,
+                thought=thought,
+                prefix=prefix,
+            )
+        )
+        text = AnswerText(self.engine.tokenizer, is_open=bool(request.think))
+        self._asked[ticket] = _Asked(request, n_prompt, prefix, text)
+        return ticket
+
+    def step(self) -> list[Event]:
+        return [self._event(event) for event in self._decoding.step()]
+
+    def cancel(self, ticket: int) -> None:
+        if self._asked.pop(ticket, None) is not None:
+            self._decoding.cancel(ticket)
+
+    def close(self) -> None:
+        for ticket in list(self._asked):
+            self.cancel(ticket)
+
+    def _event(self, event: decoding.Event) -> Event:
+        if isinstance(event, decoding.Decoded):
+            asked = self._asked[event.ticket]
+            return Delta(event.ticket, self._more(asked, event.ids, event.n_settled), len(event.ids))
+        if isinstance(event, decoding.Ended):
+            return Answered(event.ticket, self._answer(self._asked.pop(event.ticket), event.generation))
+        del self._asked[event.ticket]
+        return Failed(event.ticket, as_moss_error(event.error))
+
+    def _more(self, asked: _Asked, ids: Sequence[int], n_settled: int) -> str:
+        """The text of tokens that have become certain since the last time, where it is wanted."""
+        if not asked.request.tells:
+            return ""
+        more = "".join(asked.text.push(token) for token in ids[asked.n_told : n_settled])
+        asked.n_told = max(asked.n_told, n_settled)
+        return more
+
+    def _answer(self, asked: _Asked, made: row.Generation) -> LocalAnswer:
+        is_loop = made.finish_reason == "loop"
+        settled = made.ids[: made.n_settled]
+        thought, text = self._split(asked, without_loop(made.ids) if is_loop else made.ids)
+        return LocalAnswer(
+            text=text,
+            finish_reason=made.finish_reason,
+            thought=thought,
+            settled=self._split(asked, settled)[1] if is_loop else text,
+            cost=Cost(asked.n_prompt, len(made.ids) - len(asked.prefix)),
+            ids=made.ids,
+            n_settled=made.n_settled,
+        )
+
+    def _split(self, asked: _Asked, ids: Sequence[int]) -> tuple[str | None, str]:
+        return split_tokens(ids, self.engine.tokenizer, is_open=bool(asked.request.think))
+
+    @property
+    def _n_positions(self) -> int:
+        return self.engine.model.config.language.max_position_embeddings
+
+    def _max_new_tokens(self, request: Request, n_prompt: int) -> int:
+        """What the user says; else what the answer may need, as far as the model has room for it. A token is a
+        character at least."""
+        if request.max_new_tokens is not None:
+            return request.max_new_tokens
+        return max(min(request.n_characters, self._n_positions - n_prompt), request.n_least)
+
+    def _thought(self, request: Request, n_spare: int) -> row.Thought | None:
+        """How an answer may think; None where it cannot, or is not to. Its room is in the `n_spare` positions that
+        the answer does not need, and is nothing where the user says how long all may become."""
+        may_think = request.may_think if request.think is None else request.think
+        if not self.engine.can_think or not may_think:
+            return None
+        special, budget = self.engine.tokenizer.special, request.thinking_budget
+        closing = self.engine.closing_words() if budget is not None else []
+        wanted = THOUGHT_TOKENS if budget is None else budget + len(closing)
+        room = max(0, min(wanted, n_spare)) if request.max_new_tokens is None else 0
+        return row.Thought(special[THINK], special[END_THINK], budget, closing, is_open=bool(request.think), room=room)

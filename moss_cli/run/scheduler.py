@@ -1,0 +1,252 @@
+"""Which inputs are being read, asked about and brought to their end.
+
+Inputs are read one after another, chunk by chunk, and every chunk is a conversation of its own: chunks of all inputs
+are in flight together, as many as the backend answers at once. So a long input is never in memory as a whole, nothing
+waits for its neighbour, and what goes wrong with one input is its own affair.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.backends.protocol import Backend
+from moss_cli.errors import ExitCode, MossError, as_moss_error
+from moss_cli.run.conversation import Asking
+from moss_cli.run.envelopes import Analysis, Envelopes
+from moss_cli.run.in_flight import InFlight
+from moss_cli.run.input_progress import InputProgress
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job, Outcome, Step
+from moss_cli.run.prefetch import InputQueue
+from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
+from moss_cli.run.speech_pieces import Piece, plan, skipped
+from moss_cli.span import Span
+
+OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
+
+
+class Host(Protocol):
+    """What a scheduler needs of its runner."""
+
+    job: Job
+
+    @property
+    def envelopes(self) -> Envelopes: ...
+    @property
+    def shows_text(self) -> bool: ...
+    @property
+    def is_loaded(self) -> bool: ...
+    def loaded(self, input: Input | None) -> tuple[Backend, float]: ...
+    def step(self, step: Step) -> None: ...
+    def decoded(self, owner: Any, n_decoded: int) -> None: ...
+    def shown(self, input: Input | None) -> Callable[[str], None]: ...
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A chunk to be asked about, and its place among those of its input."""
+
+    file: InputProgress
+    place: int
+    chunk: Piece
+
+
+class Scheduler:
+    """One run over inputs."""
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._job = host, host.job
+        self._waiting: deque[InputProgress] = deque()  # in the order in which their outcomes come
+        self._flight: InFlight | None = None  # once the model is loaded
+
+    def outcomes(self, files: Iterable[InputProgress]) -> Generator[Outcome, None, None]:
+        """An outcome for each input, in their order."""
+        is_read = False
+        with closing(InputQueue(files, self._job)) as queue, closing(self._wanted(queue)) as wanted:
+            try:
+                while True:
+                    if not is_read and self._has_room:
+                        try:
+                            one = next(wanted)
+                        except StopIteration:
+                            is_read = True
+                        else:
+                            if one is not None:
+                                self._ask(one)
+                            elif queue.may_block:  # nobody else is to wait for whoever writes into that pipe
+                                yield from self._drained()
+                    elif self._n_in_flight:
+                        self._step()
+                    else:
+                        return
+                    yield from self._finished()
+            finally:
+                if self._flight is not None:
+                    self._flight.drop_all()
+
+    @property
+    def _n_in_flight(self) -> int:
+        return len(self._flight) if self._flight is not None else 0
+
+    @property
+    def _has_room(self) -> bool:
+        return self._flight is None or self._flight.has_room
+
+    def _step(self) -> None:
+        assert self._flight is not None
+        self._flight.step()
+
+    def _drained(self) -> Iterator[Outcome]:
+        """Bring all that is in flight to its end."""
+        yield from self._finished()
+        while self._n_in_flight:
+            self._step()
+            yield from self._finished()
+
+    def _wanted(self, queue: InputQueue) -> Generator[_Wanted | None, None, None]:
+        """The chunks that are to be asked about; None before each input is opened."""
+        for file in queue:
+            self._waiting.append(file)
+            yield None
+            self._host.step(Step("reading", file.input))
+            try:
+                yield from self._read(file, queue)
+            except Exception as error:
+                failure = as_moss_error(error)
+                if not self._host.is_loaded and failure.exit_code in OF_ALL_INPUTS:
+                    raise failure from error
+                self._fail(file, failure)
+            self._settle(file)
+
+    def _read(self, file: InputProgress, queue: InputQueue) -> Iterator[_Wanted]:
+        """Read an input; what is neither skipped nor known from an earlier run is yielded."""
+        job, held = self._job, None
+        with file.timed():
+            opened = queue.open()
+            try:
+                file.begin(opened, opened.sha256())
+                heard = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
+                for chunk in plan(self._heard(file, heard, queue), skipped(file.task, vad=job.vad)):
+                    place = file.expect(chunk)
+                    if place is None or not isinstance(chunk, Piece):
+                        continue
+                    wanted: _Wanted | None = _Wanted(file, place, chunk)
+                    if self._host.shows_text:  # only what is known to be all of its input is shown while it comes
+                        held, wanted = wanted, held
+                    if wanted is not None:
+                        with file.paused():
+                            yield wanted
+                    if file.error is not None:  # the rest of it is not worth reading
+                        return
+                file.end(opened.facts())
+                if held is not None:
+                    with file.paused():
+                        yield held
+            finally:
+                opened.close()
+
+    def _heard(self, file: InputProgress, heard: Iterable[Chunk], queue: InputQueue) -> Iterator[Piece]:
+        """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error.
+
+        Before each one is listened to, the next input is set going if this one has been read.
+        """
+        for number, chunk in enumerate(heard):
+            with file.paused():
+                queue.look_ahead()
+                file.load_s += self._load(file.input)
+            self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
+            yield Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number))
+
+    def _load(self, input: Input) -> float:
+        """Have the model loaded; the seconds that this took."""
+        backend, load_s = self._host.loaded(input)
+        if self._flight is None:
+            self._flight = InFlight(backend, self._host.decoded)
+        return load_s
+
+    def _ask(self, wanted: _Wanted) -> None:
+        file, chunk = wanted.file, wanted.chunk
+        if file.error is not None or self._flight is None:
+            return
+
+        def take(found: Any) -> None:
+            if isinstance(found, MossError):
+                self._fail(file, found)
+            else:
+                file.found(wanted.place, chunk, found)
+                self._settle(file)
+
+        asking = Asking(file.task, self._job, file.sha256, tells=self._host.shows_text)
+        self._flight.begin(file, asking.about(chunk), take, on_seconds=file.took, on_text=self._shown(file))
+
+    def _shown(self, file: InputProgress) -> Callable[[str], None] | None:
+        """Where the only chunk of the input that comes next is shown; several are merged before they are shown."""
+        if not self._host.shows_text:
+            return None
+        show = self._host.shown(file.input)
+
+        def show_first(text: str) -> None:
+            if file.is_one_chunk and self._waiting and self._waiting[0] is file:
+                show(text)
+
+        return show_first
+
+    def _settle(self, file: InputProgress) -> None:
+        """Bring an input together, once all its chunks are answered: by rule, and by a second pass where that helps."""
+        if file.error is not None or not file.is_answered or file.is_settling:
+            return
+        file.is_settling = True
+        try:
+            merged, parts = file.merged(), file.parts
+            asks = self._job.model.entry.text_only and needs_second_pass(file.task, parts)
+        except Exception as error:  # noqa: BLE001 - one input must not take the others with it
+            file.fail(as_moss_error(error))
+            return
+        if self._flight is None or not asks:
+            file.whole = Whole(merged)
+            return
+
+        def take(whole: Any) -> None:
+            if isinstance(whole, MossError):
+                file.fail(whole)
+            else:
+                file.whole = whole
+
+        self._host.step(Step("answering", file.input, 0, file.done_s, file.total_s))
+        asking = second_pass(file.task, parts, merged, self._job, self._flight.backend.fits)
+        self._flight.begin(file, asking, take, on_seconds=file.took)
+
+    def _fail(self, file: InputProgress, error: MossError) -> None:
+        file.fail(error)
+        if self._flight is not None:
+            self._flight.drop(file)
+
+    def _finished(self) -> Iterator[Outcome]:
+        """The outcomes of the inputs that are done, as far as no earlier one is missing."""
+        while self._waiting and self._waiting[0].done:
+            yield self._outcome(self._waiting.popleft())
+
+    def _outcome(self, file: InputProgress) -> Outcome:
+        envelopes = self._host.envelopes
+        if file.error is None and file.whole is not None:
+            try:
+                analysis = Analysis(
+                    file.task,
+                    file.parts,
+                    file.whole,
+                    file.span.duration_s,
+                    file.load_s,
+                    file.seconds,
+                    notices=file.notices(),
+                    is_whole=file.is_whole,
+                )
+                return Outcome(file.input, envelopes.analysed(analysis, file.info()))
+            except Exception as error:  # noqa: BLE001 - one input must not take the others with it
+                file.fail(as_moss_error(error))
+        failure = file.error or MossError("there is no result", code="internal")
+        return Outcome(file.input, envelopes.failed(file.input, failure), failure)

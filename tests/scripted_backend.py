@@ -1,0 +1,123 @@
+"""A backend that says what a test wants, for the tests of what becomes of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from moss_cli.answers import Cost
+from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Delta, Event, Failed, Request
+from moss_cli.errors import MossError, as_moss_error
+
+Said = str | Answer | Exception
+Say = Callable[[Request, int], Said]  # for a request and its number, counted from 1
+
+HELLO = "[0.00]hello there[0.05]"
+
+
+def cut(text: str) -> Answer:
+    return Answer(text, "length")
+
+
+def loop(text: str, settled: str | None = None) -> Answer:
+    return Answer(text, "loop", settled=text if settled is None else settled)
+
+
+@dataclass(frozen=True)
+class HeardClip:
+    samples: Samples
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+
+@dataclass
+class ScriptedBackend:
+    """`say` gives each answer, or the exception that the request fails with. `pace`: so many characters of an answer
+    come with a step; 0: all at once. `hear` is called with what is listened to, `at_step` before each step: they may
+    raise."""
+
+    say: Say = lambda request, n: HELLO
+    n_together: int = 4
+    pace: int = 0
+    hear: Callable[[Samples], None] = lambda samples: None
+    at_step: Callable[[int], None] = lambda n: None
+    most_prompt: int = 30_000
+    info: BackendInfo = field(default_factory=lambda: BackendInfo("fp32", "cpu", can_think=True))
+    heard: list[Samples] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)
+    most_open: int = 0
+    n_steps: int = 0
+    _open: dict[int, tuple[Request, Said, int]] = field(default_factory=dict)
+
+    def fits(self, prompt: str) -> bool:
+        return len(prompt) <= self.most_prompt
+
+    def listen(self, samples: Samples) -> HeardClip:
+        self.heard.append(samples)
+        self.hear(samples)
+        return HeardClip(samples)
+
+    def submit(self, request: Request) -> int:
+        self.asked.append(request)
+        ticket = len(self.asked)
+        self._open[ticket] = (request, self.say(request, ticket), 0)
+        self.most_open = max(self.most_open, len(self._open))
+        return ticket
+
+    def step(self) -> Sequence[Event]:
+        self.n_steps += 1
+        self.at_step(self.n_steps)
+        return [event for ticket in list(self._open)[: self.n_together] for event in self._more(ticket)]
+
+    def _more(self, ticket: int) -> list[Event]:
+        request, said, told = self._open[ticket]
+        if isinstance(said, Exception):
+            del self._open[ticket]
+            return [Failed(ticket, as_moss_error(said))]
+        answer = said if isinstance(said, Answer) else Answer(said, settled=said)
+        before = request.goes_on_from.settled if request.goes_on_from else ""
+        text = before + answer.text
+        until = len(text) if not self.pace else min(len(text), told + self.pace)
+        self._open[ticket] = (request, said, until)
+        events: list[Event] = [Delta(ticket, text[told:until] if request.tells else "", until)]
+        if until == len(text):
+            del self._open[ticket]
+            cost = Cost(len(request.prompt.split()), len(answer.text.split()))
+            events.append(Answered(ticket, replace(answer, text=text, settled=before + answer.settled, cost=cost)))
+        return events
+
+    def cancel(self, ticket: int) -> None:
+        self._open.pop(ticket, None)
+        self.cancelled.append(ticket)
+
+    def close(self) -> None:
+        self._open.clear()
+
+
+def opening(backend: ScriptedBackend, before: Callable[[], None] = lambda: None) -> Callable[..., ScriptedBackend]:
+    """What a runner takes to open a backend; `before` is called each time, and may raise."""
+
+    def open_backend(model: Any, **options: Any) -> ScriptedBackend:
+        before()
+        if options.get("n_together"):
+            backend.n_together = options["n_together"]
+        return backend
+
+    return open_backend
+
+
+def noise(seconds: float, *, pause_at: float | None = None, seed: int = 0) -> Samples:
+    samples = np.random.default_rng(seed).uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
+    if pause_at is not None:
+        samples[round(pause_at * SAMPLE_RATE) : round((pause_at + 0.6) * SAMPLE_RATE)] = 0
+    return samples
+
+
+__all__ = ["HELLO", "HeardClip", "MossError", "Said", "ScriptedBackend", "cut", "loop", "noise", "opening"]
