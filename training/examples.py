@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.engine.thinking import END_THINK, THINK
 
 SAMPLE_RATE = 16_000
 MOST_COUNTED = 6

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from torch.nn.functional import pad
 
 from moss_cli.engine.config import AudioConfig, LanguageConfig, MossConfig
-from moss_cli.engine.decoder import DecoderLayer, rotary
+from moss_cli.engine.decoder import DecoderLayer
 from moss_cli.engine.encoder import n_tokens
 from moss_cli.engine.model import MossAudio
+from moss_cli.engine.rotary import rotary
 from training.packed import Attend, layout
 from training.sentences import vocabulary
 from training.vocabulary import VOCAB_SIZE

@@ -1,4 +1,7 @@
-"""A preallocated key/value cache for a batch whose rows have lengths of their own."""
+"""The key/value cache: one preallocated tensor a layer, a slot for each row that is being decoded.
+
+Shapes: B rows, S new positions, N positions seen, K key/value heads, D head_dim.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,89 @@ import torch
 from torch import Tensor
 
 from moss_cli.engine.config import LanguageConfig
+from moss_cli.engine.rotary import rotary
+
+BUCKET = 256  # positions by which the cache grows; chosen: a copy of the cache every 256 steps is lost in their noise
 
 
-@dataclass
+def bucket(n_positions: int) -> int:
+    """The length that the cache has for rows of up to `n_positions`."""
+    return -(-n_positions // BUCKET) * BUCKET
+
+
+def cache_bytes(config: LanguageConfig, n_slots: int, n_positions: int, dtype: torch.dtype) -> int:
+    """What keys and values of `n_slots` rows take at the bucket of `n_positions`."""
+    per_position = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
+    return n_slots * bucket(n_positions) * per_position
+
+
 class KVCache:
-    """Keys and values of every layer: [n_layers, B, H_kv, S, D]. Rows are filled from 0; what lies
-    past a row's length is never attended to, so prompts may be padded on the right."""
+    """Keys and values of every layer, [n_slots, K, n_positions, D] each, with the rotary tables of as many positions.
 
-    keys: Tensor
-    values: Tensor
+    A row is filled from position 0. What lies past its end is never attended to, so that prompts may be padded on the
+    right; it is finite all the same, since a weight of zero times NaN would be NaN.
+    """
 
-    @classmethod
-    def allocate(
-        cls, config: LanguageConfig, *, batch: int, n_positions: int, device: torch.device, dtype: torch.dtype
-    ) -> KVCache:
-        shape = (config.num_hidden_layers, batch, config.num_key_value_heads, n_positions, config.head_dim)
-        return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+    def __init__(
+        self, config: LanguageConfig, n_slots: int, n_positions: int, *, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._config, self._device, self._dtype = config, device, dtype
+        self.n_slots = self.n_positions = 0
+        self.keys = [self._zeros(0, 0) for _ in range(config.num_hidden_layers)]
+        self.values = [self._zeros(0, 0) for _ in range(config.num_hidden_layers)]
+        self.resize(n_slots, n_positions)
+
+    def _zeros(self, n_slots: int, n_positions: int) -> Tensor:
+        shape = (n_slots, self._config.num_key_value_heads, n_positions, self._config.head_dim)
+        return torch.zeros(shape, device=self._device, dtype=self._dtype)
+
+    def resize(self, n_slots: int, n_positions: int) -> None:
+        """Make room for `n_slots` rows of `n_positions`, keeping what of the rows still has a place.
+
+        Layer by layer, so that never more than one layer is there twice.
+        """
+        n_positions = bucket(n_positions)
+        if (n_slots, n_positions) == (self.n_slots, self.n_positions):
+            return
+        kept = (slice(min(n_slots, self.n_slots)), slice(None), slice(min(n_positions, self.n_positions)))
+        for tensors in (self.keys, self.values):
+            for layer in range(len(tensors)):
+                new = self._zeros(n_slots, n_positions)
+                new[kept] = tensors[layer][kept]
+                tensors[layer] = new
+        positions = torch.arange(n_positions, device=self._device)
+        self.cos, self.sin = rotary(positions, self._config.head_dim, self._config.rope_theta)  # [n_positions, D]
+        self.n_slots, self.n_positions = n_slots, n_positions
+
+    def move(self, source: int, target: int) -> None:
+        """Copy the row of one slot over that of another."""
+        for tensor in (*self.keys, *self.values):
+            tensor[target] = tensor[source]
+
+
+@dataclass(frozen=True)
+class CacheRows:
+    """The rows of a cache that one forward pass is about: B slots from `first` on, [B, S] new positions in them.
+
+    `n_seen`: attention looks at positions below it; None for prompts from position 0, which see only themselves.
+    """
+
+    cache: KVCache
+    first: int
+    positions: Tensor
+    n_seen: int | None = None
 
     @property
-    def n_positions(self) -> int:
-        return self.keys.shape[3]
+    def slots(self) -> slice:
+        return slice(self.first, self.first + self.positions.shape[0])
 
-    def write_prompt(self, layer: int, k: Tensor, v: Tensor) -> None:
-        """Store a prompt, [B, H_kv, S, D], from position 0 on."""
-        self.keys[layer, :, :, : k.shape[2]] = k
-        self.values[layer, :, :, : v.shape[2]] = v
-
-    def write_step(self, layer: int, k: Tensor, v: Tensor, positions: Tensor) -> None:
-        """Store one token a row, [B, H_kv, 1, D], at `positions` [B]."""
-        rows = torch.arange(k.shape[0], device=k.device)
-        self.keys[layer][rows, :, positions] = k[:, :, 0]
-        self.values[layer][rows, :, positions] = v[:, :, 0]
-
-    def keep_rows(self, rows: Tensor) -> KVCache:
-        """The cache of some of the rows, when the others have finished."""
-        return KVCache(self.keys[:, rows], self.values[:, rows])
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values, [B, K, S, D] each; what attention is to look at, [B, K, N, D] each."""
+        keys, values = self.cache.keys[layer][self.slots], self.cache.values[layer][self.slots]
+        if self.n_seen is None:
+            keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
+            return k, v
+        rows = torch.arange(k.shape[0], device=k.device)[:, None]
+        keys[rows, :, self.positions] = k.transpose(1, 2)  # indexed places come first: [B, S, K, D]
+        values[rows, :, self.positions] = v.transpose(1, 2)
+        return keys[:, :, : self.n_seen], values[:, :, : self.n_seen]

@@ -5,16 +5,16 @@ Shapes: B rows, S positions, C hidden size, H query heads, K key/value heads, D 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moss_cli.engine.adapter import GatedMLP
-from moss_cli.engine.cache import KVCache
+from moss_cli.engine.cache import CacheRows
 from moss_cli.engine.config import LanguageConfig
+from moss_cli.engine.rotary import rotary, rotate
 
 
 class RMSNorm(nn.Module):
@@ -29,21 +29,6 @@ class RMSNorm(nn.Module):
         wide = x.float()
         normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * normed.to(x.dtype)
-
-
-def rotary(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for `positions` [B, S]: [B, 1, S, D] each, in float32."""
-    exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    frequencies = 1.0 / theta**exponents  # float32: bf16 frequencies would blur far positions
-    angles = positions[:, None, :, None].float() * frequencies
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the halves of each head: x [B, H, S, D]."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos.to(x.dtype) + torch.cat([-second, first], dim=-1) * sin.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -74,26 +59,25 @@ class Attention(nn.Module):
         merged: Tensor = self.o_proj(out.transpose(1, 2).flatten(-2))
         return merged
 
-    def prompt(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None, layer: int) -> Tensor:
-        """Causal attention over whole prompts. Rows padded on the right stay right: causality
-        keeps real tokens from seeing the padding."""
-        q, k, v = self.project(x, cos, sin)
-        if cache is not None:
-            cache.write_prompt(layer, k, v)
-        return self.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
-
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache, layer: int, positions: Tensor, mask: Tensor
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Attention of one new token a row over its own past: x [B, 1, C], positions [B], mask [B, 1, 1, seen]."""
+        """[B, S, C] to the same; the new keys and values are stored in `past`.
+
+        mask: [B, 1, S, N], True where one of S new positions sees one of N stored ones. None for whole prompts from
+        position 0: attention is causal, which also keeps real tokens from seeing padding on their right.
+        """
         q, k, v = self.project(x, cos, sin)
-        cache.write_step(layer, k, v, positions)
-        n_seen = mask.shape[-1]
-        keys, values = cache.keys[layer, :, :, :n_seen], cache.values[layer, :, :, :n_seen]
-        # The query heads of a group stand in the place of positions, so that keys are not repeated.
-        grouped = q.view(q.shape[0], self.kv_heads[0], -1, self.kv_heads[1])  # [B, K, H/K, D]
-        out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
-        return self.merge(out.flatten(1, 2).unsqueeze(2))
+        if past is not None:
+            k, v = past.update(layer, k, v)
+        if mask is None:
+            return self.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
+        # The query heads of a group stand in the place of positions, so that keys are not repeated for each of them.
+        n_kv_heads, head_dim = self.kv_heads
+        grouped = q.reshape(len(q), n_kv_heads, -1, head_dim)  # [B, K, H/K * S, D]
+        mask = mask if q.shape[2] == 1 else mask.repeat(1, 1, self.heads[0] // n_kv_heads, 1)
+        out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask)
+        return self.merge(out.reshape(q.shape))
 
 
 class DecoderLayer(nn.Module):
@@ -106,17 +90,11 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def prompt(self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache | None, layer: int) -> Tensor:
-        """Whole prompts, [B, S, C] to the same."""
-        x = x + self.self_attn.prompt(self.input_layernorm(x), cos, sin, cache, layer)
-        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
-        return out
-
-    def step(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: KVCache, layer: int, positions: Tensor, mask: Tensor
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """One new token a row, [B, 1, C] to the same."""
-        x = x + self.self_attn.step(self.input_layernorm(x), cos, sin, cache, layer, positions, mask)
+        """[B, S, C] to the same; see `Attention.forward`."""
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, layer, past, mask)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -133,16 +111,23 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def prefill(self, x: Tensor, cache: KVCache | None, deepstack: list[Tensor], audio_mask: Tensor | None) -> Tensor:
-        """Hidden states [B, S, C] of prompts x [B, S, C] that are padded on the right.
+    def forward(
+        self,
+        x: Tensor,
+        past: CacheRows | None = None,
+        deepstack: Sequence[Tensor] = (),
+        audio_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states [B, S, C] of x [B, S, C], S >= 1 positions a row, padded on the right.
 
-        deepstack: for each of the first layers, features [n, C] that are added after it at the n
+        past: where the rows' keys and values lie, and which positions x has; without it, positions count from 0 and
+        nothing is stored. deepstack: for each of the first layers, features [n, C] that are added after it at the n
         True places of audio_mask [B, S], row by row.
         """
-        positions = torch.arange(x.shape[1], device=x.device)[None, :]
-        cos, sin = rotary(positions, self.config.head_dim, self.config.rope_theta)
-        for i, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
-            x = layer.prompt(x, cos, sin, cache, i)
+        cos, sin = self._angles(x, past)
+        mask = _seen(past)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, i, past, mask)
             if i < len(deepstack) and audio_mask is not None:
                 added = torch.zeros_like(x)
                 added[audio_mask] = deepstack[i].to(x.dtype)
@@ -150,12 +135,16 @@ class Decoder(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def step(self, ids: Tensor, cache: KVCache, positions: Tensor, n_seen: int) -> Tensor:
-        """Hidden states [B, C] of one new token a row: ids [B] at positions [B], all under `n_seen`."""
-        x = self.embed_tokens(ids)[:, None]
-        mask = (torch.arange(n_seen, device=x.device)[None, :] <= positions[:, None])[:, None, None, :]
-        cos, sin = rotary(positions[:, None], self.config.head_dim, self.config.rope_theta)
-        for i, layer in enumerate(cast(Iterable[DecoderLayer], self.layers)):
-            x = layer.step(x, cos, sin, cache, i, positions, mask)
-        out: Tensor = self.norm(x[:, 0])
-        return out
+    def _angles(self, x: Tensor, past: CacheRows | None) -> tuple[Tensor, Tensor]:
+        if past is not None:
+            return past.cache.cos[past.positions], past.cache.sin[past.positions]
+        positions = torch.arange(x.shape[1], device=x.device)
+        return rotary(positions, self.config.head_dim, self.config.rope_theta)
+
+
+def _seen(past: CacheRows | None) -> Tensor | None:
+    """[B, 1, S, n_seen]: a new position sees what stands before it, and itself."""
+    if past is None or past.n_seen is None:
+        return None
+    stored = torch.arange(past.n_seen, device=past.positions.device)
+    return (stored <= past.positions[:, :, None])[:, None]

@@ -13,12 +13,14 @@ import torch
 
 from moss_cli.audio.mel import log_mel
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
+from moss_cli.engine.decoding import Decoding, out_of_memory
 from moss_cli.engine.devices import Placement, pick_placement, spare_threads
-from moss_cli.engine.generate import Generation, OnToken, Request, generate
-from moss_cli.engine.grammar import END_THINK, THINK, Grammars
-from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
+from moss_cli.engine.grammar import Grammars
+from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
+from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantize import place_nf4
+from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
 from moss_cli.engine.weights import TensorInfo, empty_model, fill, put, read_headers, unknown_tensors
 from moss_cli.errors import DeviceError, ModelError
@@ -27,9 +29,9 @@ OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
-    """One checkpoint on one device."""
+    """One checkpoint on one device. `windows_at_once`: of the encoder, lowered for good when memory runs out."""
 
     model: MossAudio
     tokenizer: Tokenizer
@@ -39,6 +41,7 @@ class Engine:
     grammars: Grammars
     load_seconds: float
     warnings: tuple[str, ...] = ()
+    windows_at_once: int = WINDOWS_AT_ONCE
 
     def mel(self, samples: np.ndarray) -> torch.Tensor:
         """[n] float32 samples at 16 kHz to the model's log-mel, [n_mels, T]."""
@@ -53,8 +56,21 @@ class Engine:
 
     @torch.inference_mode()
     def hear(self, samples: np.ndarray) -> AudioFeatures:
-        """Encode a clip, [n] float32 at 16 kHz."""
-        return self.model.adapt(self.model.encode(self.mel(samples)))
+        """Encode a clip, [n] float32 at 16 kHz. Raises DeviceError where memory runs out with one window at a time."""
+        return self.model.adapt(self._encoded(self.mel(samples)))
+
+    def _encoded(self, mel: torch.Tensor) -> EncodedClip:
+        while True:
+            try:
+                return self.model.encode(mel, self.windows_at_once)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                shortage = error
+            release(shortage, self.model.device)
+            if self.windows_at_once == 1:
+                raise out_of_memory(self.model.device, shortage)
+            self.windows_at_once //= 2
 
     @property
     def can_think(self) -> bool:
@@ -78,16 +94,13 @@ class Engine:
         markers = self.processor.enable_time_marker if time_markers is None else time_markers
         return build_prompt(self.tokenizer, self.processor, text, audio=audio, time_markers=markers, think=think)
 
-    def generate(self, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
-        """Decode answers together. Raises DeviceError when memory runs out, UsageError for too long a prompt."""
-        try:
-            return generate(self.model, requests, self.stop_ids, on_token)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"out of memory on {self.placement.device} while decoding {len(requests)} piece(s)",
-                hint="try --dtype 4bit, a smaller --batch-size or a shorter --chunk",
-                code="out_of_memory",
-            ) from error
+    def decoding(self, n_slots: int | None = None) -> Decoding:
+        """A decode loop of this model; `n_slots` None: as many as suit the device."""
+        device = self.model.device
+        budget = cache_budget(device)
+        if n_slots is None:
+            n_slots = auto_slots(self.model, device)
+        return Decoding(self.model, self.stop_ids, n_slots=n_slots, max_cache_bytes=budget)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer, special tokens written out."""

@@ -1,28 +1,17 @@
-"""Constrained decoding: only tokens that keep an answer in its grammar can be chosen.
-
-The grammars are llguidance's (Lark with %json and regular expressions). Each row of a batch has
-its own; inside <think>…</think> nothing is constrained.
-"""
+"""Compiling the forms of answers to grammars, which are llguidance's: Lark with %json and regular expressions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from moss_cli.answers import Form, Grammar
 from moss_cli.engine.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-THINK, END_THINK = "<think>", "</think>"
-BITS = 32
+    from llguidance import LLMatcher, LLTokenizer
 
 
 class Grammars:
@@ -31,8 +20,8 @@ class Grammars:
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
         self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
-        self._preparing: Future[Any] | None = None
-        self._matchers: dict[Form, Any] = {}
+        self._preparing: Future[LLTokenizer] | None = None
+        self._matchers: dict[Form, LLMatcher] = {}
 
     def prepare(self) -> None:
         """Begin to prepare the vocabulary in a thread of its own."""
@@ -42,27 +31,16 @@ class Grammars:
             pool.shutdown(wait=False)
 
     @cached_property
-    def _vocabulary(self) -> Any:
+    def _vocabulary(self) -> LLTokenizer:
         return self._prepared() if self._preparing is None else self._preparing.result()
 
-    def _prepared(self) -> Any:
+    def _prepared(self) -> LLTokenizer:
         from llguidance import LLTokenizer, TokenizerWrapper
 
         return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer, self.vocab_size, self._eos_id)), slices=[])
 
-    def constrain(self, form: Form, *, thinking: bool = True, in_thought: bool = False) -> Constraint:
-        """A fresh constraint for one answer. Raises ValueError for a grammar that cannot be compiled.
-
-        thinking: whether a thought may come first; in_thought: whether the prompt has opened one.
-        """
-        matcher = self._compiled(form).deep_copy()
-        special = self._tokenizer.special
-        return Constraint(
-            matcher, special.get(THINK) if thinking else None, special.get(END_THINK), in_thought=in_thought
-        )
-
-    def _compiled(self, form: Form) -> Any:
-        """A matcher at its beginning, to be copied: compiling takes longer than some answers' masks."""
+    def matcher(self, form: Form) -> LLMatcher:
+        """What holds one answer to its form. Raises ValueError for a form that cannot be compiled."""
         from llguidance import LLMatcher
 
         if form not in self._matchers:
@@ -70,7 +48,7 @@ class Grammars:
             if matcher.is_error():
                 raise ValueError(matcher.get_error())
             self._matchers[form] = matcher
-        return self._matchers[form]
+        return self._matchers[form].deep_copy()  # compiling takes longer than some answers' masks
 
 
 def grammar_of(form: Form) -> str:
@@ -96,53 +74,3 @@ class _Vocabulary:
 
     def __call__(self, text: str) -> list[int]:
         return self._tokenizer.encode(text)
-
-
-class Constraint:
-    """The grammar of one answer and how far the answer has come in it."""
-
-    def __init__(
-        self, matcher: Any, think_id: int | None, end_think_id: int | None, *, in_thought: bool = False
-    ) -> None:
-        self._matcher, self._think_id, self._end_think_id = matcher, think_id, end_think_id
-        self._started = self._thinking = in_thought
-
-    @property
-    def active(self) -> bool:
-        """Whether the next token is bound: not inside a thought."""
-        return not self._thinking
-
-    def fill(self, row: NDArray[np.uint32]) -> None:
-        """Write the allowed tokens as bits into `row`, [ceil(vocab / 32)]."""
-        self._matcher.unsafe_compute_mask_ptr(row.__array_interface__["data"][0], row.nbytes)
-        if not self._started and self._think_id is not None:
-            row[self._think_id // BITS] |= np.uint32(1 << (self._think_id % BITS))
-
-    def consume(self, token: int) -> None:
-        """Take note of the token that was chosen."""
-        if not self._started and token == self._think_id:
-            self._thinking = True
-        elif self._thinking:
-            self._thinking = token != self._end_think_id
-        else:
-            self._matcher.consume_token(token)
-        self._started = True
-
-    @property
-    def complete(self) -> bool:
-        """Whether the answer may end here."""
-        return not self._thinking and bool(self._matcher.is_accepting())
-
-
-def mask_logits(logits: Tensor, constraints: Sequence[Constraint | None]) -> Tensor:
-    """Put -inf into logits [B, vocab] where a row's grammar forbids the token; rows with None stay free."""
-    bound = [(row, c) for row, c in enumerate(constraints) if c is not None and c.active]
-    if not bound:
-        return logits
-    import torch
-
-    bits = np.full((len(logits), -(-logits.shape[1] // BITS)), 0xFFFFFFFF, np.uint32)  # all of them allowed
-    for row, constraint in bound:
-        constraint.fill(bits[row])
-    forbidden = np.unpackbits(~bits.view(np.uint8), axis=1, bitorder="little", count=logits.shape[1])
-    return logits.masked_fill_(torch.from_numpy(forbidden.view(np.bool_)).to(logits.device), float("-inf"))

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Request, generate
+from moss_cli.engine.row import Request
+from moss_cli.engine.step import prompt_tokens
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -36,7 +38,7 @@ def inspect(
         arrays["adapter"] = _array(audio.adapter)
     prompt = engine.ask(prompt_text, audio, time_markers=time_markers)
     arrays["input_ids"] = prompt.ids.numpy()
-    arrays["last_logits"] = _array(engine.model.prefill([prompt], None)[0])
+    arrays["last_logits"] = _array(engine.model(prompt_tokens([prompt], engine.model.device))[0])
     answer = generate(engine.model, [Request(prompt, new_tokens)], frozenset())[0]
     arrays["greedy_ids"] = np.array(answer.ids, dtype=np.int64)
     return arrays

@@ -5,16 +5,19 @@ It knows mel and token ids; not text, not files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from moss_cli.engine.adapter import GatedMLP
-from moss_cli.engine.cache import KVCache
+from moss_cli.engine.cache import CacheRows
 from moss_cli.engine.config import MossConfig
 from moss_cli.engine.decoder import Decoder
 from moss_cli.engine.encoder import AudioEncoder, n_tokens
+
+WINDOWS_AT_ONCE = 64  # chosen: the released sizes' first convolution then gives 0.8 GB in bf16
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,19 @@ class Prompt:
     audio: AudioFeatures | None = None
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """S tokens for each of B rows, padded on the right: ids [B, S] and each row's last one, [B], on the model's device.
+
+    The features of `audio`, row by row, stand at the True places of `audio_mask` [B, S].
+    """
+
+    ids: Tensor
+    last: Tensor
+    audio_mask: Tensor | None = None
+    audio: Sequence[AudioFeatures] = ()
+
+
 def n_audio_tokens(config: MossConfig, n_frames: int) -> int:
     """Audio tokens of a clip of `n_frames`, window by window."""
     full, tail = divmod(n_frames, config.audio.window_frames)
@@ -77,8 +93,8 @@ class MossAudio(nn.Module):
         """Of everything that is not quantised."""
         return self.lm_head.weight.dtype
 
-    def encode(self, mel: Tensor) -> EncodedClip:
-        """Encode one clip's mel, [n_mels, T].
+    def encode(self, mel: Tensor, windows_at_once: int = WINDOWS_AT_ONCE) -> EncodedClip:
+        """Encode one clip's mel, [n_mels, T], so many windows at a time: memory grows with them.
 
         Clips are encoded one at a time: the tail window is padded to the longest window of its own
         clip, so that what else is in a batch can never change it.
@@ -89,8 +105,8 @@ class MossAudio(nn.Module):
         padded = torch.stack([nn.functional.pad(w, (0, width - w.shape[1])) for w in windows])
         pieces, tap_pieces = [], []
         for some, lengths in zip(
-            torch.split(padded, 64), torch.split(n_frames, 64), strict=True
-        ):  # bounds the convolutions' memory
+            torch.split(padded, windows_at_once), torch.split(n_frames, windows_at_once), strict=True
+        ):
             features, taps = self.audio_encoder(some, lengths)
             keep = [n_tokens(int(n)) for n in lengths]
             pieces += [f[:n] for f, n in zip(features, keep, strict=True)]
@@ -104,23 +120,14 @@ class MossAudio(nn.Module):
         mergers = zip(self.deepstack_audio_merger_list, clip.taps, strict=False)
         return AudioFeatures(self.audio_adapter(clip.features), [merger(tap) for merger, tap in mergers])
 
-    def prefill(self, prompts: list[Prompt], cache: KVCache | None) -> Tensor:
-        """Run prompts through the decoder; the logits [B, vocab] that follow each one's last token."""
-        lengths = torch.tensor([len(p.ids) for p in prompts])
-        ids = nn.utils.rnn.pad_sequence([p.ids for p in prompts], batch_first=True).to(self.device)
-        mask = nn.utils.rnn.pad_sequence([p.audio_mask for p in prompts], batch_first=True).to(self.device)
-        x = self.language_model.embed_tokens(ids)
-        clips = [p.audio for p in prompts if p.audio is not None]
+    def forward(self, tokens: Tokens, past: CacheRows | None = None) -> Tensor:
+        """Logits [B, vocab] that follow each row's last token."""
+        x = self.language_model.embed_tokens(tokens.ids)
         deepstack: list[Tensor] = []
-        if clips:
-            x[mask] = torch.cat([c.adapter for c in clips]).to(x.dtype)
-            deepstack = [torch.cat(column) for column in zip(*(c.deepstack for c in clips), strict=True)]
-        hidden = self.language_model.prefill(x, cache, deepstack, mask)
-        last = hidden[torch.arange(len(prompts)), (lengths - 1).to(self.device)]
+        if tokens.audio:
+            x[tokens.audio_mask] = torch.cat([clip.adapter for clip in tokens.audio]).to(x.dtype)
+            deepstack = [torch.cat(column) for column in zip(*(clip.deepstack for clip in tokens.audio), strict=True)]
+        hidden = self.language_model(x, past, deepstack, tokens.audio_mask)
+        last = hidden[torch.arange(len(hidden), device=hidden.device), tokens.last]
         logits: Tensor = self.lm_head(last)
-        return logits
-
-    def step(self, ids: Tensor, cache: KVCache, positions: Tensor, n_seen: int) -> Tensor:
-        """One decode step: ids [B] at positions [B], all under `n_seen`, to the logits [B, vocab] that follow."""
-        logits: Tensor = self.lm_head(self.language_model.step(ids, cache, positions, n_seen))
         return logits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from moss_cli.engine.tokenizer import Tokenizer
 
-OPEN, CLOSE = "<think>", "</think>"
+THINK, END_THINK = "<think>", "</think>"
 
 
 def split_tokens(ids: Sequence[int], tokenizer: Tokenizer, *, is_open: bool = False) -> tuple[str | None, str]:
@@ -15,7 +15,7 @@ def split_tokens(ids: Sequence[int], tokenizer: Tokenizer, *, is_open: bool = Fa
     Where the vocabulary has tokens for the marks, only these are marks: `</think>` in a question that a
     thought quotes is text.
     """
-    open_id, close_id = tokenizer.special.get(OPEN), tokenizer.special.get(CLOSE)
+    open_id, close_id = tokenizer.special.get(THINK), tokenizer.special.get(END_THINK)
     ids = list(ids)
     if open_id is None or close_id is None:
         return split_thinking(tokenizer.decode(ids))
@@ -31,7 +31,7 @@ def split_tokens(ids: Sequence[int], tokenizer: Tokenizer, *, is_open: bool = Fa
 def split_thinking(text: str) -> tuple[str | None, str]:
     """The thought and the answer. An empty block is no thought; one that never closes is all thought."""
     stripped = text.lstrip()
-    if not stripped.startswith(OPEN):
+    if not stripped.startswith(THINK):
         return None, text
-    thought, closed, answer = stripped.removeprefix(OPEN).partition(CLOSE)
+    thought, closed, answer = stripped.removeprefix(THINK).partition(END_THINK)
     return thought.strip() or None, answer.lstrip() if closed else ""

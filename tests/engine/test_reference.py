@@ -11,10 +11,12 @@ import pytest
 import soundfile
 import torch
 
+from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Request, generate
 from moss_cli.engine.inspect import inspect
 from moss_cli.engine.model import Prompt
+from moss_cli.engine.row import Request
+from moss_cli.engine.step import prompt_tokens
 from moss_cli.engine.tokenizer import load_tokenizer
 
 REFERENCE = Path(__file__).parents[1] / "fixtures" / "reference"
@@ -60,6 +62,10 @@ def prompt_of(engine: Engine, case: dict[str, Any], expected: dict[str, np.ndarr
     return engine.ask(case["prompt"], audio, time_markers=case["time_markers"])
 
 
+def logits_of(engine: Engine, prompt: Prompt) -> torch.Tensor:
+    return engine.model(prompt_tokens([prompt], engine.model.device))[0]
+
+
 @pytest.mark.parametrize("case", HEARD, ids=[case["golden"] for case in HEARD])
 def test_every_array_from_samples_to_logits_and_tokens_is_the_published_one(
     engine: Engine, case: dict[str, Any]
@@ -89,7 +95,7 @@ def test_from_mel_on_every_case_is_the_published_one(engine: Engine, case: dict[
         assert distance(engine.model.adapt(clip).adapter.numpy(), expected["adapter"]) < CLOSE
     prompt = prompt_of(engine, case, expected)
     assert prompt.ids.tolist() == expected["input_ids"].tolist()
-    assert distance(engine.model.prefill([prompt], None)[0].numpy(), expected["last_logits"]) < CLOSE
+    assert distance(logits_of(engine, prompt).numpy(), expected["last_logits"]) < CLOSE
     answer = generate(engine.model, [Request(prompt, 24)], frozenset())[0]
     assert answer.ids == expected["greedy_ids"].tolist()
     assert engine.text(answer.ids) == case["text"]
@@ -113,7 +119,7 @@ def test_nf4_weights_give_the_logits_of_the_quantised_case(compute: torch.dtype,
     quantised = [m for m in engine.model.modules() if type(m).__name__ == "Linear4bit"]
     assert len(quantised) == case["linears"]
     whole = next(c for c in PLAIN if c["golden"] == "speech_en")
-    logits = engine.model.prefill([prompt_of(engine, case, golden(whole))], None)[0].float().numpy()
+    logits = logits_of(engine, prompt_of(engine, case, golden(whole))).float().numpy()
     assert cosine(logits, expected["last_logits"]) > least
 
 
@@ -122,7 +128,7 @@ def test_bf16_weights_stay_close_to_the_published_float32(reference: Path) -> No
     engine = load_engine(REFERENCE / "checkpoint", device="cpu", dtype="bf16")
     for case in PLAIN:
         expected = golden(case)
-        logits = engine.model.prefill([prompt_of(engine, case, expected)], None)[0].float().numpy()
+        logits = logits_of(engine, prompt_of(engine, case, expected)).float().numpy()
         assert cosine(logits, expected["last_logits"]) > 0.999
 
 

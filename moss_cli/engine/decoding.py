@@ -1,0 +1,269 @@
+"""The decode loop: requests go in at any time, and every step moves all that are being decoded on by one token.
+
+Rows have the slots 0 to n - 1 of one cache. A slot that falls free is given to the next request at once; where none
+waits, the last row moves into it, so that a step never computes or gathers for empty slots.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from moss_cli.engine.cache import CacheRows, KVCache, bucket, cache_bytes
+from moss_cli.engine.choose import choose
+from moss_cli.engine.memory import is_out_of_memory, release
+from moss_cli.engine.model import MossAudio, Tokens
+from moss_cli.engine.row import Generation, Request, Row
+from moss_cli.engine.step import decode_step, prefill, prefill_groups
+from moss_cli.errors import DeviceError, UsageError
+
+OnToken = Callable[[int, Sequence[int], int], None]  # (index of the request, tokens so far, n_settled)
+Build = Callable[[Sequence[Row], int, KVCache, torch.device], tuple[Tokens, CacheRows]]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A token was chosen. `ids`: all of the answer so far; `n_settled` of them stand, see `Generation`."""
+
+    ticket: int
+    ids: tuple[int, ...]
+    n_settled: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An answer is at its end."""
+
+    ticket: int
+    generation: Generation
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A request failed, for a reason of its own."""
+
+    ticket: int
+    error: Exception
+
+
+Event = Decoded | Ended | Broken
+
+
+class Decoding:
+    """Decodes up to `n_slots` requests at a time; the others wait, in the order in which they came.
+
+    max_cache_bytes: what the cache may take. A request is admitted only if the cache still fits when every row becomes
+    as long as it may; one is always admitted. When memory runs out all the same, `n_slots` is lowered for good and what
+    was decoded so far is prefilled again: nothing is lost, or told twice.
+    """
+
+    def __init__(
+        self, model: MossAudio, stop_ids: frozenset[int], *, n_slots: int, max_cache_bytes: int | None = None
+    ) -> None:
+        self.n_slots = n_slots
+        self.n_steps = 0  # forward passes of decode steps so far
+        self._model, self._stop_ids, self._max_cache_bytes = model, stop_ids, max_cache_bytes
+        self._tickets = itertools.count()
+        self._waiting: deque[Row] = deque()
+        self._joining: list[Row] = []  # being prefilled
+        self._active: list[Row] = []  # by slot
+        self._cache: KVCache | None = None
+        self._events: list[Event] = []
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def n_active(self) -> int:
+        return len(self._active)
+
+    def submit(self, request: Request) -> int:
+        """Put a request in the queue; the ticket that its events carry. Raises UsageError for one that does not fit the
+        model."""
+        check_fits(self._model, request)
+        row = Row(next(self._tickets), request, self._stop_ids)
+        try:
+            row.take_prefix()
+        except Exception as error:  # noqa: BLE001 - told as the request's own
+            self._events.append(Broken(row.ticket, error))
+            return row.ticket
+        if row.finish_reason is not None:
+            self._events.append(Ended(row.ticket, row.generation))
+        else:
+            self._waiting.append(row)
+        return row.ticket
+
+    def cancel(self, ticket: int) -> None:
+        """Forget a request; nothing more is told of it. One that has ended is none of its business."""
+        self._waiting = deque(row for row in self._waiting if row.ticket != ticket)
+        self._events = [event for event in self._events if event.ticket != ticket]
+        self._leave([slot for slot, row in enumerate(self._active) if row.ticket == ticket])
+
+    @torch.inference_mode()
+    def step(self) -> list[Event]:
+        """Admit what there is room for, then decode one token of every row. What has come of it; after running out of
+        memory, or with nothing left to do, perhaps nothing."""
+        shortage: Exception | None = None
+        try:
+            self._admit()
+            if self._active:
+                self._reserve(self._active)
+                self._advance(self._active, 0, decode_step)
+                self.n_steps += 1
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            shortage = error
+        if shortage is not None:
+            self._make_do_with_less(shortage)
+        events, self._events = self._events, []
+        return events
+
+    def _admit(self) -> None:
+        """Prefill what waits, as far as there are slots and memory. Rows that end at once make room for more."""
+        while self._waiting and self._has_room():
+            while self._waiting and self._has_room():
+                self._joining.append(self._waiting.popleft())
+            self._reserve([*self._active, *self._joining])
+            for group in prefill_groups(self._joining):
+                self._joining = [row for row in self._joining if row not in group]
+                self._active += group
+                self._advance(group, len(self._active) - len(group), prefill)
+
+    def _has_room(self) -> bool:
+        """Whether the next request's row fits beside the others, were all to become as long as they may."""
+        rows = [*self._active, *self._joining, self._waiting[0]]
+        most = max(row.request.most_positions for row in rows)
+        return len(rows) == 1 or (len(rows) <= self.n_slots and self._fits(len(rows), most))
+
+    def _fits(self, n_slots: int, n_positions: int) -> bool:
+        needed = cache_bytes(self._model.config.language, n_slots, n_positions, self._model.dtype)
+        return self._max_cache_bytes is None or needed <= self._max_cache_bytes
+
+    def _reserve(self, rows: Sequence[Row]) -> None:
+        """Bring the cache to a size that holds what the rows have."""
+        n_slots, n_positions = len(rows), max(row.n_positions for row in rows)
+        if self._cache is None:
+            model = self._model
+            self._cache = KVCache(model.config.language, n_slots, n_positions, device=model.device, dtype=model.dtype)
+        # It never shrinks in one direction but to grow in the other.
+        roomy = max(n_slots, self._cache.n_slots), max(bucket(n_positions), self._cache.n_positions)
+        self._cache.resize(*(roomy if self._fits(*roomy) else (n_slots, n_positions)))
+
+    def _advance(self, rows: Sequence[Row], first: int, build: Build) -> None:
+        """Choose the next token of each of the rows, which have the slots from `first` on."""
+        leaving = []
+        for slot, (row, token) in enumerate(zip(rows, self._tokens(rows, first, build), strict=True), first):
+            if not self._take(row, token):
+                leaving.append(slot)
+        self._leave(leaving)
+
+    def _tokens(self, rows: Sequence[Row], first: int, build: Build) -> list[int | Exception]:
+        """The rows' next tokens. Where choosing them together fails, each row is tried alone, so that only the one at
+        fault has the error in its place. Raises what says that memory ran out."""
+        assert self._cache is not None
+        try:
+            tokens, past = build(rows, first, self._cache, self._model.device)
+            return list(choose(self._model(tokens, past), rows))
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            release(error, self._model.device)
+            failure = error
+        if len(rows) == 1:
+            return [failure]
+        return [token for slot, row in enumerate(rows, first) for token in self._tokens([row], slot, build)]
+
+    def _take(self, row: Row, token: int | Exception) -> bool:
+        """Give a row its token and tell of it; whether the row goes on."""
+        try:
+            if isinstance(token, Exception):
+                raise token
+            n_before = len(row.ids)
+            row.take(token)
+        except Exception as error:  # noqa: BLE001 - told as the request's own
+            self._events.append(Broken(row.ticket, error))
+            return False
+        if len(row.ids) > n_before:
+            self._events.append(Decoded(row.ticket, tuple(row.ids), row.n_settled))
+        if row.finish_reason is not None:
+            self._events.append(Ended(row.ticket, row.generation))
+        return row.finish_reason is None
+
+    def _leave(self, slots: Sequence[int]) -> None:
+        """Free some slots, moving the last rows into the gaps."""
+        for slot in sorted(slots, reverse=True):
+            last = self._active.pop()
+            if slot < len(self._active):
+                assert self._cache is not None
+                self._cache.move(len(self._active), slot)
+                self._active[slot] = last
+
+    def _make_do_with_less(self, shortage: Exception) -> None:
+        """Put the rows back in front of the queue, drop the cache, and let fewer of them in from now on. What does not
+        fit alone has failed."""
+        rows = sorted([*self._active, *self._joining], key=lambda row: row.ticket)
+        is_alone = len(rows) == 1 and (self._cache is None or self._cache.n_slots == 1)
+        self._active, self._joining, self._cache = [], [], None
+        release(shortage, self._model.device)
+        if is_alone:
+            self._events.append(Broken(rows[0].ticket, out_of_memory(self._model.device, shortage)))
+            return
+        if len(rows) > 1:
+            self.n_slots = min(self.n_slots, len(rows) // 2)
+        self._waiting.extendleft(reversed(rows))
+
+
+def out_of_memory(device: torch.device, cause: Exception) -> DeviceError:
+    """What is said when a request does not fit into memory even alone."""
+    error = DeviceError(
+        f"out of memory on {device}",
+        hint="try --dtype 4bit, a smaller --batch-size or a shorter --chunk",
+        code="out_of_memory",
+    )
+    error.__cause__ = cause
+    return error
+
+
+def check_fits(model: MossAudio, request: Request) -> None:
+    """Raises UsageError for a prompt that leaves no room for an answer."""
+    limit = model.config.language.max_position_embeddings
+    n_audio = int(request.prompt.audio_mask.sum())
+    n_text = len(request.prompt.ids) - n_audio
+    needed = request.most_positions
+    if needed <= limit:
+        return
+    what, hint = "the input", "try a shorter --chunk, or analyse a part of it with --start and --end"
+    if request.max_new_tokens > limit // 2:
+        what, hint = "the answer", f"try --max-new-tokens {limit // 2} at most"
+    elif n_text > n_audio:
+        what, hint = "the instruction", "say it in fewer words"
+    raise UsageError(
+        f"{what} is too long for this model at once: {needed} positions are needed, and there are {limit}",
+        code="too_long",
+        hint=hint,
+    )
+
+
+def generate(
+    model: MossAudio, requests: Sequence[Request], stop_ids: frozenset[int], on_token: OnToken | None = None
+) -> list[Generation]:
+    """Decode all requests together. Raises UsageError for one that does not fit the model, and what breaks one."""
+    decoding = Decoding(model, stop_ids, n_slots=max(1, len(requests)))
+    places = {decoding.submit(request): place for place, request in enumerate(requests)}
+    done: dict[int, Generation] = {}
+    while len(done) < len(requests):
+        for event in decoding.step():
+            place = places[event.ticket]
+            if isinstance(event, Broken):
+                raise event.error
+            if isinstance(event, Ended):
+                done[place] = event.generation
+            elif on_token is not None:
+                on_token(place, event.ids, event.n_settled)
+    return [done[place] for place in range(len(requests))]

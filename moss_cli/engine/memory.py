@@ -1,0 +1,57 @@
+"""How much memory decoding may take, and what to do when it runs out."""
+
+from __future__ import annotations
+
+import traceback
+
+import torch
+
+from moss_cli.engine.cache import cache_bytes
+from moss_cli.engine.devices import free_bytes
+from moss_cli.engine.model import MossAudio
+
+CACHE_SHARE = 0.7  # of the memory that is free once the weights are loaded; chosen: activations and clips take the rest
+MOST_SLOTS = {"cpu": 8, "cuda": 32, "mps": 8}
+TYPICAL_POSITIONS = 2048  # of a row; chosen: a clip of about two minutes with its answer
+
+# What plain RuntimeErrors say; torch has a class of its own only for its caching allocators.
+_TEXTS = (
+    "can't allocate memory",  # CPU: DefaultCPUAllocator, since torch 1.7
+    "not enough memory",  # CPU on Windows and under ulimit: DefaultCPUAllocator
+    "cannot allocate memory",  # errno 12, from mmap
+    "out of memory",  # "CUDA error: out of memory", "MPS backend out of memory", "HIP out of memory"
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "cusolver_status_alloc_failed",
+    "cusparse_status_alloc_failed",
+    "cudnn_status_internal_error_host_allocation_failed",
+    "failed to allocate",  # MPS: "Failed to allocate private MTLBuffer for size …"
+    "invalid buffer size",  # MPS: a tensor larger than any buffer may be
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the device, or of the machine, ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _TEXTS)
+
+
+def release(error: BaseException, device: torch.device) -> None:
+    """Let go of the tensors that the frames of a failed attempt hold, and hand unused blocks back to the device."""
+    traceback.clear_frames(error.__traceback__)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def cache_budget(device: torch.device) -> int:
+    """Bytes that a cache may take on a device."""
+    return int(CACHE_SHARE * free_bytes(device))
+
+
+def auto_slots(model: MossAudio, device: torch.device) -> int:
+    """How many requests to decode at a time: as many as the device has memory for, up to where more are no faster."""
+    row = cache_bytes(model.config.language, 1, TYPICAL_POSITIONS, model.dtype)
+    return max(1, min(MOST_SLOTS[device.type], cache_budget(device) // row))
