@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer
 
 

@@ -11,7 +11,7 @@ from moss_cli.backends.answer_text import AnswerText
 from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Clip, Delta, Event, Failed, Request
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.loops import without_loop
 from moss_cli.engine.model import AudioFeatures
 from moss_cli.engine.thinking import split_tokens

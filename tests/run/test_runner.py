@@ -7,69 +7,55 @@ import errno
 import os
 import threading
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-import torch
+from scripted_backend import HeardClip, ScriptedBackend, opening
 
-from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation, Request
-from moss_cli.engine.model import AudioFeatures
+from moss_cli.audio.results import SAMPLE_RATE
+from moss_cli.backends.protocol import Request
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch as ahead
-from moss_cli.run.job import Job, Outcome, Source
-from moss_cli.run.open_input import Recording, open_recording
+from moss_cli.run import prefetch
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job, Outcome
+from moss_cli.run.open_input import OpenInput, open_input
 from moss_cli.run.runner import Runner
+from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.transcribe import Transcribe
 
 ENOUGH_S = 60  # to wait for what comes at once
 
-AtAnswer = Callable[[Callable[[int], None]], None]
 
-
-@pytest.fixture
-def at_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AtAnswer:
-    """Has something done while the model is at its nth answer, a checksum of the samples it heard in letters."""
-    n_answers = 0
-
-    def arrange(do: Callable[[int], None]) -> None:
-        def generate(self: Engine, requests: Sequence[Request], *_: object, **__: object) -> list[Generation]:
-            nonlocal n_answers
-            n_answers += 1
-            do(n_answers)
-            return [Generation(self.tokenizer.encode(f"[0.00]{_heard(one)}[0.05]"), "stop") for one in requests]
-
-        monkeypatch.setattr(Engine, "generate", generate)
-
-    def hear(self: Engine, samples: Samples) -> AudioFeatures:
-        return AudioFeatures(torch.tensor([[zlib.crc32(samples.tobytes())]]), [])
-
-    monkeypatch.setattr(Engine, "hear", hear)
-    loaded = dataclasses.replace(engine, load_seconds=0.0)
-    monkeypatch.setattr("moss_cli.run.runner.load_engine", lambda *_, **__: loaded)
+@pytest.fixture(autouse=True)
+def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
-    arrange(lambda n: None)
-    return arrange
 
 
-def _heard(request: Request) -> str:
-    assert request.prompt.audio is not None
-    return "".join("abcdefghij"[int(digit)] for digit in str(int(request.prompt.audio.adapter.item())))
+def heard(request: Request, n: int) -> str:
+    """A checksum of the samples that a question is about, in letters."""
+    assert isinstance(request.clip, HeardClip)
+    digits = str(zlib.crc32(request.clip.samples.tobytes()))
+    return f"[0.00]{''.join('abcdefghij'[int(digit)] for digit in digits)}[0.05]"
 
 
-def wav(path: Path, seconds: float = 0.2) -> Source:
+def wav(path: Path, seconds: float = 0.2) -> Input:
     rng = np.random.default_rng(list(path.name.encode()))
     soundfile.write(path, rng.uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32), SAMPLE_RATE)
-    return Source(path, path.name)
+    return Input(path)
 
 
-def run(sources: Sequence[Source], batch_size: int = 1) -> Generator[Outcome, None, None]:
-    return Runner(Job(Transcribe(), resolve("tiny"), batch_size=batch_size)).run(sources)
+def runner(backend: ScriptedBackend, task: Any = None, **options: Any) -> Runner:
+    return Runner(Job(task or Transcribe(), resolve("tiny"), **options), open_backend=opening(backend))
+
+
+def run(
+    inputs: Sequence[Input], backend: ScriptedBackend | None = None, **options: Any
+) -> Generator[Outcome, None, None]:
+    return runner(backend or ScriptedBackend(heard), batch_size=1, **options).run(inputs)
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
@@ -77,56 +63,71 @@ def facts(outcome: Outcome) -> dict[str, Any]:
 
 
 def reading() -> bool:
-    return any(thread.name == "read-ahead" for thread in threading.enumerate())
+    return any(thread.name == "prefetch" for thread in threading.enumerate())
 
 
 def test_the_next_file_is_opened_and_decoded_while_the_model_answers(
-    tmp_path: Path, at_answer: AtAnswer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = {name: threading.Event() for name in ("a.wav", "b.wav")}
 
-    def noted(source: Source, job: Job) -> Recording:
-        recording = open_recording(source, job)
+    def noted(input: Input, job: Job) -> OpenInput:
+        opened = open_input(input, job)
 
         def blocks() -> Iterator[Any]:
-            yield from recording.blocks
-            decoded[source.shown].set()
+            yield from opened.blocks
+            decoded[input.path.name].set()
 
-        return dataclasses.replace(recording, blocks=blocks())
+        return dataclasses.replace(opened, blocks=blocks())
 
-    monkeypatch.setattr(ahead, "open_recording", noted)
+    monkeypatch.setattr(prefetch, "open_input", noted)
     seen = []
-    at_answer(lambda n: seen.append(decoded["b.wav"].wait(ENOUGH_S)))
-    outcomes = list(run([wav(tmp_path / name) for name in decoded]))
+    backend = ScriptedBackend(heard, at_step=lambda n: seen.append(decoded["b.wav"].wait(ENOUGH_S)))
+    outcomes = list(run([wav(tmp_path / name) for name in decoded], backend))
     assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
     assert len(seen) >= 2
     assert all(seen)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_reading_ahead_changes_nothing_of_what_comes_out(
-    tmp_path: Path, at_answer: AtAnswer, monkeypatch: pytest.MonkeyPatch, batch_size: int
+@pytest.mark.parametrize("n_together", [1, 3, 8])
+def test_neither_reading_ahead_nor_what_is_in_flight_changes_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_together: int
 ) -> None:
-    sources = [wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 45.0)]
+    inputs = [wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 45.0)]
     for name, content in (("text.wav", b"no audio"), ("cut.wav", (tmp_path / "b.wav").read_bytes()[:90_000])):
         (tmp_path / name).write_bytes(content)
-        sources.append(Source(tmp_path / name, name))
-    sources += [Source(tmp_path / "gone.wav", "gone.wav"), Source(tmp_path, "folder"), wav(tmp_path / "z.wav")]
-    found = []
-    for ahead_s in (0.0, 10.0, 120.0):
-        monkeypatch.setattr(ahead, "AHEAD_S", ahead_s)
-        found.append([facts(outcome) for outcome in run(sources, batch_size)])
-    in_turn, *others = found
+        inputs.append(Input(tmp_path / name))
+    inputs += [Input(tmp_path / "gone.wav"), Input(tmp_path), wav(tmp_path / "z.wav")]
+    in_turn = [facts(outcome) for outcome in run(inputs)]
     assert [one["status"] for one in in_turn] == ["ok", "ok", "error", "partial", "error", "error", "ok"]
     assert len({one["text"] for one in in_turn if one["status"] != "error"}) == 4
-    assert others == [in_turn, in_turn]
+    for ahead_s in (0.0, 10.0, 120.0):
+        monkeypatch.setattr(prefetch, "AHEAD_S", ahead_s)
+        backend = ScriptedBackend(heard)
+        assert [facts(one) for one in runner(backend, batch_size=n_together).run(inputs)] == in_turn
+        assert backend.most_open == min(n_together, 8)
 
 
-def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path, at_answer: AtAnswer) -> None:
+def test_chunks_of_several_files_are_in_flight_together_and_outcomes_keep_their_order(tmp_path: Path) -> None:
+    lengths = {"long.wav": 25.0, "b.wav": 1.0, "c.wav": 1.0, "d.wav": 1.0}  # tiny's chunks are of 8 s
+
+    def slow_at_first(request: Request, n: int) -> str:
+        return heard(request, n) if request.clip and request.clip.duration_s < 2 else "[0.00]" + "x" * 80 + "[0.05]"
+
+    backend = ScriptedBackend(slow_at_first, pace=10)
+    outcomes = runner(backend, batch_size=3).run([wav(tmp_path / name, seconds) for name, seconds in lengths.items()])
+    assert [outcome.envelope.input.path.rpartition("/")[2] for outcome in outcomes if outcome.envelope.input] == [
+        *lengths
+    ]
+    assert backend.most_open == 3
+    assert len(backend.heard) == len(backend.asked) == 4 + 3
+
+
+def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path) -> None:
     first, fifo = wav(tmp_path / "a.wav"), tmp_path / "fifo"
     os.mkfifo(fifo)
-    outcomes = run([first, Source(fifo, "fifo")])
-    assert next(outcomes).source is first
+    outcomes = runner(ScriptedBackend(heard), batch_size=8).run([first, Input(fifo)])
+    assert next(outcomes).input is first
     with pytest.raises(OSError) as caught:
         os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     assert caught.value.errno == errno.ENXIO  # nobody reads it
@@ -136,20 +137,58 @@ def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path, at_
     writer.join()
 
 
-def test_a_run_that_is_closed_leaves_no_thread(tmp_path: Path, at_answer: AtAnswer) -> None:
-    outcomes = run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 300.0)])
+def test_a_run_that_is_closed_leaves_no_thread_and_nothing_in_flight(tmp_path: Path) -> None:
+    backend = ScriptedBackend(
+        lambda request, n: heard(request, n) if n == 1 else "[0.00]" + "x" * 999 + "[0.05]", pace=99
+    )
+    outcomes = runner(backend, batch_size=2).run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 300.0)])
     next(outcomes)
     assert reading()  # the second one, up to what may wait
     outcomes.close()
     assert not reading()
+    assert backend.cancelled
+    assert not backend._open
 
 
-def test_a_run_that_is_interrupted_leaves_no_thread(tmp_path: Path, at_answer: AtAnswer) -> None:
+def test_a_run_that_is_interrupted_leaves_no_thread(tmp_path: Path) -> None:
     def interrupted(n: int) -> None:
         raise KeyboardInterrupt
 
-    at_answer(interrupted)
-    outcomes = run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 300.0)])
+    backend = ScriptedBackend(heard, at_step=interrupted)
+    outcomes = run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 300.0)], backend)
     with pytest.raises(KeyboardInterrupt):
         next(outcomes)
     assert not reading()
+    assert not backend._open
+
+
+def test_only_the_answer_that_comes_next_is_shown_while_it_comes(tmp_path: Path) -> None:
+    inputs = [wav(tmp_path / name, 2.0) for name in ("a.wav", "b.wav")]
+    shown: list[tuple[str, str]] = []
+
+    def say(request: Request, n: int) -> str:
+        return '{"answer": "' + "first second"[6 * (n - 1) :][:6].strip() * 10 + '", "evidence": []}'
+
+    def show(input: Input | None, text: str) -> None:
+        assert input is not None
+        shown.append((input.path.name, text))
+
+    job = Job(Ask("What?"), resolve("tiny"), batch_size=1)
+    one = Runner(job, on_text=show, open_backend=opening(ScriptedBackend(say, pace=5)))
+    for outcome in one.run(inputs):
+        assert outcome.input is not None
+        name, text = outcome.input.path.name, outcome.envelope.text or ""
+        assert all(text.startswith(part) for who, part in shown if who == name)
+        assert {who for who, _ in shown} <= {"a.wav"} or name == "b.wav"
+    assert len({part for who, part in shown if who == "a.wav"}) > 3
+    assert len({part for who, part in shown if who == "b.wav"}) > 3
+
+
+def test_several_chunks_are_not_shown_before_they_are_one(tmp_path: Path) -> None:
+    shown: list[str] = []
+    job = Job(Ask("What?"), resolve("tiny"), chunk_s=5.0)
+    backend = ScriptedBackend(lambda *_: '{"answer": "yes", "evidence": []}', pace=5)
+    one = Runner(job, on_text=lambda input, text: shown.append(text), open_backend=opening(backend))
+    [outcome] = one.run([wav(tmp_path / "a.wav", 12.0)])
+    assert len(outcome.envelope.chunks) > 1
+    assert shown == []
