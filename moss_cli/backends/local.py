@@ -11,10 +11,9 @@ from moss_cli.backends.answer_text import AnswerText
 from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Clip, Delta, Event, Failed, Request
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.loops import without_loop
 from moss_cli.engine.model import AudioFeatures
-from moss_cli.engine.thinking import split_tokens
+from moss_cli.engine.thinking import END_THINK, THINK, split_tokens
 from moss_cli.errors import as_moss_error
 
 THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
@@ -73,34 +72,16 @@ class LocalBackend:
         return self._decoding.n_slots
 
     def fits(self, prompt: str) -> bool:
-        return len(self.engine.tokenizer.encode(prompt)) <= min(MOST_PROMPT_TOKENS, self._n_positions // 2)
+        return len(self.engine.tokenizer.encode(prompt)) <= min(MOST_PROMPT_TOKENS, _n_positions(self.engine) // 2)
 
     def listen(self, samples: Samples) -> Clip:
         return LocalClip(self.engine.hear(samples), len(samples) / SAMPLE_RATE)
 
     def submit(self, request: Request) -> int:
-        features = request.clip.features if isinstance(request.clip, LocalClip) else None
-        prompt = self.engine.ask(request.prompt, features, time_markers=request.time_markers, think=request.think)
-        before = request.goes_on_from
-        prefix = before.ids[: before.n_settled] if isinstance(before, LocalAnswer) else ()
-        n_prompt = len(prompt.ids)
-        n_new = self._max_new_tokens(request, n_prompt)
-        matcher = self.engine.grammars.matcher(request.form) if request.form is not None else None
-        thought = self._thought(request, self._n_positions - n_prompt - n_new)
-        ticket = self._decoding.submit(
-            row.Request(
-                prompt,
-                n_new,
-                request.sampling,
-                request.seed,
-                matcher,
-                stop_loops=True,
-                thought=thought,
-                prefix=prefix,
-            )
-        )
+        asked = engine_request(self.engine, request)
+        ticket = self._decoding.submit(asked)
         text = AnswerText(self.engine.tokenizer, is_open=bool(request.think))
-        self._asked[ticket] = _Asked(request, n_prompt, prefix, text)
+        self._asked[ticket] = _Asked(request, len(asked.prompt.ids), asked.prefix, text)
         return ticket
 
     def step(self) -> list[Event]:
@@ -148,25 +129,41 @@ class LocalBackend:
     def _split(self, asked: _Asked, ids: Sequence[int]) -> tuple[str | None, str]:
         return split_tokens(ids, self.engine.tokenizer, is_open=bool(asked.request.think))
 
-    @property
-    def _n_positions(self) -> int:
-        return self.engine.model.config.language.max_position_embeddings
 
-    def _max_new_tokens(self, request: Request, n_prompt: int) -> int:
-        """What the user says; else what the answer may need, as far as the model has room for it. A token is a
-        character at least."""
-        if request.max_new_tokens is not None:
-            return request.max_new_tokens
-        return max(min(request.n_characters, self._n_positions - n_prompt), request.n_least)
+def engine_request(engine: Engine, request: Request) -> row.Request:
+    """A request in tokens: its prompt, how long the answer and its thought may become, and what they begin with."""
+    features = request.clip.features if isinstance(request.clip, LocalClip) else None
+    prompt = engine.ask(request.prompt, features, time_markers=request.time_markers, think=request.think)
+    before = request.goes_on_from
+    n_left = _n_positions(engine) - len(prompt.ids)
+    if request.max_new_tokens is not None:
+        n_new = request.max_new_tokens
+    else:  # a token is a character at least
+        n_new = max(min(request.n_characters, n_left), request.n_least)
+    return row.Request(
+        prompt,
+        n_new,
+        request.sampling,
+        request.seed,
+        engine.grammars.matcher(request.form) if request.form is not None else None,
+        stop_loops=True,
+        thought=_thought(engine, request, n_left - n_new),
+        prefix=before.ids[: before.n_settled] if isinstance(before, LocalAnswer) else (),
+    )
 
-    def _thought(self, request: Request, n_spare: int) -> row.Thought | None:
-        """How an answer may think; None where it cannot, or is not to. Its room is in the `n_spare` positions that
-        the answer does not need, and is nothing where the user says how long all may become."""
-        may_think = request.may_think if request.think is None else request.think
-        if not self.engine.can_think or not may_think:
-            return None
-        special, budget = self.engine.tokenizer.special, request.thinking_budget
-        closing = self.engine.closing_words() if budget is not None else []
-        wanted = THOUGHT_TOKENS if budget is None else budget + len(closing)
-        room = max(0, min(wanted, n_spare)) if request.max_new_tokens is None else 0
-        return row.Thought(special[THINK], special[END_THINK], budget, closing, is_open=bool(request.think), room=room)
+
+def _thought(engine: Engine, request: Request, n_spare: int) -> row.Thought | None:
+    """How an answer may think; None where it cannot, or is not to. Its room is in the `n_spare` positions that the
+    answer does not need, and is nothing where the user says how long all may become."""
+    may_think = request.may_think if request.think is None else request.think
+    if not engine.can_think or not may_think:
+        return None
+    special, budget = engine.tokenizer.special, request.thinking_budget
+    closing = engine.closing_words() if budget is not None else []
+    wanted = THOUGHT_TOKENS if budget is None else budget + len(closing)
+    room = max(0, min(wanted, n_spare)) if request.max_new_tokens is None else 0
+    return row.Thought(special[THINK], special[END_THINK], budget, closing, is_open=bool(request.think), room=room)
+
+
+def _n_positions(engine: Engine) -> int:
+    return engine.model.config.language.max_position_embeddings

@@ -70,6 +70,7 @@ class InFlight:
         except Exception as error:  # noqa: BLE001 - the backend does not say whose fault it is
             failure = as_moss_error(error)
             for ticket in list(self._open):
+                self.backend.cancel(ticket)
                 self._end(ticket, failure)
         else:
             for event in events:
@@ -105,7 +106,9 @@ class InFlight:
 
     def _end(self, ticket: int, error: MossError) -> None:
         """An answer that does not come: the conversation may know what to do without it."""
-        self._go_on(self._open.pop(ticket), error=error)
+        one = self._open.pop(ticket, None)
+        if one is not None:  # its owner's end may have dropped it
+            self._go_on(one, error=error)
 
     def _go_on(self, one: _Open, value: Any = None, error: MossError | None = None) -> None:
         """Send a conversation what it waits for, until it waits for an answer or is at its end."""

@@ -1,0 +1,192 @@
+"""The engine as a backend: text in and out, thoughts, limits, many requests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+import moss_cli
+from moss_cli.answers import Cost, Grammar, JsonSchema, Sampling
+from moss_cli.backends.answer_text import AnswerText
+from moss_cli.backends.local import LocalAnswer, LocalBackend, engine_request
+from moss_cli.backends.protocol import Answer, Answered, Delta, Event, Failed, Request
+from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.thinking import split_tokens
+from moss_cli.errors import UsageError
+from moss_cli.tasks.transcribe import PROMPT_SEGMENTS
+
+PACKAGE = Path(moss_cli.__file__).parent
+OBJECT = JsonSchema(
+    '{"type": "object", "properties": {"a": {"type": "string", "maxLength": 8}}, "required": ["a"], '
+    '"additionalProperties": false}'
+)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Engine:
+    return load_engine(PACKAGE / "weights" / "tiny", device="cpu", dtype="fp32")
+
+
+@pytest.fixture(scope="module")
+def random(reference: Path) -> Engine:
+    """Random weights, with the real vocabulary."""
+    return load_engine(reference / "checkpoint", device="cpu", dtype="fp32")
+
+
+def done(backend: LocalBackend, tickets: Sequence[int]) -> tuple[dict[int, Answer], list[Event]]:
+    """The answers to some requests, and all that was told on the way."""
+    answers: dict[int, Answer] = {}
+    told: list[Event] = []
+    while len(answers) < len(tickets):
+        events = backend.step()
+        told += events
+        answers |= {event.ticket: event.answer for event in events if isinstance(event, Answered)}
+        assert not [event for event in events if isinstance(event, Failed)]
+    return answers, told
+
+
+def one_answer(backend: LocalBackend, request: Request) -> Answer:
+    ticket = backend.submit(request)
+    return done(backend, [ticket])[0][ticket]
+
+
+def test_a_sentence_is_heard_and_told_piece_by_piece(tiny: Engine) -> None:
+    samples, _ = soundfile.read(PACKAGE / "samples" / "station.wav", dtype="float32")
+    backend = LocalBackend(tiny)
+    clip = backend.listen(samples[: 16_000 * 4])
+    assert clip.duration_s == len(samples[: 16_000 * 4]) / 16_000
+    ticket = backend.submit(Request(PROMPT_SEGMENTS, clip, n_characters=200, tells=True))
+    answers, told = done(backend, [ticket])
+    answer = answers[ticket]
+    deltas = [event for event in told if isinstance(event, Delta)]
+    assert answer.text.startswith("[")
+    assert answer.text.startswith("".join(delta.text for delta in deltas))
+    assert len([delta for delta in deltas if delta.text]) > 3
+    assert [delta.n_decoded for delta in deltas] == list(range(1, len(deltas) + 1))
+    assert answer.cost.generated == len(deltas)
+    assert answer.settled == answer.text
+
+
+def test_text_is_told_only_where_it_is_wanted(random: Engine) -> None:
+    backend = LocalBackend(random)
+    _, told = done(backend, [backend.submit(Request("What is said?", n_characters=6, n_least=6))])
+    assert {event.text for event in told if isinstance(event, Delta)} == {""}
+
+
+def test_requests_of_all_kinds_are_answered_together_as_alone(random: Engine) -> None:
+    requests = [
+        Request("One?", n_characters=20, n_least=20),
+        Request("Two?", n_characters=9, n_least=9, sampling=Sampling(1.0, top_k=50), seed=3),
+        Request("Three?", form=OBJECT, n_characters=30, n_least=30, may_think=False),
+        Request("Four?", form=Grammar('start: "yes" | "no"'), n_characters=9, n_least=9, may_think=False),
+    ]
+    alone = [one_answer(LocalBackend(random, 1), request) for request in requests]
+    backend = LocalBackend(random, 3)
+    tickets = [backend.submit(request) for request in requests]
+    together, _ = done(backend, tickets)
+    assert [together[ticket] for ticket in tickets] == alone
+    assert alone[3].text in ("yes", "no")
+    assert (alone[0].finish_reason, alone[0].cost.generated) == ("length", 20)
+
+
+def test_an_answer_goes_on_from_what_has_settled(random: Engine) -> None:
+    backend, request = LocalBackend(random), Request("One?", n_characters=12, n_least=12)
+    whole = one_answer(backend, request)
+    assert isinstance(whole, LocalAnswer)
+    before = replace(whole, n_settled=5)
+    again = one_answer(backend, replace(request, goes_on_from=before))
+    assert again.text == whole.text
+    assert again.cost == Cost(whole.cost.prompt, 12 - 5)
+
+
+def test_a_cancelled_request_is_not_told_of(random: Engine) -> None:
+    backend = LocalBackend(random)
+    first, second = (backend.submit(Request(q, n_characters=9, n_least=9)) for q in ("One?", "Two?"))
+    backend.step()
+    backend.cancel(first)
+    answers, told = done(backend, [second])
+    assert set(answers) == {second}
+    assert {event.ticket for event in told} == {second}
+    backend.close()
+    assert backend.step() == []
+
+
+def test_the_limit_is_the_users_or_what_the_answer_may_need(tiny: Engine) -> None:
+    positions = tiny.model.config.language.max_position_embeddings
+    request = Request("What?", n_characters=500, n_least=100)
+    assert engine_request(tiny, request).max_new_tokens == 500
+    assert engine_request(tiny, replace(request, max_new_tokens=7)).max_new_tokens == 7
+    wide = engine_request(tiny, replace(request, n_characters=10**6))
+    assert wide.max_new_tokens + len(wide.prompt.ids) == positions
+    with pytest.raises(UsageError, match="too long"):
+        LocalBackend(tiny).submit(replace(request, n_characters=10**6, n_least=10**6))
+
+
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({}, 2048),
+        ({"thinking_budget": 10}, 10 + 17),
+        ({"max_new_tokens": 50}, 0),
+    ],
+)
+def test_a_thought_has_room_beside_the_answer(random: Engine, options: dict[str, Any], room: int) -> None:
+    thought = engine_request(random, Request("What?", think=True, **options)).thought
+    assert thought is not None
+    assert thought.is_open
+    closing = len(random.closing_words())
+    assert thought.room == (10 + closing if "thinking_budget" in options else room)
+
+
+def test_a_thought_takes_no_more_than_what_the_answer_leaves(random: Engine) -> None:
+    positions = random.model.config.language.max_position_embeddings
+    long = engine_request(random, Request("What?", think=True, n_characters=positions - 100))
+    assert long.thought is not None
+    assert long.most_positions == positions
+    assert 0 < long.thought.room < 100
+
+
+@pytest.mark.parametrize(
+    ("think", "may_think", "thinks"),
+    [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
+)
+def test_who_may_think(random: Engine, think: bool | None, may_think: bool, thinks: bool) -> None:
+    request = Request("What?", think=think, may_think=may_think)
+    assert (engine_request(random, request).thought is not None) == thinks
+
+
+def test_what_fits_in_one_question_is_well_inside_what_the_models_were_trained_on(random: Engine, tiny: Engine) -> None:
+    backend = LocalBackend(random)
+    word = " a"
+    assert len(random.tokenizer.encode(word * 100)) == 100
+    assert backend.fits(word * 12_000)
+    assert not backend.fits(word * 12_001)
+    positions = tiny.model.config.language.max_position_embeddings
+    digits = "1" * (positions // 2)
+    assert LocalBackend(tiny).fits(digits)
+    assert not LocalBackend(tiny).fits(digits + "1")
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain words",
+        "<think>\nso\n</think>\n\nthe answer 😀 is",
+        "  <think></think> x",
+        "so it goes</think>\n an answer",
+        "a <think> that is text",
+        "<think>never closed",
+        " ",
+    ],
+)
+def test_text_that_comes_is_what_is_split_off_at_the_end(random: Engine, text: str, is_open: bool) -> None:
+    ids = random.tokenizer.encode_template(text)
+    stream = AnswerText(random.tokenizer, is_open=is_open)
+    told = "".join(stream.push(token) for token in ids)
+    assert told == split_tokens(ids, random.tokenizer, is_open=is_open)[1] or (not told and not text.strip())
