@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -22,14 +23,17 @@ import pytest
 import torch
 
 from moss_cli.answers import Sampling
+from moss_cli.backends.local import LocalBackend
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.errors import AnswerError
 from moss_cli.models.registry import ModelEntry, Resolved
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.render import render
-from moss_cli.run.conversation import MOST_ATTEMPTS, Answered, Answerer
-from moss_cli.run.envelopes import Envelopes, Found
+from moss_cli.run.conversation import MOST_ATTEMPTS, Asking, Conversation
+from moss_cli.run.envelopes import Analysis, Envelopes
+from moss_cli.run.in_flight import InFlight
 from moss_cli.run.job import Job
+from moss_cli.run.second_pass import Whole
 from moss_cli.run.speech_pieces import Piece
 from moss_cli.schema import Envelope, InputInfo, json_schema
 from moss_cli.span import Span
@@ -53,7 +57,7 @@ class Variant:
     """A task and how it is to think."""
 
     name: str
-    task: Task
+    task: Task[Any]
     think: bool | None = False
     thinking_budget: int | None = None
 
@@ -125,22 +129,39 @@ def validator(task: str) -> jsonschema.Draft202012Validator:
 
 def answers(
     engine: Engine, variant: Variant, job: Job, sampling: Sampling, seeds: Sequence[int]
-) -> list[list[Answered] | AnswerError]:
+) -> list[list[Part[Any]] | AnswerError]:
     """What comes of one second of noise, once for each seed."""
-    answerer = Answerer(engine, replace(job, sampling=sampling))
-    if isinstance(variant.task, Ask) and not variant.task.has_audio:
-        return [[Answerer(engine, replace(job, sampling=sampling, seed=s)).answer_text(variant.task)] for s in seeds]
+    flight, found = InFlight(LocalBackend(engine, 50), lambda owner, n: None), dict[int, Any]()
+
+    def begin(place: int, conversation: Conversation[Any]) -> None:
+        def end(came: Any) -> None:
+            found[place] = [came] if isinstance(came, Part) else came
+
+        flight.begin(place, conversation, end, on_seconds=lambda s: None)
+
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
-    return answerer.answer(variant.task, [Piece(noise, SPAN, input_id=str(seed)) for seed in seeds])
+    job = replace(job, sampling=sampling)
+    for place, seed in enumerate(seeds):
+        if isinstance(variant.task, Ask) and not variant.task.has_audio:
+            begin(place, Asking(variant.task, replace(job, seed=seed)).without_audio())
+        else:
+            begin(place, Asking(variant.task, job, str(seed)).about(Piece(noise, SPAN)))
+    while len(flight):
+        flight.step()
+    for one in found.values():
+        if isinstance(one, Exception) and not isinstance(one, AnswerError):
+            raise one
+    return [found[place] for place in range(len(seeds))]
 
 
-def checked(engine: Engine, job: Job, found: list[Answered], n_most: int) -> Envelope:
+def checked(engine: Engine, job: Job, found: list[Part[Any]], n_most: int) -> Envelope:
     """The envelope of an answer, which keeps every promise."""
     task = job.task
-    reading = found[0].reading if len(found) == 1 else task.merge([Part(one.span, one.reading) for one in found])
+    reading = found[0].reading if len(found) == 1 else task.merge(found)
     has_audio = not (isinstance(task, Ask) and not task.has_audio)
     info = InputInfo(path="a.wav", duration=100.0, sample_rate=16_000, channels=1, sha256="0" * 64)
-    envelope = Envelopes(job, engine).answered(Found(task, found, reading, 1.0, 0.0, 0.0), info if has_audio else None)
+    analysis = Analysis(task, found, Whole(reading), 1.0, 0.0, 0.0)
+    envelope = Envelopes(job, LocalBackend(engine).info).analysed(analysis, info if has_audio else None)
     written = json.loads(render(envelope, "json"))
     validator(task.name).validate(written)
     for fmt in FORMATS:
@@ -149,7 +170,7 @@ def checked(engine: Engine, job: Job, found: list[Answered], n_most: int) -> Env
         times = [(v["start"], v["end"]) for v in values or () if isinstance(v, dict)]
         assert times == sorted(times)
         assert all(SPAN.start_s <= start <= end <= SPAN.end_s for start, end in times) or not has_audio
-    assert sum(one.n_generated for one in found) <= n_most
+    assert sum(one.cost.generated for one in found) <= n_most
     assert written["status"] == "ok" or written["warnings"]
     return envelope
 
