@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moss_cli.audio.layout import Layout, blocks_join
+from moss_cli.audio.headers import HeaderInfo, blocks_join
 from moss_cli.audio.mpeg import count_samples
-from moss_cli.audio.results import AudioWarning, Samples
+from moss_cli.audio.results import Samples
 from moss_cli.audio.signal import check_rate
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
 from moss_cli.errors import AudioError, counted
+from moss_cli.schema import Notice
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -54,8 +55,8 @@ class ContainerDecoder:
     exact = False
     failed = False
 
-    def __init__(self, source: Source, container: InputContainer, stream: AudioStream, layout: Layout) -> None:
-        self._source, self._container, self._stream = source, container, stream
+    def __init__(self, file: OpenedFile, container: InputContainer, stream: AudioStream, headers: HeaderInfo) -> None:
+        self._file, self._container, self._stream = file, container, stream
         self._format = container.format.name
         tracks = container.streams.audio
         self._track = 1 + tracks.index(stream), len(tracks)
@@ -69,29 +70,29 @@ class ContainerDecoder:
         self.cut_tail = False
         self.end_frame: int | None = None
         self._frames = self._decoded()
-        self._first = self._first_frame(layout)
+        self._first = self._first_frame(headers)
         self.sample_rate = self._first.sample_rate
-        check_rate(source.name, self.sample_rate)
+        check_rate(file.name, self.sample_rate)
         self.channels = self._first.layout.nb_channels
         self.lossy = not stream.codec_context.name.startswith(_LOSSLESS)
-        self.declared_frames = self._declared(layout)
+        self.declared_frames = self._declared(headers)
 
-    def _first_frame(self, layout: Layout) -> AudioFrame:
+    def _first_frame(self, headers: HeaderInfo) -> AudioFrame:
         for frame in self._frames:
             if self._format == "mpegts":  # a recording of a broadcast starts in the middle of a packet
                 self._n_bad = 0
             return frame
-        if layout.cut:
-            raise AudioError(f"{self._source.name} is cut short before its first samples", code="truncated")
+        if headers.cut:
+            raise AudioError(f"{self._file.name} is cut short before its first samples", code="truncated")
         if self._n_bad:
-            message = f"{self._source.name} is encrypted or damaged: none of its audio can be decoded"
+            message = f"{self._file.name} is encrypted or damaged: none of its audio can be decoded"
             raise AudioError(message, code="corrupt")
-        raise AudioError(f"{self._source.name} holds no audio samples", code="no_samples")
+        raise AudioError(f"{self._file.name} holds no audio samples", code="no_samples")
 
-    def _declared(self, layout: Layout) -> int | None:
-        if self._format == "mp3" and not layout.counted:
-            return count_samples(self._source)
-        if self._format not in _DECLARE_LENGTH or (layout.cut and self._format in _GUESSED_WHEN_CUT):
+    def _declared(self, headers: HeaderInfo) -> int | None:
+        if self._format == "mp3" and not headers.counted:
+            return count_samples(self._file)
+        if self._format not in _DECLARE_LENGTH or (headers.cut and self._format in _GUESSED_WHEN_CUT):
             return None
         if self._stream.duration and self._stream.duration > 0:
             return self._place((self._stream.start_time or 0) + self._stream.duration)
@@ -235,7 +236,7 @@ class ContainerDecoder:
             return
         before, self._before = self._before, (packet.pos, packet.pts + (packet.duration or 0))
         if before and packet.pos > before[0] and (packet.pts - before[1]) * packet.time_base > _JITTER_S:
-            self._torn = self._torn or not blocks_join(self._source, before[0], packet.pos)
+            self._torn = self._torn or not blocks_join(self._file, before[0], packet.pos)
 
     def _count_bad(self) -> None:
         if not self._n_bad:
@@ -254,7 +255,7 @@ class ContainerDecoder:
         try:
             values = frame.to_ndarray()
         except ValueError as error:
-            raise AudioError(f"{self._source.name} has samples of an unknown kind: {error}", code="codec") from error
+            raise AudioError(f"{self._file.name} has samples of an unknown kind: {error}", code="codec") from error
         return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
 
     def _repacked(self, frame: AudioFrame) -> Samples:
@@ -274,26 +275,26 @@ class ContainerDecoder:
         return _scaled(np.concatenate(packed)) if packed else np.zeros((0, n_channels), np.float32)
 
     @property
-    def warnings(self) -> list[AudioWarning]:
+    def warnings(self) -> list[Notice]:
         """Damaged packets and holes met so far, and tracks that are not heard."""
         found = []
-        name, rate = self._source.name, self.sample_rate
+        name, rate = self._file.name, self.sample_rate
         track, n_tracks = self._track
         if n_tracks > 1:
             message = f"{name} has {n_tracks} audio tracks: only number {track} is heard"
-            found.append(AudioWarning("other_tracks", message))
+            found.append(Notice(code="other_tracks", message=message))
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
             what = counted(self._n_bad, "packet")
             message = f"{name} is damaged: {what} between {start_s:.3f} and {end_s:.3f} s could not be decoded"
-            found.append(AudioWarning("corrupt", message, start_s, end_s))
+            found.append(Notice(code="corrupt", message=message, start=start_s, end=end_s))
         if self._n_gaps:
             start_s, end_s = self._gap_from / rate, self._gap_to / rate
             missing_s = self._gap_frames / rate
             message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
             # FLAC numbers its samples: none can be missing but by damage. Elsewhere a sender may pause.
             code = "corrupt" if self._format == "flac" or self._torn else "gap"
-            found.append(AudioWarning(code, message, start_s, end_s))
+            found.append(Notice(code=code, message=message, start=start_s, end=end_s))
         return found
 
     def close(self) -> None:

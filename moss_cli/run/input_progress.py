@@ -108,8 +108,7 @@ class FileRun:
 
     def notices(self) -> tuple[Notice, ...]:
         """What is to be said of the audio."""
-        warnings = self._facts.warnings if self._facts else ()
-        return tuple(Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in warnings)
+        return self._facts.warnings if self._facts else ()
 
     def input_info(self) -> InputInfo:
         """The input as it stands in the envelope."""

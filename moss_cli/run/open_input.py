@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
-from moss_cli.audio.results import Samples
+from moss_cli.audio.decode import load, stream
+from moss_cli.audio.results import AudioInfo, Samples
 from moss_cli.audio.source import STDIN
+from moss_cli.audio.stream import AudioStream
 from moss_cli.errors import UsageError
 from moss_cli.run.job import Job, Source
+from moss_cli.schema import Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Focus, Task
 
@@ -19,7 +21,7 @@ class Facts:
     """What is known of an input once its last block is read."""
 
     info: AudioInfo
-    warnings: tuple[AudioWarning, ...]
+    warnings: tuple[Notice, ...]
     complete: bool
 
 

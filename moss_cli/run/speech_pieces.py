@@ -32,8 +32,8 @@ class Piece:
 
 def plan(chunked: Iterable[Chunk], input_id: str, passed_over: PassedOver) -> Iterator[Piece | Span]:
     """Pieces, and the spans in which nobody speaks and which are passed over."""
-    for number, chunk in enumerate(chunked):
-        piece = Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number), input_id)
+    for chunk in chunked:
+        piece = Piece(chunk.samples, chunk.span, chunk.name, input_id)
         if passed_over == "stretches":
             yield from spoken(piece)
         elif passed_over == "pieces" and not has_speech(piece.samples):
@@ -73,8 +73,8 @@ def halves(piece: Piece) -> list[Piece]:
         return []
     cut = chunks(iter([piece.samples]), longest_s=duration_s * 0.6, offset_s=piece.span.start_s)
     return [
-        replace(piece, samples=chunk.samples, span=Span(chunk.start_s, chunk.end_s), name=f"{piece.name}/{number}")
-        for number, chunk in enumerate(cut)
+        replace(piece, samples=chunk.samples, span=chunk.span, name=f"{piece.name}/{chunk.name}")
+        for chunk in cut
     ]
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from cli_run import TINY, Run
 
-from moss_cli.audio.vad import Stretch
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.generate import Generation
 from moss_cli.errors import ModelError
 from moss_cli.output.atomic import write_atomic
+from moss_cli.span import Span
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -105,8 +105,8 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
 def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(samples: np.ndarray) -> list[Stretch]:
-        return [Stretch(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
+    def silent(samples: np.ndarray) -> list[Span]:
+        return [Span(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
 
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent)
     for name, n_samples in (("a", 1600), ("b", 800), ("c", 800)):

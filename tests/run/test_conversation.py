@@ -138,9 +138,7 @@ def test_halves_join_at_a_pause_and_short_pieces_have_none() -> None:
 
 
 def test_stretches_without_speech_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    from moss_cli.audio.vad import Stretch
-
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [Stretch(0, 2), Stretch(5, 8)])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [Span(0, 2), Span(5, 8)])
     piece = Piece(np.arange(10 * SAMPLE_RATE, dtype=np.float32), Span(100.0, 110.0), "7")
     found = list(spoken(piece))
     assert [(p.start_s, p.end_s) if isinstance(p, Span) else (p.span.start_s, p.span.end_s) for p in found] == [
@@ -155,5 +153,5 @@ def test_without_a_search_for_silence_chunks_are_pieces() -> None:
     from moss_cli.audio.chunk import chunks
 
     samples = clip(50.0).samples
-    pieces = list(plan(chunks(iter([samples]), longest_s=20.0, overlap_s=4.0), "x", "nothing"))
+    pieces = list(plan(chunks(iter([samples]), longest_s=20.0), "x", "nothing"))
     assert [p.name for p in pieces if isinstance(p, Piece)] == ["0", "1", "2"]
