@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from moss_cli.audio.frames import FrameConverter, UnconvertibleFrame
 from moss_cli.audio.headers import HeaderInfo, blocks_join
 from moss_cli.audio.mpeg import count_samples
 from moss_cli.audio.results import Samples
@@ -17,7 +18,6 @@ from moss_cli.schema import Notice
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
@@ -35,7 +35,6 @@ _SHORT_AT_THE_END = {"wav", "w64", "aiff", "au", "caf"}
 _JITTER_S = 0.1  # timestamps of capture devices wander by this much, and Matroska rounds them to a millisecond
 _START_JITTER_S = 0.02
 _MAX_GAP_S = 60.0  # of a file that does not say how long it is
-_MOST_PLANES = 8
 _EVEN_PACKETS = ("aac", "mp3")  # as many samples in each; the codec says how many
 _OPUS_GRAIN = 120  # samples at 48 kHz; every Opus packet is a multiple of it long
 
@@ -66,7 +65,6 @@ class ContainerDecoder:
         self._shift = 0  # of the timestamps, after they have jumped
         self._before: tuple[int, int] | None = None  # where a packet begins in the file, and when it ends
         self._torn = False  # something that is not Matroska lies between two packets of it
-        self._resamplers: dict[tuple[int, str, str], AudioResampler] = {}
         self.cut_tail = False
         self.end_frame: int | None = None
         self._frames = self._decoded()
@@ -74,6 +72,7 @@ class ContainerDecoder:
         self.sample_rate = self._first.sample_rate
         check_rate(file.name, self.sample_rate)
         self.channels = self._first.layout.nb_channels
+        self._converter = FrameConverter(file.name, self.sample_rate)
         self.lossy = not stream.codec_context.name.startswith(_LOSSLESS)
         self.declared_frames = self._declared(headers)
 
@@ -134,7 +133,7 @@ class ContainerDecoder:
                 gap -= silence
                 self._position += silence
                 yield np.zeros((silence, self.channels), np.float32)
-            block = self._float32(frame)
+            block = self._samples(frame)
             if is_last and self._format == _MP4 and self.declared_frames is not None:
                 padding = self._position + len(block) - self.declared_frames
                 if 0 < padding < len(block):  # ffmpeg does not cut the encoder's padding off the last frame of an mp4
@@ -245,34 +244,13 @@ class ContainerDecoder:
         self._bad_to = self._position
         self.cut_tail = True
 
-    def _float32(self, frame: AudioFrame) -> Samples:
-        """[n, channels] at the stream's rate, integers scaled to -1..1."""
-        n_channels = frame.layout.nb_channels
-        # PyAV counts planes up to the first null pointer, and in a frame with 8 of them there is none.
-        unsafe = frame.format.is_planar and n_channels >= _MOST_PLANES
-        if unsafe or frame.sample_rate != self.sample_rate:
-            return self._repacked(frame)
+    def _samples(self, frame: AudioFrame) -> Samples:
+        """[n, channels] at the stream's rate; nothing of a frame that cannot be converted."""
         try:
-            values = frame.to_ndarray()
-        except ValueError as error:
-            raise AudioError(f"{self._file.name} has samples of an unknown kind: {error}", code="codec") from error
-        return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
-
-    def _repacked(self, frame: AudioFrame) -> Samples:
-        """The same through ffmpeg's resampler: for many channels, and for a rate that changes half-way."""
-        from av.audio.resampler import AudioResampler
-        from av.error import FFmpegError
-
-        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if kind not in self._resamplers:
-            self._resamplers[kind] = AudioResampler(format="flt", rate=self.sample_rate)
-        n_channels = frame.layout.nb_channels
-        try:
-            packed = [part.to_ndarray().reshape(-1, n_channels) for part in self._resamplers[kind].resample(frame)]
-        except (FFmpegError, ValueError):
+            return self._converter.float32(frame)
+        except UnconvertibleFrame:
             self._count_bad()
-            packed = []
-        return _scaled(np.concatenate(packed)) if packed else np.zeros((0, n_channels), np.float32)
+            return np.zeros((0, frame.layout.nb_channels), np.float32)
 
     @property
     def warnings(self) -> list[Notice]:
@@ -311,14 +289,3 @@ def _marked(frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, bool]]:
         held = frame
     if held is not None:
         yield held, True
-
-
-def _scaled(values: np.ndarray) -> Samples:
-    """Integers of any width scaled to -1..1, unsigned 8-bit included; floats as they are."""
-    if values.dtype.kind == "f":
-        return values.astype(np.float32, copy=False)
-    full_scale = np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
-    scaled = values.astype(np.float32)
-    if values.dtype.kind == "u":
-        scaled -= full_scale
-    return scaled / full_scale

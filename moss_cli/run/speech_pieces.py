@@ -72,10 +72,7 @@ def halves(piece: Piece) -> list[Piece]:
     if duration_s < SHORTEST_HALVED_S:
         return []
     cut = chunks(iter([piece.samples]), longest_s=duration_s * 0.6, offset_s=piece.span.start_s)
-    return [
-        replace(piece, samples=chunk.samples, span=chunk.span, name=f"{piece.name}/{chunk.name}")
-        for chunk in cut
-    ]
+    return [replace(piece, samples=chunk.samples, span=chunk.span, name=f"{piece.name}/{chunk.name}") for chunk in cut]
 
 
 def _part(piece: Piece, first: int, last: int, name: str) -> Piece:

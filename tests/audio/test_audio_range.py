@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_cli.audio.decode import load, stream
-from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.sndfile import _SequentialFile
 from moss_cli.errors import UsageError
 
