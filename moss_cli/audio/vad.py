@@ -51,7 +51,8 @@ def has_speech(samples: Samples) -> bool:
 def silent_stretches(
     samples: Samples, *, threshold: float = THRESHOLD, margin_s: float = MARGIN_S, least_s: float = LEAST_S
 ) -> list[Span]:
-    """The spans of `samples` ([n], mono, 16 kHz), in seconds from their start, in which the probability of speech stays below `threshold`.
+    """The spans of `samples` ([n], mono, 16 kHz) in which the probability of speech stays below `threshold`, in seconds
+    from their start.
 
     They keep `margin_s` away from every frame that reaches it, and one of less than `least_s` is left out; samples that
     have no such frame are one stretch, however short. In order; [] where all of it may be speech, or n is 0.

@@ -9,7 +9,8 @@ from moss_cli import __version__
 from moss_cli.engine.engine import Engine
 from moss_cli.errors import MossError
 from moss_cli.run.conversation import Answered
-from moss_cli.run.job import Job, Source
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
 from moss_cli.tasks.reading.task import Reading, Task
 
@@ -61,7 +62,7 @@ class Envelopes:
             ),
         )
 
-    def failed(self, source: Source, error: MossError) -> Envelope:
+    def failed(self, source: Input, error: MossError) -> Envelope:
         """The envelope of an input that has none."""
         return Envelope(
             moss=__version__,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from moss_cli.errors import MossError
 from moss_cli.run.conversation import Answered
-from moss_cli.run.job import Source
+from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, Opened
 from moss_cli.run.open_input import Facts, Recording
 from moss_cli.run.speech_pieces import Piece
@@ -20,7 +20,7 @@ from moss_cli.tasks.reading.task import Reading, Task
 class FileRun:
     """One input. It is `done` when it has failed, or when it was read to its end and all its pieces are answered."""
 
-    def __init__(self, source: Source, task: Task, journal: Journal) -> None:
+    def __init__(self, source: Input, task: Task, journal: Journal) -> None:
         self.source, self.task, self._journal = source, task, journal
         self.error: MossError | None = None
         self.load_s, self.seconds = 0.0, 0.0

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from moss_cli.answers import Sampling
 from moss_cli.errors import MossError
 from moss_cli.models.registry import Resolved
+from moss_cli.run.inputs import Input
 from moss_cli.schema import Envelope
 from moss_cli.tasks.reading.task import Task
-
-
-@dataclass(frozen=True)
-class Source:
-    """One input: where its samples are, and how it is called in results."""
-
-    path: Path
-    shown: str
-    path_bytes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,22 +44,22 @@ class Job:
 class Outcome:
     """An input's envelope, and the error that it reports, if it failed."""
 
-    source: Source
+    input: Input
     envelope: Envelope
     error: MossError | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the runner is at; `n_tokens` counts up while an answer is decoded. Of the input, `done_s` seconds are
+    """What the runner is at; `n_decoded` counts up while an answer is decoded. Of the input, `done_s` seconds are
     analysed, of `total_s` where that is known."""
 
     what: str  # "reading", "loading", "listening" or "answering"
-    source: Source
-    n_tokens: int = 0
+    input: Input
+    n_decoded: int = 0
     done_s: float = 0.0
     total_s: float | None = None
 
 
 OnStep = Callable[[Step], None]
-OnText = Callable[[Source, str], None]  # what of an answer's text is known so far, each time from its beginning
+OnText = Callable[[Input, str], None]  # what of an answer's text is known so far, each time from its beginning

@@ -10,7 +10,8 @@ from moss_cli.audio.results import AudioInfo, Samples
 from moss_cli.audio.source import STDIN
 from moss_cli.audio.stream import AudioStream
 from moss_cli.errors import UsageError
-from moss_cli.run.job import Job, Source
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.schema import Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Focus, Task
@@ -43,7 +44,7 @@ class Recording:
     close: Callable[[], None]
 
 
-def open_recording(source: Source, job: Job) -> Recording:
+def open_recording(source: Input, job: Job) -> Recording:
     """Open an input, or the part of it that the job or its question is about.
 
     Raises AudioError where it cannot be read, UsageError for a range or a time outside it.
@@ -61,7 +62,7 @@ def open_recording(source: Source, job: Job) -> Recording:
     return _streamed(task, audio, end_s)
 
 
-def _known_duration(source: Source) -> float | None:
+def _known_duration(source: Input) -> float | None:
     """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
     if source.path == STDIN or not source.path.is_file():
         return None
@@ -88,7 +89,7 @@ def _streamed(task: Task, audio: AudioStream, end_s: float | None) -> Recording:
     )
 
 
-def _loaded(source: Source, job: Job) -> Recording:
+def _loaded(source: Input, job: Job) -> Recording:
     audio = load(source.path, max_duration_s=job.max_duration_s)
     task, duration_s = job.task, audio.info.duration_s
     start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.audio.source import STDIN
 from moss_cli.run.input_progress import FileRun
-from moss_cli.run.job import Job, Source
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.run.open_input import Facts, Recording, open_recording
 
 AHEAD_S = 120.0  # of an input's samples that wait, 8 MB; with 0 each input is read in its turn
@@ -83,7 +84,7 @@ class Inputs:
                 taken.ahead.close()
 
 
-def _can_be_read_ahead(source: Source, job: Job) -> bool:
+def _can_be_read_ahead(source: Input, job: Job) -> bool:
     if job.start_s or job.task.may_name_a_time:  # to go to a place in an MP3 file, stderr is muted: the process's own
         return False
     # Standard input and a FIFO may keep a thread waiting for ever, and the interpreter with it.
@@ -93,7 +94,7 @@ def _can_be_read_ahead(source: Source, job: Job) -> bool:
 class ReadAhead:
     """An input that a thread opens, hashes and decodes, `AHEAD_S` and a block at most before its blocks are taken."""
 
-    def __init__(self, source: Source, job: Job) -> None:
+    def __init__(self, source: Input, job: Job) -> None:
         self._source, self._job = source, job
         self._changed = threading.Condition()  # what follows is shared with the thread
         self._opened: Recording | None = None

@@ -20,7 +20,8 @@ from moss_cli.errors import MossError, UsageError
 from moss_cli.run.conversation import Answered, Answerer, OnShown
 from moss_cli.run.envelopes import Envelopes, Found
 from moss_cli.run.input_progress import FileRun
-from moss_cli.run.job import Job, OnStep, OnText, Outcome, Source, Step
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job, OnStep, OnText, Outcome, Step
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.run.prefetch import Inputs
 from moss_cli.run.second_pass import overall
@@ -49,7 +50,7 @@ class Runner:
         self._engine: Engine | None = None
 
     def run(
-        self, sources: Iterable[Source], journal_of: Callable[[Source], Journal] = lambda source: NoJournal()
+        self, sources: Iterable[Input], journal_of: Callable[[Input], Journal] = lambda source: NoJournal()
     ) -> Generator[Outcome, None, None]:
         """An outcome for each input, in their order. Sources are taken one by one, some before earlier ones are done,
         in this thread; `journal_of` is called for each before the next is taken.
@@ -85,7 +86,7 @@ class Runner:
 
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
-        source, task, started = Source(Path(), "the question"), self.job.task, time.monotonic()
+        source, task, started = Input(Path("the question")), self.job.task, time.monotonic()
         engine, load_s = self._loaded(source)
         answerer = self._answerer(engine, source, "answering")
         answered = answerer.answer_text(task, on_shown=self._on_shown(task, source))
@@ -209,7 +210,7 @@ class Runner:
         )
         return Outcome(file.source, self._envelopes.answered(found, file.input_info()))
 
-    def _loaded(self, source: Source) -> tuple[Engine, float]:
+    def _loaded(self, source: Input) -> tuple[Engine, float]:
         """The engine, and the seconds that loading it took of this input's time."""
         if self._engine is not None:
             return self._engine, 0.0
@@ -227,7 +228,7 @@ class Runner:
             self._on_warning(message)
         return engine, engine.load_seconds
 
-    def _batch_size(self, source: Source) -> int:
+    def _batch_size(self, source: Input) -> int:
         if self.job.batch_size is not None:
             size = self.job.batch_size
         else:
@@ -235,7 +236,7 @@ class Runner:
         # One answer more than is shown at a time: only at an input's end is it known to have one piece.
         return max(2, size) if self._on_text is not None else size
 
-    def _answerer(self, engine: Engine, source: Source, what: str, file: FileRun | None = None) -> Answerer:
+    def _answerer(self, engine: Engine, source: Input, what: str, file: FileRun | None = None) -> Answerer:
         done_s, total_s = (file.done_s, file.total_s) if file is not None else (0.0, None)
         self._on_step(Step(what, source, 0, done_s, total_s))
 
@@ -250,7 +251,7 @@ class Runner:
         [file, *others] = files
         return self._on_shown(file.task, file.source) if not others and file.is_one_piece else None
 
-    def _on_shown(self, task: Task, source: Source) -> OnShown | None:
+    def _on_shown(self, task: Task, source: Input) -> OnShown | None:
         on_text = self._on_text
         return (lambda text: on_text(source, text)) if on_text is not None and task.shows else None
 

@@ -439,7 +439,7 @@ def test_a_cut_file_stays_incomplete(tmp_path: Path, suffix: str) -> None:
         write(path, values, 48_000)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
-    pieces, audio = pieces_of(path)
+    _, audio = pieces_of(path)
     assert not audio.complete
     assert [warning.code for warning in audio.warnings] == ["truncated"]
     assert_same(audio, load(path))

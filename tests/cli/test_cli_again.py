@@ -135,7 +135,7 @@ def test_a_touched_input_is_known_by_its_bytes_and_looked_at_once(
     def read(*_: object) -> None:
         raise AssertionError("the input was read")
 
-    monkeypatch.setattr("moss_cli.folders.freshness.open_source", read)
+    monkeypatch.setattr("moss_cli.folders.freshness.open_file", read)
     assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
     assert asked == [1]
 

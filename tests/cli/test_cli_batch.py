@@ -12,7 +12,7 @@ import pytest
 from cli_run import TINY, Run
 
 from moss_cli.engine.engine import Engine
-from moss_cli.folders.runs import AtWork
+from moss_cli.folders.runs import RunMarker
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -132,8 +132,8 @@ def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder
 
 
 @pytest.mark.usefixtures("folder")
-def test_clean_refuses_while_a_run_is_at_work(moss: Moss, tmp_path: Path) -> None:
-    run = AtWork(tmp_path / "out/.moss", "transcribe")
+def test_clean_refuses_while_a_run_is_marker(moss: Moss, tmp_path: Path) -> None:
+    run = RunMarker(tmp_path / "out/.moss", "transcribe")
     refused = moss("batch", "clean", "out")
     assert (refused.code, refused.err[0][:43]) == (2, f"moss: error: a run is at work on out (proce{''}")
     assert len(list((tmp_path / "out/.moss/unfinished").iterdir())) == 1
