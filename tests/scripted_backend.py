@@ -54,6 +54,9 @@ class ScriptedBackend:
     cancelled: list[int] = field(default_factory=list)
     most_open: int = 0
     n_steps: int = 0
+    at_open: Callable[[], None] = lambda: None
+    n_opened: int = 0
+    _n_tickets: int = 0
     _open: dict[int, tuple[Request, Said, int]] = field(default_factory=dict)
 
     def fits(self, prompt: str) -> bool:
@@ -66,7 +69,8 @@ class ScriptedBackend:
 
     def submit(self, request: Request) -> int:
         self.asked.append(request)
-        ticket = len(self.asked)
+        self._n_tickets += 1
+        ticket = self._n_tickets
         self._open[ticket] = (request, self.say(request, ticket), 0)
         self.most_open = max(self.most_open, len(self._open))
         return ticket
@@ -101,11 +105,12 @@ class ScriptedBackend:
         self._open.clear()
 
 
-def opening(backend: ScriptedBackend, before: Callable[[], None] = lambda: None) -> Callable[..., ScriptedBackend]:
-    """What a runner takes to open a backend; `before` is called each time, and may raise."""
+def opening(backend: ScriptedBackend) -> Callable[..., ScriptedBackend]:
+    """What a runner takes to open a backend: its `at_open` is called each time, and may raise."""
 
     def open_backend(model: Any, **options: Any) -> ScriptedBackend:
-        before()
+        backend.n_opened += 1
+        backend.at_open()
         if options.get("n_together"):
             backend.n_together = options["n_together"]
         return backend

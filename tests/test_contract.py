@@ -23,8 +23,8 @@ from moss_cli import errors
 from moss_cli.cli.app import app
 from moss_cli.cli.main import CLOSED_STDOUT, run
 from moss_cli.errors import ExitCode, MossError
-from moss_cli.folders.runs import RunAtWork
-from moss_cli.folders.status import FolderState, InputState
+from moss_cli.folders.runs import ActiveRun
+from moss_cli.folders.status import FolderStatus, InputStatus
 from moss_cli.output.formats import FORMATS, TASKS, has_times
 from moss_cli.schema import SCHEMA_VERSION, json_schema
 
@@ -173,8 +173,8 @@ def test_the_keys_of_a_failed_result(envelope: Callable[..., dict[str, Any]]) ->
 
 
 def test_the_keys_of_a_folder_s_status() -> None:
-    run_at_work, one = RunAtWork(1, "host", "ask", "2026-01-01T00:00:00Z"), InputState(Path("a.wav"), "done")
-    document = FolderState(Path("out"), (one,), (run_at_work,)).document()
+    run_marker, one = ActiveRun(1, "host", "ask", "2026-01-01T00:00:00Z"), InputStatus(Path("a.wav"), "done")
+    document = FolderStatus(Path("out"), (one,), (run_marker,)).document()
     assert list(document) == ["schema_version", "moss", "folder", "runs", "counts", "inputs"], CHANGED
     assert list(document["runs"][0]) == ["pid", "host", "task", "started"], CHANGED
     assert list(document["counts"]) == ["done", "partial", "unfinished", "failed", "changed", "not begun"], CHANGED

@@ -1,17 +1,17 @@
-"""Long audio in pieces that a model takes at once, cut where nobody speaks, in memory for two of them."""
+"""Long audio in chunks that a model takes at once, cut where nobody speaks, in the memory of two of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from moss_cli.audio.pauses import best_cut
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.span import Span
 
-# A piece has at least 40 % of the longest length, so that there are never 2.5 times as many as there need be, and what
+# A chunk has at least 40 % of the longest length, so that there are never 2.5 times as many as there need be, and what
 # is searched still has several sentence ends: of 10 minutes the last 6, of half a minute the last 18 s.
 _SEARCHED = 0.6
 _LEAST_S = 2.0  # models do badly on scraps, so that no rest shorter than this is left over
@@ -20,73 +20,57 @@ _MOST_OVERLAP_S = 6.0  # holds a whole sentence as they go; more is only heard t
 _OVERLAP_SHARE = 0.25
 _SHORTEST_S = 1.0
 
-Joint = Literal["pause", "overlap", "end"]
-
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a stream.
+    """What a model is given at once.
 
-    `samples`: [n] float32, mono, 16 kHz. `start_s` and `end_s` are times in the file. `joint` says how the next piece
-    follows: at the same sample, in a "pause"; `overlap_s` seconds before this one's end, for want of a pause
-    ("overlap"); or not at all ("end").
+    `samples`: [n] float32, mono, 16 kHz. `span`: where they lie in the file. `name` tells the chunks of one stream
+    apart: its number, from 0, as text.
     """
 
     samples: Samples
-    start_s: float
-    end_s: float
-    joint: Joint
-    overlap_s: float = 0.0
-
-    @property
-    def duration_s(self) -> float:
-        """Length of `samples` in seconds."""
-        return len(self.samples) / SAMPLE_RATE
+    span: Span
+    name: str = "0"
 
 
-def chunks(
-    blocks: Iterable[Samples], *, longest_s: float, overlap_s: float | None = None, offset_s: float = 0.0
-) -> Iterator[Chunk]:
-    """Cut a stream of `blocks` ([n] float32 each, mono, 16 kHz, of any sizes) into pieces of at most `longest_s`.
+def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0) -> Iterator[Chunk]:
+    """Cut a stream of `blocks` ([n] float32 each, mono, 16 kHz, of any sizes) into chunks of at most `longest_s`.
 
-    A stream that is no longer is one piece. Else each is cut in the pause that is worth most among the last 60 % of the
-    longest length; where there is none the next piece begins `overlap_s` before the end of this one (by default a
-    quarter of the longest length, 6 s at most). The last has at least 2 s, or a quarter of the longest length.
+    A stream that is no longer is one chunk. Otherwise each is cut in the best pause of the last 60 % of the longest
+    length; where there is none, the next chunk begins a quarter of the longest length, 6 s at most, before the end of
+    this one. The last chunk has at least 2 s, or a quarter of the longest length.
 
-    Without their overlaps the pieces are the stream, bit for bit. Where they are cut depends on the samples alone, so
-    that cutting again from the start of any piece gives the same ones. `offset_s` is the time of the first sample.
-    Held at once: one piece, and a little more than another. ValueError for `longest_s` under 1 s, or an overlap that is
-    negative or more than half of it.
+    Without their overlaps the chunks are the stream, bit for bit. Where they are cut depends on the samples alone, so
+    that cutting again from the start of any chunk gives the same ones. `offset_s` is the time of the first sample.
+    Held at once: one chunk, and a little more than another. Raises ValueError for `longest_s` under 1 s.
     """
-    if overlap_s is None:
-        overlap_s = min(longest_s * _OVERLAP_SHARE, _MOST_OVERLAP_S)
     if not longest_s >= _SHORTEST_S:
-        raise ValueError(f"pieces of {longest_s} s are too short to cut audio into")
-    if not 0 <= overlap_s <= longest_s / 2:
-        raise ValueError(f"an overlap of {overlap_s} s does not fit pieces of {longest_s} s")
-    longest, overlap, position = (round(time_s * SAMPLE_RATE) for time_s in (longest_s, overlap_s, offset_s))
-    return _pieces(blocks, longest, overlap, position)
+        raise ValueError(f"chunks of {longest_s} s are too short to cut audio into")
+    return _cut(blocks, round(longest_s * SAMPLE_RATE), round(offset_s * SAMPLE_RATE))
 
 
-def _pieces(blocks: Iterable[Samples], longest: int, overlap: int, position: int) -> Iterator[Chunk]:
-    """The pieces, with all lengths and the place of the first sample in samples."""
+def _cut(blocks: Iterable[Samples], longest: int, position: int) -> Iterator[Chunk]:
+    """The chunks; the longest length and the position of the first sample are counted in samples."""
+    overlap = round(min(longest * _OVERLAP_SHARE, _MOST_OVERLAP_S * SAMPLE_RATE))
     least = round(min(_LEAST_S * SAMPLE_RATE, _LEAST_SHARE * longest))
     window = _Window(blocks, longest + least)
+    number = 0
     while len(held := window.filled()) > longest:
         limit = min(longest, len(held) - least)
         cut = best_cut(held[:limit], longest - round(_SEARCHED * longest))
         end, shared = (limit, overlap) if cut is None else (cut, 0)
-        joint: Joint = "overlap" if cut is None else "pause"
-        yield _chunk(held[:end].copy(), position, joint, shared)
+        yield _chunk(held[:end].copy(), position, number)
         window.drop(end - shared)
         position += end - shared
+        number += 1
     if len(held):
-        yield _chunk(held.copy(), position, "end", 0)
+        yield _chunk(held.copy(), position, number)
 
 
-def _chunk(samples: Samples, position: int, joint: Joint, shared: int) -> Chunk:
-    start_s, end_s = position / SAMPLE_RATE, (position + len(samples)) / SAMPLE_RATE
-    return Chunk(samples, start_s, end_s, joint, shared / SAMPLE_RATE)
+def _chunk(samples: Samples, position: int, number: int) -> Chunk:
+    span = Span(position / SAMPLE_RATE, (position + len(samples)) / SAMPLE_RATE)
+    return Chunk(samples, span, str(number))
 
 
 class _Window:

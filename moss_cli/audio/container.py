@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from moss_cli.audio.layout import Layout
+from moss_cli.audio.headers import HeaderInfo
 from moss_cli.audio.packets import ContainerDecoder
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
 from moss_cli.errors import AudioError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _DEMUXERS = """
 _OPTIONS = {"format_whitelist": ",".join(_DEMUXERS.split()), "protocol_whitelist": ""}
 
 
-def open_container(source: Source, layout: Layout) -> ContainerDecoder:
+def open_container(file: OpenedFile, headers: HeaderInfo) -> ContainerDecoder:
     """A decoder on the first (default) audio stream.
 
     AudioError where ffmpeg does not know the content, its format is not allowed, it has no audio stream, or nothing in
@@ -36,36 +36,36 @@ def open_container(source: Source, layout: Layout) -> ContainerDecoder:
     import av
 
     try:
-        container = av.open(_Bytes(source), "r", options=_OPTIONS, io_open=_refuse_to_open, metadata_errors="replace")
+        container = av.open(_Bytes(file), "r", options=_OPTIONS, io_open=_refuse_to_open, metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise _not_audio(source, layout) from error
+        raise _not_audio(file, headers) from error
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise AudioError(f"{source.name} cannot be read: {error}", code="unreadable") from error
+        raise AudioError(f"{file.name} cannot be read: {error}", code="unreadable") from error
     try:
-        return ContainerDecoder(source, container, _audio_stream(source, container), layout)
+        return ContainerDecoder(file, container, _audio_stream(file, container), headers)
     except BaseException:
         container.close()
         raise
 
 
-def _not_audio(source: Source, layout: Layout) -> AudioError:
-    if not layout.has_index:
-        return AudioError(f"{source.name} is cut short: its index (moov) is missing", code="truncated")
-    head = source.read_at(0, 64).lstrip(b"\xef\xbb\xbf \t\r\n")
+def _not_audio(file: OpenedFile, headers: HeaderInfo) -> AudioError:
+    if not headers.has_index:
+        return AudioError(f"{file.name} is cut short: its index (moov) is missing", code="truncated")
+    head = file.read_at(0, 64).lstrip(b"\xef\xbb\xbf \t\r\n")
     lists = head.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"<?xml", b"v=0"))
     hint = "playlists and scripts are not followed: give the audio files themselves" if lists else None
-    return AudioError(f"{source.name} is not audio that can be read", hint=hint, code="not_audio")
+    return AudioError(f"{file.name} is not audio that can be read", hint=hint, code="not_audio")
 
 
-def _audio_stream(source: Source, container: InputContainer) -> AudioStream:
+def _audio_stream(file: OpenedFile, container: InputContainer) -> AudioStream:
     from av.stream import Disposition
 
     streams = container.streams.audio
     if not streams:
-        raise AudioError(f"{source.name} has no audio stream", code="no_audio_stream")
+        raise AudioError(f"{file.name} has no audio stream", code="no_audio_stream")
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None:
-        raise AudioError(f"{source.name} is encrypted, or in a codec that cannot be decoded", code="codec")
+        raise AudioError(f"{file.name} is encrypted, or in a codec that cannot be decoded", code="codec")
     return stream
 
 
@@ -76,17 +76,17 @@ def _refuse_to_open(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
 class _Bytes:
     """The file for PyAV: `read`, `seek` and `tell`, and no `name`, which ffmpeg would take for a path."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, file: OpenedFile) -> None:
+        self._file = file
         self._position = 0
 
     def read(self, n_bytes: int = -1) -> bytes:
-        data = self._source.read_at(self._position, n_bytes if n_bytes >= 0 else self._source.size)
+        data = self._file.read_at(self._position, n_bytes if n_bytes >= 0 else self._file.size)
         self._position += len(data)
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size}[whence]
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
         self._position = max(start + offset, 0)
         return self._position
 

@@ -7,23 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from moss_cli.audio.find import find_audio, is_audio_name
-from moss_cli.audio.results import SAMPLE_RATE, Audio, AudioInfo, AudioWarning
-from moss_cli.audio.source import read_stdin
+from moss_cli.audio.results import Audio
 from moss_cli.audio.stream import AudioStream
-
-__all__ = [
-    "SAMPLE_RATE",
-    "Audio",
-    "AudioInfo",
-    "AudioStream",
-    "AudioWarning",
-    "find_audio",
-    "is_audio_name",
-    "load",
-    "read_stdin",
-    "stream",
-]
 
 
 def load(

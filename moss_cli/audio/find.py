@@ -18,7 +18,7 @@ Skip = Callable[[str, bool], bool]  # path relative to the searched folder, and 
 
 
 @dataclass(frozen=True)
-class Missed:
+class Unreadable:
     """Something below a folder that could not be looked at, and why."""
 
     path: Path
@@ -27,35 +27,30 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search has found, both sorted by path."""
+class FolderContents:
+    """The audio and video files below a folder, and what could not be looked at; both sorted by path."""
 
     files: tuple[Path, ...]
-    missed: tuple[Missed, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 def is_audio_name(path: Path) -> bool:
-    """Whether a folder search takes this file: the suffix is that of an audio or video format that can be read."""
+    """Whether a file found in a folder is taken: its suffix is that of an audio or video format that can be read."""
     return path.suffix.lower() in _SUFFIXES
 
 
-def find_audio(folder: Path) -> list[Path]:
-    """Every audio or video file below `folder`, sorted; see `search`."""
-    return list(search(folder).files)
-
-
-def search(folder: Path, skip: Skip = lambda relative, is_folder: False) -> Found:
-    """Look for audio and video files below `folder`, but for what `skip` leaves out: files, or folders as a whole.
+def find_audio(folder: Path, skip: Skip = lambda relative, is_folder: False) -> FolderContents:
+    """Find the audio and video files below `folder`, leaving out the files and whole folders that `skip` names.
 
     Hidden files and folders are left out. Symbolic links to folders are followed after the real folders, each folder
-    once, so that loops end. Folders that may not be listed and links that lead nowhere are `missed`.
+    once, so that loops end. Folders that may not be listed and links that lead nowhere are `unreadable`.
     """
     walk = _Walk(skip)
     walk.through([("", os.fspath(folder))])
     while walk.links:
         links, walk.links = sorted(walk.links), []
         walk.through(links)
-    return Found(tuple(sorted(walk.files)), tuple(sorted(walk.missed, key=lambda one: one.path)))
+    return FolderContents(tuple(sorted(walk.files)), tuple(sorted(walk.unreadable, key=lambda one: one.path)))
 
 
 @dataclass
@@ -65,7 +60,7 @@ class _Walk:
     skip: Skip
     files: list[Path] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)  # to folders: relative, whole path
-    missed: list[Missed] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
     seen: set[tuple[int, int]] = field(default_factory=set)
 
     def through(self, waiting: list[tuple[str, str]]) -> None:
@@ -77,7 +72,7 @@ class _Walk:
             except FileNotFoundError:  # it vanished meanwhile
                 pass
             except OSError as error:
-                self.missed.append(Missed(Path(folder), _reason(error), is_folder=True))
+                self.unreadable.append(Unreadable(Path(folder), _reason(error), is_folder=True))
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """What is in a folder that was not seen yet and is not hidden."""
@@ -93,7 +88,7 @@ class _Walk:
             is_folder = entry.is_dir()
         except OSError as error:  # a link that leads in circles, or through a locked folder
             if is_audio_name(Path(entry.name)) and not self.skip(relative, False):
-                self.missed.append(Missed(Path(entry.path), _reason(error), is_folder=False))
+                self.unreadable.append(Unreadable(Path(entry.path), _reason(error), is_folder=False))
             return
         if (not is_folder and not is_audio_name(Path(entry.name))) or self.skip(relative, is_folder):
             return
@@ -102,7 +97,7 @@ class _Walk:
         elif entry.is_file():
             self.files.append(Path(entry.path))
         elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
-            self.missed.append(Missed(Path(entry.path), "a link that leads nowhere", is_folder=False))
+            self.unreadable.append(Unreadable(Path(entry.path), "a link that leads nowhere", is_folder=False))
 
 
 def _reason(error: OSError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
 
 _KBIT_PER_S = {
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
@@ -24,43 +24,43 @@ _SEARCHED_BYTES = 1 << 13  # a recording of a broadcast begins within a frame, a
 _FRAMES_IN_A_ROW = 3  # by which a first one is told from bytes that look like it
 
 
-def count_samples(source: Source) -> int | None:
+def count_samples(file: OpenedFile) -> int | None:
     """Samples of the frames between the tags of an MP3. A last one that is cut counts: decoders make a whole one of it.
 
     None where something else lies between them, the sample rate changes, or a count that stands in the first frame is
     not to be relied on. AudioError where the file cannot be read.
     """
-    start = after_id3(source, 0)
-    head = source.read_at(start, _SEARCHED_BYTES)
+    start = after_id3(file, 0)
+    head = file.read_at(start, _SEARCHED_BYTES)
     places = (match.start() for match in re.finditer(rb"\xff(?=[\xe0-\xff])", head))
     first = next((at for at in places if _begins(head, at)), None)
     if first is None or _COUNTS.search(head, first, first + 256):
         return None
     rate, frame_samples, _ = _FRAMES[_key(head, first)]
     n_frames = 0
-    for position, found in _walk(source, start + first):
+    for position, found in _walk(file, start + first):
         if found is None or found[0] != rate:
-            return n_frames * frame_samples if source.read_at(position, 11).startswith(_TAGS) else None
+            return n_frames * frame_samples if file.read_at(position, 11).startswith(_TAGS) else None
         n_frames += 1
     return n_frames * frame_samples
 
 
-def is_unbroken(source: Source, start: int, end: int) -> bool:
+def is_unbroken(file: OpenedFile, start: int, end: int) -> bool:
     """Whether frame follows frame from the first, at `start`, to `end`. AudioError where the file cannot be read."""
     reached = start
-    for position, found in _walk(source, start):
+    for position, found in _walk(file, start):
         if position >= end or found is None:
             break
         reached = position + found[2]
     return reached == end
 
 
-def _walk(source: Source, position: int) -> Iterator[tuple[int, tuple[int, int, int] | None]]:
+def _walk(file: OpenedFile, position: int) -> Iterator[tuple[int, tuple[int, int, int] | None]]:
     """The places of frames that follow one another, each with what `_frame` says; the last is where there is none."""
     block, block_at = b"", position
-    while position + 4 <= source.size:
+    while position + 4 <= file.size:
         if position + 4 > block_at + len(block):
-            block, block_at = source.read_at(position, _BLOCK_BYTES), position
+            block, block_at = file.read_at(position, _BLOCK_BYTES), position
         found = _frame(block, position - block_at)
         yield position, found
         if found is None:
@@ -68,9 +68,9 @@ def _walk(source: Source, position: int) -> Iterator[tuple[int, tuple[int, int, 
         position += found[2]
 
 
-def after_id3(source: Source, start: int) -> int:
+def after_id3(file: OpenedFile, start: int) -> int:
     """Where what follows the ID3 tags at `start` begins."""
-    while (tag := source.read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
+    while (tag := file.read_at(start, 10))[:3] == b"ID3" and len(tag) == 10:
         start += 10 + sum((byte & 127) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True))
     return start
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moss_cli.audio.layout import Layout, blocks_join
+from moss_cli.audio.frames import FrameConverter, UnconvertibleFrame
+from moss_cli.audio.headers import HeaderInfo, blocks_join
 from moss_cli.audio.mpeg import count_samples
-from moss_cli.audio.results import AudioWarning, Samples
+from moss_cli.audio.results import Samples
 from moss_cli.audio.signal import check_rate
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
 from moss_cli.errors import AudioError, counted
+from moss_cli.schema import Notice
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
@@ -34,7 +35,6 @@ _SHORT_AT_THE_END = {"wav", "w64", "aiff", "au", "caf"}
 _JITTER_S = 0.1  # timestamps of capture devices wander by this much, and Matroska rounds them to a millisecond
 _START_JITTER_S = 0.02
 _MAX_GAP_S = 60.0  # of a file that does not say how long it is
-_MOST_PLANES = 8
 _EVEN_PACKETS = ("aac", "mp3")  # as many samples in each; the codec says how many
 _OPUS_GRAIN = 120  # samples at 48 kHz; every Opus packet is a multiple of it long
 
@@ -54,8 +54,8 @@ class ContainerDecoder:
     exact = False
     failed = False
 
-    def __init__(self, source: Source, container: InputContainer, stream: AudioStream, layout: Layout) -> None:
-        self._source, self._container, self._stream = source, container, stream
+    def __init__(self, file: OpenedFile, container: InputContainer, stream: AudioStream, headers: HeaderInfo) -> None:
+        self._file, self._container, self._stream = file, container, stream
         self._format = container.format.name
         tracks = container.streams.audio
         self._track = 1 + tracks.index(stream), len(tracks)
@@ -65,33 +65,33 @@ class ContainerDecoder:
         self._shift = 0  # of the timestamps, after they have jumped
         self._before: tuple[int, int] | None = None  # where a packet begins in the file, and when it ends
         self._torn = False  # something that is not Matroska lies between two packets of it
-        self._resamplers: dict[tuple[int, str, str], AudioResampler] = {}
         self.cut_tail = False
         self.end_frame: int | None = None
         self._frames = self._decoded()
-        self._first = self._first_frame(layout)
+        self._first = self._first_frame(headers)
         self.sample_rate = self._first.sample_rate
-        check_rate(source.name, self.sample_rate)
+        check_rate(file.name, self.sample_rate)
         self.channels = self._first.layout.nb_channels
+        self._converter = FrameConverter(file.name, self.sample_rate)
         self.lossy = not stream.codec_context.name.startswith(_LOSSLESS)
-        self.declared_frames = self._declared(layout)
+        self.declared_frames = self._declared(headers)
 
-    def _first_frame(self, layout: Layout) -> AudioFrame:
+    def _first_frame(self, headers: HeaderInfo) -> AudioFrame:
         for frame in self._frames:
             if self._format == "mpegts":  # a recording of a broadcast starts in the middle of a packet
                 self._n_bad = 0
             return frame
-        if layout.cut:
-            raise AudioError(f"{self._source.name} is cut short before its first samples", code="truncated")
+        if headers.cut:
+            raise AudioError(f"{self._file.name} is cut short before its first samples", code="truncated")
         if self._n_bad:
-            message = f"{self._source.name} is encrypted or damaged: none of its audio can be decoded"
+            message = f"{self._file.name} is encrypted or damaged: none of its audio can be decoded"
             raise AudioError(message, code="corrupt")
-        raise AudioError(f"{self._source.name} holds no audio samples", code="no_samples")
+        raise AudioError(f"{self._file.name} holds no audio samples", code="no_samples")
 
-    def _declared(self, layout: Layout) -> int | None:
-        if self._format == "mp3" and not layout.counted:
-            return count_samples(self._source)
-        if self._format not in _DECLARE_LENGTH or (layout.cut and self._format in _GUESSED_WHEN_CUT):
+    def _declared(self, headers: HeaderInfo) -> int | None:
+        if self._format == "mp3" and not headers.counted:
+            return count_samples(self._file)
+        if self._format not in _DECLARE_LENGTH or (headers.cut and self._format in _GUESSED_WHEN_CUT):
             return None
         if self._stream.duration and self._stream.duration > 0:
             return self._place((self._stream.start_time or 0) + self._stream.duration)
@@ -133,7 +133,7 @@ class ContainerDecoder:
                 gap -= silence
                 self._position += silence
                 yield np.zeros((silence, self.channels), np.float32)
-            block = self._float32(frame)
+            block = self._samples(frame)
             if is_last and self._format == _MP4 and self.declared_frames is not None:
                 padding = self._position + len(block) - self.declared_frames
                 if 0 < padding < len(block):  # ffmpeg does not cut the encoder's padding off the last frame of an mp4
@@ -235,7 +235,7 @@ class ContainerDecoder:
             return
         before, self._before = self._before, (packet.pos, packet.pts + (packet.duration or 0))
         if before and packet.pos > before[0] and (packet.pts - before[1]) * packet.time_base > _JITTER_S:
-            self._torn = self._torn or not blocks_join(self._source, before[0], packet.pos)
+            self._torn = self._torn or not blocks_join(self._file, before[0], packet.pos)
 
     def _count_bad(self) -> None:
         if not self._n_bad:
@@ -244,56 +244,35 @@ class ContainerDecoder:
         self._bad_to = self._position
         self.cut_tail = True
 
-    def _float32(self, frame: AudioFrame) -> Samples:
-        """[n, channels] at the stream's rate, integers scaled to -1..1."""
-        n_channels = frame.layout.nb_channels
-        # PyAV counts planes up to the first null pointer, and in a frame with 8 of them there is none.
-        unsafe = frame.format.is_planar and n_channels >= _MOST_PLANES
-        if unsafe or frame.sample_rate != self.sample_rate:
-            return self._repacked(frame)
+    def _samples(self, frame: AudioFrame) -> Samples:
+        """[n, channels] at the stream's rate; nothing of a frame that cannot be converted."""
         try:
-            values = frame.to_ndarray()
-        except ValueError as error:
-            raise AudioError(f"{self._source.name} has samples of an unknown kind: {error}", code="codec") from error
-        return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
-
-    def _repacked(self, frame: AudioFrame) -> Samples:
-        """The same through ffmpeg's resampler: for many channels, and for a rate that changes half-way."""
-        from av.audio.resampler import AudioResampler
-        from av.error import FFmpegError
-
-        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if kind not in self._resamplers:
-            self._resamplers[kind] = AudioResampler(format="flt", rate=self.sample_rate)
-        n_channels = frame.layout.nb_channels
-        try:
-            packed = [part.to_ndarray().reshape(-1, n_channels) for part in self._resamplers[kind].resample(frame)]
-        except (FFmpegError, ValueError):
+            return self._converter.float32(frame)
+        except UnconvertibleFrame:
             self._count_bad()
-            packed = []
-        return _scaled(np.concatenate(packed)) if packed else np.zeros((0, n_channels), np.float32)
+            return np.zeros((0, frame.layout.nb_channels), np.float32)
 
     @property
-    def warnings(self) -> list[AudioWarning]:
+    def warnings(self) -> list[Notice]:
         """Damaged packets and holes met so far, and tracks that are not heard."""
         found = []
-        name, rate = self._source.name, self.sample_rate
+        name, rate = self._file.name, self.sample_rate
         track, n_tracks = self._track
         if n_tracks > 1:
             message = f"{name} has {n_tracks} audio tracks: only number {track} is heard"
-            found.append(AudioWarning("other_tracks", message))
+            found.append(Notice(code="other_tracks", message=message))
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
             what = counted(self._n_bad, "packet")
             message = f"{name} is damaged: {what} between {start_s:.3f} and {end_s:.3f} s could not be decoded"
-            found.append(AudioWarning("corrupt", message, start_s, end_s))
+            found.append(Notice(code="corrupt", message=message, start=start_s, end=end_s))
         if self._n_gaps:
             start_s, end_s = self._gap_from / rate, self._gap_to / rate
             missing_s = self._gap_frames / rate
             message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
             # FLAC numbers its samples: none can be missing but by damage. Elsewhere a sender may pause.
             code = "corrupt" if self._format == "flac" or self._torn else "gap"
-            found.append(AudioWarning(code, message, start_s, end_s))
+            found.append(Notice(code=code, message=message, start=start_s, end=end_s))
         return found
 
     def close(self) -> None:
@@ -310,14 +289,3 @@ def _marked(frames: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, bool]]:
         held = frame
     if held is not None:
         yield held, True
-
-
-def _scaled(values: np.ndarray) -> Samples:
-    """Integers of any width scaled to -1..1, unsigned 8-bit included; floats as they are."""
-    if values.dtype.kind == "f":
-        return values.astype(np.float32, copy=False)
-    full_scale = np.float32(2.0 ** (8 * values.dtype.itemsize - 1))
-    scaled = values.astype(np.float32)
-    if values.dtype.kind == "u":
-        scaled -= full_scale
-    return scaled / full_scale

@@ -7,19 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from moss_cli.schema import Notice
+
 SAMPLE_RATE = 16_000  # Hz, of everything that leaves this package
 
 Samples = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class AudioWarning:
-    """Something about the audio that its user should know; times are seconds from the start of the file."""
-
-    code: str
-    message: str
-    start_s: float | None = None
-    end_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Audio:
     samples: Samples
     offset_s: float
     info: AudioInfo
-    warnings: tuple[AudioWarning, ...]
+    warnings: tuple[Notice, ...]
     complete: bool
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from moss_cli.audio.results import SAMPLE_RATE, AudioWarning, Samples
+from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.errors import AudioError, counted
+from moss_cli.schema import Notice
 
 # No scale of samples, integers as floats included, goes beyond this; what does is as broken as an infinity, and would
 # become one in the power spectrum.
@@ -74,7 +75,7 @@ class Mixer:
             self._broken_from = position + int(where[0])
         self._broken_to = position + int(where[-1]) + 1
 
-    def warnings(self, name: str) -> list[AudioWarning]:
+    def warnings(self, name: str) -> list[Notice]:
         """What was found so far. AudioError where there was no sample that is sound."""
         found = []
         if self._n_broken and not self._peak:
@@ -88,13 +89,13 @@ class Mixer:
                 "silenced: NaN, infinite or absurdly large"
             )
             little = self._n_broken <= _LITTLE_S * self._rate * self._n_channels
-            found.append(AudioWarning("non_finite" if little else "corrupt", message, start_s, end_s))
+            found.append(Notice(code="non_finite" if little else "corrupt", message=message, start=start_s, end=end_s))
         if self._mixed_power < _CANCELLED * self._power:
             message = f"{name}: its channels cancel each other, and nearly nothing is left of them when they are mixed"
-            found.append(AudioWarning("cancelled", message))
+            found.append(Notice(code="cancelled", message=message))
         if self._peak > self._allowed_peak:
             message = f"{name}: samples reach {self._peak:.4g} where 1.0 is full scale; they are used as they are"
-            found.append(AudioWarning("over_range", message))
+            found.append(Notice(code="over_range", message=message))
         return found
 
 

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import soundfile
 
-from moss_cli.audio.layout import Layout
-from moss_cli.audio.results import AudioWarning, Samples
+from moss_cli.audio.headers import HeaderInfo
+from moss_cli.audio.results import Samples
 from moss_cli.audio.signal import check_rate
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
+from moss_cli.schema import Notice
 
 _BLOCK_VALUES = 1 << 20  # frames x channels
 _BLOCK_S = 10
@@ -45,16 +46,16 @@ class SndfileDecoder:
 
     exact = True
     cut_tail = False
-    warnings: ClassVar[list[AudioWarning]] = []  # libsndfile reports nothing but errors
+    warnings: ClassVar[list[Notice]] = []  # libsndfile reports nothing but errors
 
-    def __init__(self, source: Source, file: soundfile.SoundFile, layout: Layout) -> None:
-        check_rate(source.name, file.samplerate)
+    def __init__(self, opened: OpenedFile, file: soundfile.SoundFile, headers: HeaderInfo) -> None:
+        check_rate(opened.name, file.samplerate)
         self._file = file
         self.sample_rate: int = file.samplerate
         self.channels: int = file.channels
         self.lossy = file.subtype in _LOSSY
         self.holds_samples = file.frames > 0
-        self.trusted = layout.whole_stream and 0 < file.frames < _UNKNOWN_LENGTH
+        self.trusted = headers.whole_stream and 0 < file.frames < _UNKNOWN_LENGTH
         self.declared_frames: int | None = file.frames if self.trusted else None
         self.end_frame: int | None = None
         self.failed = False
@@ -107,11 +108,11 @@ def _muted_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def open_sndfile(source: Source, layout: Layout) -> SndfileDecoder | None:
+def open_sndfile(opened: OpenedFile, headers: HeaderInfo) -> SndfileDecoder | None:
     """A decoder on the open file, or None where libsndfile does not know it. AudioError for an absurd header."""
     try:
         # By descriptor: given a name, soundfile and libsndfile go by its suffix (.raw), and look for files beside it.
-        file = _SequentialFile(source.fd, closefd=False)
+        file = _SequentialFile(opened.fd, closefd=False)
     except soundfile.LibsndfileError:
         return None
-    return SndfileDecoder(source, file, layout)
+    return SndfileDecoder(opened, file, headers)

@@ -35,7 +35,7 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-class Source:
+class OpenedFile:
     """A regular file, held open so that renaming or deleting it meanwhile changes nothing.
 
     `name` is the printable name for messages, `size` the length in bytes when it was opened.
@@ -72,7 +72,7 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_file(path: Path) -> Iterator[OpenedFile]:
     """The file at `path`, open; a pipe (`-`, a FIFO, `/dev/stdin`, `<(command)`) is read to its end first.
 
     AudioError where there is no such file, it may not be read, is a folder, a device or empty.
@@ -94,7 +94,7 @@ def open_source(path: Path) -> Iterator[Source]:
             raise AudioError(f"{name} is a folder, not an audio file", code="is_directory")
         if not stat.S_ISREG(mode):
             raise AudioError(f"{name} is not a regular file", code="not_a_file")
-        source = Source(fd, name)
+        source = OpenedFile(fd, name)
         if source.size == 0:
             raise AudioError(f"{name} is empty", code="empty")
         yield source

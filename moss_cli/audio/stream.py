@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from moss_cli.audio.container import open_container
-from moss_cli.audio.layout import Layout, read_layout
-from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, AudioWarning, Samples
+from moss_cli.audio.headers import HeaderInfo, read_headers
+from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples
 from moss_cli.audio.signal import Mixer, Resampler
 from moss_cli.audio.sndfile import open_sndfile
-from moss_cli.audio.source import Source, open_source, printable
+from moss_cli.audio.source import OpenedFile, open_file, printable
 from moss_cli.errors import AudioError, UsageError
+from moss_cli.schema import Notice
 
 _LEAD_S = 1
 _CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
@@ -23,7 +24,7 @@ _LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder de
 _NOT_WHOLE = {"corrupt", "truncated", "cancelled"}  # warnings by which what was heard is not all of the recording
 
 
-class Decoder(Protocol):
+class AudioDecoder(Protocol):
     """What libsndfile and PyAV have in common; frames are counted at the file's own sample rate."""
 
     sample_rate: int
@@ -36,7 +37,7 @@ class Decoder(Protocol):
     cut_tail: bool  # the last packet was damaged
 
     @property
-    def warnings(self) -> list[AudioWarning]: ...
+    def warnings(self) -> list[Notice]: ...
     def blocks(self, first_frame: int) -> Iterator[Samples]: ...
     def close(self) -> None: ...
 
@@ -55,9 +56,9 @@ class AudioStream:
         self._first, self._end = _sample_range(printable(path), start_s, end_s)
         self._max_duration_s = max_duration_s
         with ExitStack() as stack:
-            self._source = stack.enter_context(open_source(path))
-            self._layout = read_layout(self._source)
-            self._decoder = _open_decoder(self._source, self._layout)
+            self._file = stack.enter_context(open_file(path))
+            self._headers = read_headers(self._file)
+            self._decoder = _open_decoder(self._file, self._headers)
             stack.callback(lambda: self._decoder.close())  # whichever it then is
             self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
             self._declared = self._decoder.declared_frames
@@ -67,7 +68,7 @@ class AudioStream:
             self._position = 0
             self._refuse_longer()
             self._stack = stack.pop_all()
-        self._warnings: list[AudioWarning] = []
+        self._warnings: list[Notice] = []
         self.complete = True
         self._n_samples = 0
         self._plan()
@@ -101,7 +102,7 @@ class AudioStream:
         return self._first / SAMPLE_RATE
 
     @property
-    def warnings(self) -> tuple[AudioWarning, ...]:
+    def warnings(self) -> tuple[Notice, ...]:
         """What was found to be wrong, once all blocks have been read."""
         return tuple(self._warnings)
 
@@ -128,7 +129,7 @@ class AudioStream:
                 self._n_samples += len(samples)
                 yield samples
             self._refuse_longer()
-        self._source.check_unchanged()
+        self._file.check_unchanged()
         self._judge()
 
     def _resampled(self) -> Iterator[Samples]:
@@ -151,7 +152,7 @@ class AudioStream:
             yield block
         if self._decoder.failed:
             try:
-                rescue = open_container(self._source, self._layout)
+                rescue = open_container(self._file, self._headers)
             except AudioError:
                 return
             if rescue.sample_rate != self.sample_rate:
@@ -163,7 +164,7 @@ class AudioStream:
 
     def _judge(self) -> None:
         """Collects the warnings. UsageError for a range past the end, AudioError where there were no samples."""
-        name, end = self._source.name, self._decoder.end_frame
+        name, end = self._file.name, self._decoder.end_frame
         if not self._n_samples:
             if end and self._is_cut(end):
                 raise AudioError(self._cut_warning(end / self.sample_rate).message, code="truncated")
@@ -177,12 +178,12 @@ class AudioStream:
         end_s = end / self.sample_rate
         if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
             message = f"{name} is {_seconds(end_s)} long: the range to {_seconds(self._end / SAMPLE_RATE)} ends there"
-            self._warnings.append(AudioWarning("range_clamped", message, end_s))
+            self._warnings.append(Notice(code="range_clamped", message=message, start=end_s))
         if self._is_cut(end):
             self._warnings.append(self._cut_warning(end_s))
         elif self._decoder.failed:
             message = f"{name} is damaged: nothing after {_seconds(end_s)} could be read"
-            self._warnings.append(AudioWarning("corrupt", message, end_s))
+            self._warnings.append(Notice(code="corrupt", message=message, start=end_s))
         self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
 
     def _is_cut(self, end: int) -> bool:
@@ -190,29 +191,29 @@ class AudioStream:
         short = self._declared is not None and end < self._declared - tolerance
         if self._exact and short:
             return True
-        promised = self._layout.share is not None or self._declared is None  # else all audio may lie before the cut
-        return self._decoder.cut_tail or (self._layout.cut and (short or promised))
+        promised = self._headers.share is not None or self._declared is None  # else all audio may lie before the cut
+        return self._decoder.cut_tail or (self._headers.cut and (short or promised))
 
-    def _cut_warning(self, end_s: float) -> AudioWarning:
+    def _cut_warning(self, end_s: float) -> Notice:
         promised_s = self.duration_s
-        if self._layout.share:
-            promised_s = end_s / self._layout.share
+        if self._headers.share:
+            promised_s = end_s / self._headers.share
         read = f"only the first {_seconds(end_s)}"
         if promised_s is not None and promised_s > end_s:
             read = f"{_seconds(end_s)} of {_seconds(promised_s)}"
-        return AudioWarning("truncated", f"{self._source.name} is cut short: {read} could be read", end_s)
+        return Notice(code="truncated", message=f"{self._file.name} is cut short: {read} could be read", start=end_s)
 
     def _require_start_within(self, n_frames: int) -> None:
         if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:
             length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
-            raise UsageError(f"{self._source.name} is {length} long: nothing starts at {start}", code="range")
+            raise UsageError(f"{self._file.name} is {length} long: nothing starts at {start}", code="range")
 
     def _refuse_longer(self) -> None:
         """AudioError where the header, or what was read so far, says that the file lasts longer than allowed."""
         duration_s = max(self.duration_s or 0.0, self._position / self.sample_rate)
         if duration_s > self._max_duration_s:
             limit = _seconds(self._max_duration_s)
-            message = f"{self._source.name} lasts {_seconds(duration_s)} or more: the limit is {limit}"
+            message = f"{self._file.name} lasts {_seconds(duration_s)} or more: the limit is {limit}"
             raise AudioError(message, hint="raise the limit with --max-duration", code="too_long")
 
     def info(self) -> AudioInfo:
@@ -231,23 +232,23 @@ class AudioStream:
 
     def sha256(self) -> str:
         """Hexadecimal SHA-256 of the file. AudioError where the file has changed since it was opened."""
-        digest = self._source.sha256()
-        self._source.check_unchanged()
+        digest = self._file.sha256()
+        self._file.check_unchanged()
         return digest
 
 
-def _open_decoder(source: Source, layout: Layout) -> Decoder:
+def _open_decoder(file: OpenedFile, headers: HeaderInfo) -> AudioDecoder:
     """libsndfile where it reads the whole of the file, else ffmpeg, else libsndfile as far as it gets."""
-    if layout.whole_stream:
-        decoder = open_sndfile(source, layout)
+    if headers.whole_stream:
+        decoder = open_sndfile(file, headers)
         if decoder is not None and decoder.trusted:
             return decoder
         if decoder is not None:
             decoder.close()
     try:
-        return open_container(source, layout)
+        return open_container(file, headers)
     except AudioError:
-        decoder = None if layout.whole_stream else open_sndfile(source, layout)
+        decoder = None if headers.whole_stream else open_sndfile(file, headers)
         if decoder is None:
             raise
         if not decoder.holds_samples:

@@ -12,7 +12,6 @@ raises ImportError where the package is missing or holds a model that is not the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.span import Span
 
 if TYPE_CHECKING:
     import torch
@@ -43,14 +43,6 @@ _FADE_FRAMES = 16  # 0.5 s to either side, over which the gain changes
 _INAUDIBLE = 2.0**-16  # half a step of 16 bits
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A part of the samples given, in seconds from their start."""
-
-    start_s: float
-    end_s: float
-
-
 def has_speech(samples: Samples) -> bool:
     """False only where the probability of speech is low throughout `samples` ([n], mono, 16 kHz), or n is 0."""
     return bool(_may_be_speech(samples, THRESHOLD).any())
@@ -58,8 +50,9 @@ def has_speech(samples: Samples) -> bool:
 
 def silent_stretches(
     samples: Samples, *, threshold: float = THRESHOLD, margin_s: float = MARGIN_S, least_s: float = LEAST_S
-) -> list[Stretch]:
-    """The stretches of `samples` ([n], mono, 16 kHz) in which the probability of speech stays below `threshold`.
+) -> list[Span]:
+    """The spans of `samples` ([n], mono, 16 kHz) in which the probability of speech stays below `threshold`, in seconds
+    from their start.
 
     They keep `margin_s` away from every frame that reaches it, and one of less than `least_s` is left out; samples that
     have no such frame are one stretch, however short. In order; [] where all of it may be speech, or n is 0.
@@ -67,12 +60,12 @@ def silent_stretches(
     duration_s = len(samples) / SAMPLE_RATE
     speech = np.flatnonzero(_may_be_speech(samples, threshold))
     if not len(speech):
-        return [Stretch(0.0, duration_s)] if duration_s else []
+        return [Span(0.0, duration_s)] if duration_s else []
     frame_s = FRAME_SAMPLES / SAMPLE_RATE
     starts_s = [0.0, *((speech + 1) * frame_s + margin_s).tolist()]
     ends_s = [*(speech * frame_s - margin_s).tolist(), duration_s]
     return [
-        Stretch(start_s, end_s)
+        Span(start_s, end_s)
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
         if end_s > start_s and end_s - start_s >= least_s
     ]

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
 from moss_cli.cli.console import Console
-from moss_cli.cli.inputs import Inputs, collect
+from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.report import Report
-from moss_cli.cli.turns import go_through
-from moss_cli.cli.writers import StdoutWriter, Writer, make_writer
+from moss_cli.cli.writers import StdoutWriter, make_writer
 from moss_cli.errors import UsageError
-from moss_cli.folders.freshness import Work
-from moss_cli.folders.names import PlannedInput
-from moss_cli.folders.writer import Again
+from moss_cli.folders.freshness import JobFingerprint
+from moss_cli.folders.passes import Writer, go_through
+from moss_cli.folders.writer import Redo
 from moss_cli.models.registry import Resolved, resolve
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
-from moss_cli.run.job import Job, OnText, Source
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job, OnText
 from moss_cli.settings import parse_time
 from moss_cli.tasks.reading.task import Task
 
@@ -34,7 +34,7 @@ ALWAYS_THERE = ("auto", "cpu")  # devices
 
 
 def analyse(
-    console: Console, task: Task, arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
+    console: Console, task: Task[Any], arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
 ) -> int:
     """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
     listed = options.files_from is not None
@@ -42,16 +42,16 @@ def analyse(
     with _report(console, inputs, task, options) as report:
         make_runner, writer = _prepare(console, task, inputs, options, report, layout)
         try:
-            go_through(make_runner, writer, inputs.found, report)
+            go_through(make_runner, writer, inputs.inputs, report)
         finally:
             writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
 
 
-def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
+def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> int:
     """Answer a question without audio and return the exit code. Raises MossError."""
-    one = PlannedInput(Path("question"))  # what a file of an output folder is called
-    inputs = Inputs((one,), several=False)
+    one = Input(Path("question"))  # what a file of an output folder is called
+    inputs = GivenInputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
         make_runner, writer = _prepare(console, task, inputs, options, report)
         try:
@@ -65,7 +65,7 @@ def answer_text(console: Console, task: Task, options: AnalysisOptions) -> int:
     return report.exit_code()
 
 
-def _report(console: Console, inputs: Inputs, task: Task, options: AnalysisOptions) -> Report:
+def _report(console: Console, inputs: GivenInputs, task: Task[Any], options: AnalysisOptions) -> Report:
     console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
     console.debug = options.debug
     return Report(console, inputs, task.name, options)
@@ -73,8 +73,8 @@ def _report(console: Console, inputs: Inputs, task: Task, options: AnalysisOptio
 
 def _prepare(
     console: Console,
-    task: Task,
-    inputs: Inputs,
+    task: Task[Any],
+    inputs: GivenInputs,
     options: AnalysisOptions,
     report: Report,
     layout: Layout = AS_IT_IS,
@@ -87,10 +87,10 @@ def _prepare(
         inputs,
         options.output,
         options.format,
-        Work.of(job),
+        JobFingerprint.of(job),
         timestamps,
         layout=layout,
-        again=Again(options.force, options.checksum),
+        redo=Redo(options.force, options.checksum),
         on_warning=console.warning,
     )
     report.resumes = writer.resumes
@@ -99,9 +99,11 @@ def _prepare(
 
     @cache
     def make_runner() -> Runner:
+        from moss_cli.backends.opening import open_backend
         from moss_cli.run.runner import Runner
 
-        return Runner(job, report.step, console.warning, _on_text(console, writer))
+        opens = console.open_backend or open_backend
+        return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 
     return make_runner, writer
 
@@ -111,14 +113,14 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
     if not isinstance(writer, StdoutWriter) or not writer.shows_text:
         return None
 
-    def show(source: Source, text: str) -> None:
+    def show(one: Input, text: str) -> None:
         console.hold()  # the live lines would stand in between
-        writer.show(source.shown, text)
+        writer.show(one.shown, text)
 
     return show
 
 
-def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
+def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions) -> Job:
     """Options as a job. Raises UsageError."""
     start_s = None if options.start is None else _time("--start", options.start)
     end_s = None if options.end is None else _time("--end", options.end)
@@ -153,7 +155,7 @@ def make_job(task: Task, model: Resolved, options: AnalysisOptions) -> Job:
 def _longest(text: str) -> float:
     seconds = _time("--max-duration", text)
     if not seconds:
-        raise UsageError(f"--max-duration {text}: nothing is as short as that")
+        raise UsageError("--max-duration must be greater than zero")
     return seconds
 
 

@@ -29,9 +29,9 @@ def status(
     """
     import json
 
-    from moss_cli.folders.status import read_state
+    from moss_cli.folders.status import read_status
 
-    state = read_state(folder)
+    state = read_status(folder)
     if format == "json":
         typer.echo(json.dumps(state.document(), indent=1))
     else:

@@ -9,40 +9,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from moss_cli.cli.display import Display
-from moss_cli.cli.progress import Progress
-from moss_cli.errors import MossError, counted
-from moss_cli.folders.names import path_text
+from moss_cli.errors import MossError
 from moss_cli.output.terminal import one_line, printable
+from moss_cli.run.inputs import path_text
 
 if TYPE_CHECKING:
+    from moss_cli.backends.opening import OpenBackend
+    from moss_cli.cli.progress import AudioBar
     from moss_cli.run.job import Step
 
-_DOING = {
-    "reading": "reading",
-    "loading": "loading the model for",
-    "listening": "listening to",
-    "answering": "thinking about",
-}
-_PLAIN_EVERY_S = 30.0
-_INDENT = len("moss: ")  # of what a line on a terminal does not hold
+_PLAIN_EVERY_S = 30.0  # chosen: often enough to see that a run is alive
+_INDENT = len("moss: ")  # of a message's further lines on a terminal
 
 
 class Console:
-    """Messages to one stream. `quiet` leaves errors and what must be said; `verbose` says more."""
+    """Messages to one stream. `quiet` leaves only errors and what must be said; `verbose` says more."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream = stream or sys.stderr
         self.quiet = False
         self.verbose = False
         self.debug = False
+        self.open_backend: OpenBackend | None = None  # None: the usual ones
         self.progress: bool | None = None
-        self.check_stop: Callable[[], None] = lambda: None  # raises where a signal has come that a library swallowed
+        self.check_stop: Callable[[], None] = lambda: None  # raises if a signal came that a library swallowed
         self._clock = clock
-        self._display: Display | None = None
+        self._bar: AudioBar | None = None
         self._held = False
-        self._progress = Progress((), clock)
-        self._said: set[tuple[str, str]] = set()  # of the files at work: what is being done, and the name
+        self._said: set[tuple[str, str]] = set()  # of the files in progress: what is being done, and the name
         self._last_plain_at = clock()
 
     def error(self, error: MossError) -> None:
@@ -77,7 +71,7 @@ class Console:
         try:
             self.stream.write(line)
             self.stream.flush()
-        except OSError:  # nobody reads it, or its disk is full: no reason not to finish
+        except OSError:  # nobody reads it, or its disk is full: not a reason to stop
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     @property
@@ -95,48 +89,62 @@ class Console:
         return bool(wanted) and not self.quiet and not self._is_live
 
     def follow(self, paths: Sequence[Path]) -> None:
-        """Begin a run over these files, whose progress is shown from here on."""
-        self._progress = Progress(paths, self._clock)
+        """Start a run over these files, whose progress is shown from now on if it is wanted."""
         self._last_plain_at = self._clock()
+        self._bar = None
+        if self._is_live or self._is_plain:
+            from moss_cli.cli.progress import AudioBar
+
+            self._bar = AudioBar(paths, self.stream, self._clock)
 
     def step(self, step: Step) -> None:
-        """Show what is being done: live on a terminal; elsewhere with --verbose in plain lines."""
+        """Show what is being done: as a bar on a terminal, elsewhere with --verbose in plain lines."""
         self.check_stop()
-        self._progress.step(step)
-        doing, name = _DOING[step.what], one_line(step.source.shown)
+        if self._bar is None:
+            self._say(step)
+            return
+        self._bar.step(step)
         if self._is_live:
             if not self._held:
-                self._display = self._display or Display(self.stream, self._progress)
-                self._display.show(doing, name, f", {counted(step.n_tokens, 'token')}" if step.n_tokens else "")
+                self._bar.draw()
+        else:
+            self._say(step)
+            self._tell_progress(self._bar)
+
+    def _say(self, step: Step) -> None:
+        """With --verbose, a plain line for each thing that is done to a file."""
+        if not self.verbose or self.quiet or self._is_live:
             return
-        if self.verbose and not self.quiet and (doing, name) not in self._said:
+        from moss_cli.cli.progress import DOING
+
+        doing, name = DOING[step.what], one_line(step.input.shown)
+        if (doing, name) not in self._said:
             self._said.add((doing, name))
             self._line("moss: ", f"{doing} {name}", color="2")
-        self._tell_progress()
 
     def finished(self, path: Path, audio_s: float | None) -> None:
         """A file is done; `audio_s` seconds of it were analysed, or None of it."""
         self.clear()
         self._held = False
-        self._progress.finished(path, audio_s)
         name = one_line(path_text(path)[0])
         self._said = {said for said in self._said if said[1] != name}
-        self._tell_progress()
+        if self._bar is not None:
+            self._bar.finished(path, audio_s)
+            self._tell_progress(self._bar)
 
-    def _tell_progress(self) -> None:
-        """How far the run is, on a line of its own, where the last one was long ago."""
+    def _tell_progress(self, bar: AudioBar) -> None:
+        """Off a terminal, say in a line how far the run is, if the last such line was long ago."""
         now = self._clock()
-        if self._is_plain and now - self._last_plain_at >= _PLAIN_EVERY_S and (line := self._progress.line()):
+        if self._is_plain and now - self._last_plain_at >= _PLAIN_EVERY_S and (line := bar.line()):
             self._last_plain_at = now
             self._line("moss: ", line, color="2")
 
     def hold(self) -> None:
-        """Take the live lines away until the file is finished: a result is being shown on the terminal."""
+        """Erase the bar until the file is finished: its result is being shown on the terminal."""
         self.clear()
         self._held = True
 
     def clear(self) -> None:
-        """Take the live lines away until the next step."""
-        if self._display is not None:
-            self._display.stop()
-            self._display = None
+        """Erase the bar until the next step."""
+        if self._bar is not None:
+            self._bar.erase()

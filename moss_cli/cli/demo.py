@@ -63,9 +63,9 @@ def _show(console: Console, runner: Runner, path: Path) -> bool:
     MossError where there is none."""
     from moss_cli.output.render import render
     from moss_cli.output.terminal import printable
-    from moss_cli.run.job import Source
+    from moss_cli.run.inputs import Input
 
-    outcome = next(runner.run([Source(path, str(path))]))
+    outcome = next(runner.run([Input(path)]))
     if outcome.error is not None:
         raise outcome.error
     for notice in outcome.envelope.warnings:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import unicodedata
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from moss_cli.audio.find import Missed, search
-from moss_cli.cli.patterns import skip_by
+from moss_cli.audio.find import Skip, Unreadable, find_audio
 from moss_cli.errors import AudioError, UsageError
-from moss_cli.folders.names import STDIN, PlannedInput, identity
 from moss_cli.output.terminal import one_line, printable
+from moss_cli.run.inputs import STDIN, Input, identity
 
-_TWICE = "standard input (-) can be read only once"
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_TWICE = "standard input (-) can only be read once"
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """`several`: there is more than one input, or a folder or a list among the arguments."""
+class GivenInputs:
+    """The inputs of a command. `several`: there is more than one, or a folder or a list was given.
 
-    found: tuple[PlannedInput, ...]
+    `unreadable`: what could not be read in the folders.
+    """
+
+    inputs: tuple[Input, ...]
     several: bool
-    missed: tuple[Missed, ...] = ()  # what of the folders could not be looked at
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def collect(
@@ -32,57 +41,107 @@ def collect(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     listed: bool = False,
-) -> Inputs:
-    """Expand folders, of which `include` and `exclude` choose; `listed`: some of the arguments come from a list.
+) -> GivenInputs:
+    """Expand folders, whose files `include` and `exclude` select; `listed`: some of the arguments come from a list.
 
-    A file that does not exist stays in the list: it fails by itself, and the rest goes on.
-    Raises UsageError where folders hold no audio, and for stdin twice; AudioError where nothing could be looked at.
+    A file that does not exist stays in the list: it fails on its own, and the rest go on.
+    Raises UsageError where folders hold no audio, for a bad pattern and for stdin twice; AudioError where nothing
+    could be read.
     """
-    found: dict[str, PlannedInput] = {}  # by identity: what is given twice has the first one's place
-    missed: list[Missed] = []
+    found: dict[str, Input] = {}  # by identity: an input given twice keeps its first position
+    unreadable: list[Unreadable] = []
     folders: list[str] = []
     skip = skip_by(include or (), exclude or ())
     for argument in arguments:
         path = Path(argument)
         if argument == "":
-            raise UsageError("an input's name is empty")
+            raise UsageError("an input name is empty")
         if argument == "-":
             if identity(STDIN) in found:
                 raise UsageError(_TWICE)
-            found[identity(STDIN)] = PlannedInput(STDIN)
+            found[identity(STDIN)] = Input(STDIN)
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             folders.append(argument)
-            inside = search(path, skip)
-            if not inside.files and not inside.missed and not include and not exclude:
-                raise UsageError(f"no audio in the folder {printable(argument)}", code="no_audio")
-            missed += inside.missed
+            inside = find_audio(path, skip)
+            if not inside.files and not inside.unreadable and not include and not exclude:
+                raise UsageError(f"no audio files in the folder {printable(argument)}", code="no_audio")
+            unreadable += inside.unreadable
             for file in inside.files:
-                found.setdefault(identity(file), PlannedInput(file, path))
+                found.setdefault(identity(file), Input(file, path))
         else:
-            one = PlannedInput(path.absolute() if path == STDIN else path)  # ./- is a file
+            one = Input(path.absolute() if path == STDIN else path)  # ./- names a file
             found.setdefault(identity(one.path), one)
     if not found:
-        raise _nothing(folders, missed)
-    return Inputs(tuple(found.values()), several=bool(folders) or listed or len(found) > 1, missed=tuple(missed))
+        raise _nothing(folders, unreadable)
+    return GivenInputs(
+        tuple(found.values()), several=bool(folders) or listed or len(found) > 1, unreadable=tuple(unreadable)
+    )
 
 
-def missed_message(one: Missed) -> str:
-    """What is said of something that could not be looked at."""
+def unreadable_message(one: Unreadable) -> str:
+    """The message about a file or folder that could not be read."""
     what = "the folder " if one.is_folder else ""
     return f"{what}{one_line(str(one.path))} cannot be read: {one.reason}"
 
 
-def _nothing(folders: Sequence[str], missed: Sequence[Missed]) -> UsageError | AudioError:
-    if missed:
-        return AudioError(missed_message(missed[0]), code="permission" if "permission" in missed[0].reason else None)
+def _nothing(folders: Sequence[str], unreadable: Sequence[Unreadable]) -> UsageError | AudioError:
+    if unreadable:
+        code = "permission" if "permission" in unreadable[0].reason else None
+        return AudioError(unreadable_message(unreadable[0]), code=code)
     where = "the folder " + one_line(folders[0]) if len(folders) == 1 else "the folders"
-    return UsageError(f"--include and --exclude leave no audio in {where}", code="no_audio")
+    return UsageError(f"--include and --exclude select no audio files in {where}", code="no_audio")
+
+
+def skip_by(include: Sequence[str], exclude: Sequence[str]) -> Skip:
+    """What --include and --exclude leave out of a folder, by the patterns of a .gitignore; --exclude wins.
+
+    Names are compared in Unicode's normal form C. Raises UsageError for what is not a pattern, or matches nothing.
+    """
+    wanted, unwanted = _spec("--include", include), _spec("--exclude", exclude)
+
+    def skip(relative: str, is_folder: bool) -> bool:
+        path = unicodedata.normalize("NFC", relative) + ("/" if is_folder else "")
+        if unwanted.match_file(path):
+            return True
+        return bool(include) and not is_folder and not wanted.match_file(path)
+
+    return skip
+
+
+def _spec(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    lines = []
+    for pattern in patterns:
+        # A .gitignore has no `./`, but shells complete it.
+        line = unicodedata.normalize("NFC", pattern[1:] if pattern.startswith("./") else pattern)
+        _check_pattern(option, pattern, line)
+        lines.append(line)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of `re`, about a set within a set
+        return GitIgnoreSpec.from_lines(lines)
+
+
+def _check_pattern(option: str, pattern: str, line: str) -> None:
+    """Raise UsageError for a line of a .gitignore that is empty, a comment or malformed."""
+    from pathspec import GitIgnoreSpec
+
+    shown = f"{option} {one_line(pattern)!r}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `re`, about a set within a set
+            parsed = GitIgnoreSpec.from_lines([line]).patterns if line.strip() else []
+    except (ValueError, re.error) as error:
+        reason = f": {error.msg}" if isinstance(error, re.error) else ""
+        raise UsageError(f"{shown} is not a valid pattern{reason}") from error
+    if all(one.include is None for one in parsed):
+        raise UsageError(f"{shown} matches nothing", hint="use '*.mp3', 'calls/**' or 'old/', for example")
 
 
 def read_list(name: str, inputs: Sequence[str] = ()) -> list[str]:
-    """The paths that a file, or stdin for `-`, lists: one on each line, or separated by NUL if there is a NUL in it.
+    """The paths listed in a file, or in stdin for `-`: one a line, or separated by NUL bytes if there are any.
 
-    `inputs` are those that are given beside the list. Raises UsageError for a list that is empty or cannot be read.
+    `inputs` are the command's other inputs. Raises UsageError for a list that is empty or cannot be read.
     """
     if name == "-" and "-" in inputs:
         raise UsageError(_TWICE)
@@ -95,9 +154,9 @@ def read_list(name: str, inputs: Sequence[str] = ()) -> list[str]:
     if b"\0" in data:
         lines = [line for line in data.split(b"\0") if line]
     else:
-        data = data.removeprefix(b"\xef\xbb\xbf")  # what some editors begin a file with
+        data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, which some editors write
         end = b"\r\n" if data.count(b"\n") == data.count(b"\r\n") else b"\n"
         lines = [line for line in data.split(end) if line.strip()]
     if not lines:
-        raise UsageError(f"{shown} names no inputs", code="no_audio")
+        raise UsageError(f"{shown} is empty", code="no_audio")
     return ["./-" if line == b"-" else os.fsdecode(line) for line in lines]  # a list holds names and nothing else

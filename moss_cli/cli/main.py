@@ -20,6 +20,8 @@ from moss_cli.errors import ExitCode, MossError, OutputError
 if TYPE_CHECKING:
     from typer.exceptions import TyperException
 
+    from moss_cli.backends.opening import OpenBackend
+
 CLOSED_STDOUT = 141  # what a shell reports of a program that died of SIGPIPE
 
 _STREAM_ERRORS = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -57,12 +59,16 @@ class Signals:
             signal.signal(number, signal.SIG_IGN)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code. Never raises; never prints a traceback without --debug."""
+def run(argv: Sequence[str], *, open_backend: OpenBackend | None = None) -> int:
+    """Run one command and return its exit code. Never raises; never prints a traceback without --debug.
+
+    `open_backend` takes the place of the usual backends, for tests.
+    """
     signals = Signals()
     _replace_closed_streams()
     console = Console()
     console.check_stop = signals.check
+    console.open_backend = open_backend
     try:
         code = _run(argv, console)
         sys.stdout.flush()

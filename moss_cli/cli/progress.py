@@ -1,119 +1,192 @@
-"""How far a run is: files, seconds of audio, speed, time left."""
+"""How far a run is, as one tqdm bar: seconds of audio done of the total, time left, speed, files."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TextIO
 
-if TYPE_CHECKING:
-    from moss_cli.run.job import Step
+from tqdm import tqdm
+from wcwidth import wcswidth, wcwidth
+
+from moss_cli.cli.tally import times
+from moss_cli.errors import counted
+from moss_cli.output.screen import columns_of
+from moss_cli.output.terminal import one_line
+from moss_cli.run.job import Step
+
+DOING = {
+    "reading": "reading",
+    "loading": "loading the model for",
+    "listening": "listening to",
+    "answering": "thinking about",
+}
+_REDRAW_S = 0.1
+_COLUMNS = 80  # of a terminal that does not say how wide it is
+_BAR_COLUMNS = 10
+_LEAST_NAME_COLUMNS = 16  # of what is being done, below which figures are left out
+_PLAIN = "{files}, {remaining} left, {done} of {whole} of audio, {speed} real time"
+# From the widest to the narrowest; `{bar}` takes the columns that are left.
+_LAYOUTS = (
+    "{desc} {percentage:3.0f}%|{bar}| {done}/{whole} [{remaining} left, {speed}{postfix}]",
+    "{desc} {percentage:3.0f}% [{remaining} left, {speed}{postfix}]",
+    "{desc} {percentage:3.0f}% [{remaining} left]",
+    "{desc} {percentage:3.0f}%",
+)
+_BEFORE_THE_FIRST = "{desc}{postfix}"  # while no length is known
 
 
-class Progress:
-    """How much of a run is done, in files and in seconds of audio. What is not yet known to last how long is
-    estimated by its size."""
+class AudioBar(tqdm):  # type: ignore[misc]
+    """A bar over the seconds of audio of several files, any number of which may be in progress at once.
 
-    def __init__(self, paths: Sequence[Path], clock: Callable[[], float] = time.monotonic) -> None:
-        self.n_files, self.n_done = len(paths), 0
-        self._clock = clock
+    Files that are not known to last how long are estimated by their size. Drawn on `stream` by `draw`, or told as text
+    by `line`; nothing is written until then.
+    """
+
+    monitor_interval = 0  # no thread
+
+    def __init__(self, paths: Sequence[Path], stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._stream = clock, stream
+        self._n_files, self._n_done = len(paths), 0
         self._sizes = {path: _size(path) for path in paths}  # bytes of the files that are not done
-        self._n_bytes = sum(self._sizes.values())
-        self._lengths: dict[Path, float] = {}  # seconds of those that are known to last so long
-        self._running: dict[Path, float] = {}  # seconds done of those
+        self._lengths: dict[Path, float] = {}  # seconds of those whose length is known
+        self._seconds: dict[Path, float] = {}  # seconds done of those that are in progress
+        self._steps: dict[Path, Step] = {}  # the last one of each file in progress, the oldest file first
         self._finished_s, self._finished_bytes = 0.0, 0
-        self._started: float | None = None
+        self._begun_at: float | None = None
         self._advanced_at: float | None = None  # when the seconds done last grew
         self._loading_since: float | None = None
+        self._drawn_at: float | None = None
+        self.set_lock(threading.RLock())  # tqdm's own is for processes, too, and takes a semaphore of the system
+        super().__init__(file=stream, leave=False, delay=1.0)  # `delay`: it does not draw by itself
 
     def step(self, step: Step) -> None:
         """Take note of what is being done."""
         now = self._clock()
-        self._started = now if self._started is None else self._started
+        self._begun_at = now if self._begun_at is None else self._begun_at
         if self._loading_since is not None:
-            self._started += now - self._loading_since  # the model's loading tells nothing of speed
+            self._begun_at += now - self._loading_since  # loading the model says nothing about speed
         self._loading_since = now if step.what == "loading" else None
-        path = step.source.path
-        if step.total_s is not None and path in self._sizes:
+        path = step.input.path
+        if path not in self._sizes:
+            return
+        self._steps[path] = step
+        if step.total_s is not None:
             self._lengths[path] = step.total_s
-        if step.done_s > self._running.get(path, 0.0):
-            self._running[path], self._advanced_at = step.done_s, now
+        if step.done_s > self._seconds.get(path, 0.0):
+            self._seconds[path], self._advanced_at = step.done_s, now
 
     def finished(self, path: Path, audio_s: float | None) -> None:
-        """A file is done, with so many seconds of audio analysed; None for one of which nothing was."""
-        self.n_done += 1
-        self._lengths.pop(path, None)
-        self._running.pop(path, None)
+        """A file is done, with so many seconds of audio analysed; None: nothing of it was, and nothing will be."""
+        self._n_done += 1
         size = self._sizes.pop(path, 0)
-        self._n_bytes -= size
+        for values in (self._lengths, self._seconds, self._steps):
+            values.pop(path, None)
         if audio_s is not None:
             self._finished_s += audio_s
             self._finished_bytes += size
             self._advanced_at = self._clock()
 
+    def draw(self) -> None:
+        """Show the bar, unless it was drawn just now."""
+        now = self._clock()
+        if self._drawn_at is None or now - self._drawn_at >= _REDRAW_S:
+            self._drawn_at = now
+            self.refresh()
+
+    def erase(self) -> None:
+        """Take the bar off the terminal; `draw` brings it back."""
+        if self._drawn_at is not None:
+            self._drawn_at = None
+            self.clear()
+
+    def line(self) -> str:
+        """How far the run is, in words; "" while that is not known."""
+        values = self.format_dict
+        return self.format_meter(**(values | {"bar_format": _PLAIN, "ncols": None})) if values["rate"] else ""
+
     @property
     def done_s(self) -> float:
         """Seconds of audio that are analysed."""
-        return self._finished_s + sum(self._running.values())
+        return self._finished_s + sum(self._seconds.values())
 
     @property
     def total_s(self) -> float | None:
-        """Seconds of audio of all files, estimated unless `is_exact`; None while no file's length is known."""
+        """Seconds of audio of all files, as far as can be told; None while no file's length is known."""
         known_s = self._finished_s + sum(self._lengths.values())
         if not known_s:
             return None
-        of_lengths = sum(self._sizes.get(path, 0) for path in list(self._lengths))  # a display's thread reads, too
-        n_bytes = self._finished_bytes + of_lengths
-        per_byte = known_s / n_bytes if n_bytes else 0.0
-        return max(self.done_s, known_s + (self._n_bytes - of_lengths) * per_byte)
+        n_known = self._finished_bytes + sum(self._sizes[path] for path in self._lengths)
+        n_unknown = sum(size for path, size in self._sizes.items() if path not in self._lengths)
+        return max(self.done_s, known_s + (n_unknown * known_s / n_known if n_known else 0.0))
 
     @property
-    def is_exact(self) -> bool:
-        return len(self._lengths) == len(self._sizes)
+    def format_dict(self) -> dict[str, Any]:
+        """What tqdm formats. Its rate is as of the last advance, and does not fall while a chunk is decoded."""
+        values: dict[str, Any] = super().format_dict
+        done_s, total_s, elapsed_s = self.done_s, self.total_s, 0.0
+        if done_s and self._begun_at is not None and self._advanced_at is not None:
+            elapsed_s = self._advanced_at - self._begun_at
+        rate = done_s / elapsed_s if elapsed_s > 0 else None
+        is_exact = len(self._lengths) == len(self._sizes)
+        several = self._n_files > 1
+        values |= {
+            "n": done_s,
+            "total": total_s,
+            "elapsed": elapsed_s,
+            "rate": rate,
+            "speed": times(rate) if rate else "?",
+            "done": self.format_interval(done_s),
+            "whole": ("" if is_exact else "~") + self.format_interval(total_s or 0),
+            "files": f"{self._n_done} of {counted(self._n_files, 'file')}",
+            "postfix": f"{self._n_done}/{self._n_files} files" if several else "",
+            "ncols": (columns_of(self._stream) or _COLUMNS) - 1,  # some terminals wrap in the last column
+        }
+        return values | self._fitted(values)
 
-    @property
-    def speed(self) -> float | None:
-        """Seconds of audio in a second, as of the last that was done."""
-        if self._started is None or self._advanced_at is None or not self.done_s:
-            return None
-        elapsed_s = self._advanced_at - self._started
-        return self.done_s / elapsed_s if elapsed_s > 0 else None
+    def _fitted(self, values: dict[str, Any]) -> dict[str, str]:
+        """The layout and the description that fit the terminal."""
+        layouts = _LAYOUTS if values["total"] else (_BEFORE_THE_FIRST,)
+        for layout in layouts:
+            figures = self.format_meter(**(values | {"bar_format": layout.replace("{bar}", ""), "ncols": None}))
+            room = values["ncols"] - wcswidth(figures) - (_BAR_COLUMNS if "{bar}" in layout else 0)
+            if room >= _LEAST_NAME_COLUMNS:
+                break
+        return {"bar_format": layout, "prefix": self._description(max(0, room))}
 
-    @property
-    def left_s(self) -> float | None:
-        """Seconds until all is done, at the speed so far."""
-        speed, total_s = self.speed, self.total_s
-        if speed is None or total_s is None or self._advanced_at is None:
-            return None
-        return max(0.0, (total_s - self.done_s) / speed - (self._clock() - self._advanced_at))
-
-    def line(self) -> str:
-        """All of this for people; nothing while there is nothing to tell."""
-        parts = [f"{self.n_done} of {self.n_files} files"] if self.n_files > 1 else []
-        total_s, speed, left_s = self.total_s, self.speed, self.left_s
-        if left_s is not None:
-            parts.append(f"{_clock_time(left_s)} left")
-        if total_s is not None:
-            parts.append(f"{_clock_time(self.done_s)} of {'' if self.is_exact else '~'}{_clock_time(total_s)} of audio")
-        if speed is not None:
-            parts.append(f"{times(speed)} real time")
-        return ", ".join(parts)
+    def _description(self, columns: int) -> str:
+        """What is being done to the file that came first, and how many others are in progress."""
+        if not self._steps:
+            return ""
+        step = next(iter(self._steps.values()))
+        doing, name = DOING[step.what], one_line(step.input.shown)
+        more = f", {counted(step.n_decoded, 'token')}" if step.n_decoded else ""
+        if len(self._steps) > 1:
+            more = f" and {len(self._steps) - 1} more"
+        for text in (f"{doing} {{}}{more}", f"{doing} {{}}", "{}"):
+            room = columns - len(text) + 2
+            if room >= min(_LEAST_NAME_COLUMNS, wcswidth(name)):
+                break
+        return text.format(_end_of(name, room)) if room > 1 else ""
 
 
-def times(speed: float) -> str:
-    """`0.42x`, `3.4x`, `120x`"""
-    return f"{speed:.2f}x" if speed < 1 else f"{speed:.1f}x" if speed < 100 else f"{speed:.0f}x"
-
-
-def _clock_time(seconds: float) -> str:
-    """`1:05`, `1:02:03`"""
-    minutes, whole = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}" if minutes >= 60 else f"{minutes}:{whole:02d}"
+def _end_of(name: str, columns: int) -> str:
+    """As much of the end of a path as fits: there the file's own name is."""
+    if wcswidth(name) <= columns:
+        return name
+    kept, width = "", 1
+    for character in reversed(name):
+        width += max(0, wcwidth(character))
+        if width > columns:
+            break
+        kept = character + kept
+    return "…" + kept
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except (OSError, ValueError):  # it fails by itself when its turn comes; `-` is no file
+    except (OSError, ValueError):  # it fails on its own when its turn comes; `-` is no file
         return 0

@@ -1,4 +1,4 @@
-"""What is said of a run: each outcome as it comes, all of them at the end, and the exit code."""
+"""What a run tells the user: each outcome as it comes, a summary at the end, and the exit code."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from typing import Self
 
 from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
-from moss_cli.cli.inputs import Inputs, missed_message
+from moss_cli.cli.inputs import GivenInputs, unreadable_message
 from moss_cli.cli.options import AnalysisOptions
-from moss_cli.cli.tally import Entry, Status, Tally
-from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError
-from moss_cli.folders.freshness import Standing
-from moss_cli.folders.names import PlannedInput, identity
+from moss_cli.cli.tally import ReportEntry, ReportStatus, Tally
+from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError, counted
+from moss_cli.folders.freshness import DoneStatus
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.run.inputs import Input, identity
 from moss_cli.run.job import Outcome, Step
 from moss_cli.schema import Envelope, Notice
 
-ALREADY = {"ok": "already done", "partial": "already done, but partial"}
+ALREADY_DONE = {"ok": "already done", "partial": "already done, but partial"}
 
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
 _BUG_HINT = "this should not happen; run again with --debug for the details"
 
 
 def _nothing(envelope: Envelope) -> str:
-    """What is said of a result with nothing in it."""
+    """The message about an empty result."""
     if _is_silent(envelope):
         return "no speech found"
     return "the model heard no words" if envelope.task == "transcribe" else "the model gave no answer"
@@ -47,37 +47,41 @@ def _is_silent(envelope: Envelope) -> bool:
 
 
 class Report:
-    """Shows outcomes on stderr and adds them up. At the end of its `with` block it says what was done, for several
-    inputs, and writes the report's file, if one is wanted: also when the run is cut short.
+    """Shows outcomes on stderr and adds them up. The end of its `with` block prints a summary, for several inputs, and
+    writes the report file, if one is wanted: also when the run is cut short.
 
-    `resumes` is to be set where a later run goes on from what this one has done.
-    Raises UsageError or OutputError at the beginning for a file that cannot be written.
+    Set `resumes` where a later run goes on from what this one has done.
+    Raises UsageError or OutputError at the start for a report file that cannot be written.
     """
 
-    def __init__(self, console: Console, inputs: Inputs, task: str, options: AnalysisOptions) -> None:
+    def __init__(self, console: Console, inputs: GivenInputs, task: str, options: AnalysisOptions) -> None:
         self.console, self.inputs, self.task = console, inputs, task
         self._shows_thinking = options.show_thinking
-        self._entries: dict[Path, Entry] = {}
+        self._entries: dict[Path, ReportEntry] = {}
         self.resumes = False
         self._waits = False
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
 
     def __enter__(self) -> Self:
-        self.console.follow([one.path for one in self.inputs.found])
-        for missed in self.inputs.missed:
-            message = missed_message(missed)
+        self.console.follow([one.path for one in self.inputs.inputs])
+        for one in self.inputs.unreadable:
+            message = unreadable_message(one)
             self.console.warning(message, always=True)  # why the exit code is not 0
             error = AudioError(message, code="unreadable")
-            self._entries[missed.path] = _failed(missed.path, error, message)
+            self._entries[one.path] = _failed(one.path, error, message)
         return self
 
     def step(self, step: Step) -> None:
-        """What is being done."""
+        """Something is being done to an input."""
         self.console.step(step)
 
-    def show(self, one: PlannedInput, outcome: Outcome, outputs: Sequence[Path] = ()) -> None:
-        """What came of an input, and the files that it went into."""
+    def before_write(self) -> None:
+        """A result is about to be written: stdout may be the terminal that progress is shown on."""
+        self.console.clear()
+
+    def show(self, one: Input, outcome: Outcome, outputs: Sequence[Path] = ()) -> None:
+        """An input has an outcome, and the files that it was written to."""
         if outcome.error is not None:
             self.failed(one, outcome.error)
             return
@@ -87,14 +91,14 @@ class Report:
         if self._shows_thinking and envelope.thinking:
             for line in envelope.thinking.splitlines():
                 self.console.note(f"thinking: {line}", always=True)
-        status: Status = "partial" if envelope.status == "partial" else "done"
+        status: ReportStatus = "partial" if envelope.status == "partial" else "done"
         for message, count in Counter(warning.message for warning in envelope.warnings).items():
             text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")
-            # Of what is not whole, why the exit code is not 0.
+            # The reason for an exit code other than 0 is always said.
             self.console.warning(text, always=status == "partial")
         if not envelope.text and (self.console.verbose or not self._says_all):
             self.console.note(f"{printable(one.path)}: {_nothing(envelope)}")
-        self._entries[one.path] = Entry(
+        self._entries[one.path] = ReportEntry(
             one.path,
             status,
             tuple(outputs),
@@ -105,26 +109,25 @@ class Report:
             is_silent=_is_silent(envelope),
         )
 
-    def skipped(self, one: PlannedInput, outputs: Sequence[Path], standing: Standing) -> None:
-        """Nothing was to be done for an input, whose result stands."""
+    def skipped(self, one: Input, outputs: Sequence[Path], status: DoneStatus) -> None:
+        """There is nothing to do for an input: its result exists."""
         self.console.finished(one.path, None)
-        why, code = ALREADY[standing], None
-        if standing == "partial":  # why the exit code is not 0
+        message, code = ALREADY_DONE[status], None
+        if status == "partial":  # why the exit code is not 0
             code = "partial"
-            self.console.warning(f"{printable(one.path)}: {why}; --force does it again", always=True)
+            self.console.warning(f"{printable(one.path)}: {message}; use --force to redo it", always=True)
         elif self.console.verbose or not self._says_all:
-            self.console.note(f"{printable(one.path)}: {why}")
-        self._entries[one.path] = Entry(one.path, "skipped", tuple(outputs), code, why)
+            self.console.note(f"{printable(one.path)}: {message}")
+        self._entries[one.path] = ReportEntry(one.path, "skipped", tuple(outputs), code, message)
 
     def waiting(self, n_inputs: int) -> None:
-        """Nothing is left but what other runs are at."""
+        """All that is left is being worked on by other runs."""
         if not self._waits:
-            what = "an input" if n_inputs == 1 else f"{n_inputs} inputs"
-            self.console.note(f"another run is at {what}; waiting for it")
+            self.console.note(f"waiting for another run that is working on {counted(n_inputs, 'input')}")
         self._waits = True
         self.console.check_stop()
 
-    def failed(self, one: PlannedInput, error: MossError) -> None:
+    def failed(self, one: Input, error: MossError) -> None:
         """An input has no result; the others go on."""
         self.console.finished(one.path, None)
         if error.code == "internal":
@@ -148,12 +151,12 @@ class Report:
 
     @property
     def _says_all(self) -> bool:
-        return len(self.inputs.found) + len(self.inputs.missed) > 1
+        return len(self.inputs.inputs) + len(self.inputs.unreadable) > 1
 
-    def _all_entries(self, rest: Entry | None = None) -> list[Entry]:
-        """In the inputs' order, then what could not be looked at; `rest` stands for those without an outcome."""
-        rest = rest or Entry(Path(), "interrupted")
-        paths = [one.path for one in self.inputs.found] + [one.path for one in self.inputs.missed]
+    def _all_entries(self, rest: ReportEntry | None = None) -> list[ReportEntry]:
+        """In the order of the inputs, then what could not be read; `rest` stands for those without an outcome."""
+        rest = rest or ReportEntry(Path(), "interrupted")
+        paths = [one.path for one in self.inputs.inputs] + [one.path for one in self.inputs.unreadable]
         return [self._entries.get(path) or replace(rest, path=path) for path in paths]
 
     def __exit__(
@@ -163,7 +166,7 @@ class Report:
         seconds = time.monotonic() - self._since
         rest = _rest(error)
         tally = Tally(self._all_entries(rest), self._started, datetime.now(UTC), seconds, self.resumes)
-        begun = any(one.path in self._entries for one in self.inputs.found) or rest.status == "interrupted"
+        begun = any(one.path in self._entries for one in self.inputs.inputs) or rest.status == "interrupted"
         if self._says_all and begun and not isinstance(error, BrokenPipeError):
             for line in tally.lines():
                 self.console.note(line)
@@ -176,18 +179,18 @@ class Report:
         except MossError as unwritten:
             if error is None:
                 raise
-            self.console.error(unwritten)  # the run's own error is the one that it ends with
+            self.console.error(unwritten)  # the run ends with its own error
 
 
 def _report_file(options: AnalysisOptions) -> Path | None:
-    """The file for the report, to which it can be written: a new or empty one, an earlier report, or with --force any.
+    """The file for the report: a new or empty one, an earlier report, or with --force any.
 
-    Raises UsageError or OutputError.
+    Raises UsageError or OutputError where it cannot be written.
     """
     if options.report is None:
         return None
     if options.report in ("", "-"):
-        raise UsageError("the report needs a file", hint="stdout is for results; --report /dev/stderr, say")
+        raise UsageError("--report needs a file name", hint="stdout is for results; use --report /dev/stderr to see it")
     path = Path(options.report)
     if options.output is not None and identity(path) == identity(Path(options.output)):
         raise UsageError(f"{terminal.one_line(str(path))} cannot be both the output and the report")
@@ -204,29 +207,29 @@ def _is_report(path: Path) -> bool:
     return not beginning or _REPORT.match(beginning) is not None
 
 
-def _failed(path: Path, error: MossError, message: str) -> Entry:
-    return Entry(path, "failed", code=error.code, message=message, exit_code=error.exit_code)
+def _failed(path: Path, error: MossError, message: str) -> ReportEntry:
+    return ReportEntry(path, "failed", code=error.code, message=message, exit_code=error.exit_code)
 
 
-def _rest(error: BaseException | None) -> Entry:
-    """What is said of the inputs that a run which ended with `error` did not come to."""
+def _rest(error: BaseException | None) -> ReportEntry:
+    """The entry for the inputs that a run did not reach before it ended with `error`."""
     if isinstance(error, MossError):
         return _failed(Path(), error, error.message)
     if isinstance(error, Exception) and not isinstance(error, BrokenPipeError):
         internal = MossError(f"unexpected {type(error).__name__}: {error}", code="internal")
         return _failed(Path(), internal, internal.message)
-    return Entry(Path(), "interrupted")
+    return ReportEntry(Path(), "interrupted")
 
 
 def _named(path: Path, message: str) -> str:
-    """A message with the input's name in front, unless it says the name."""
+    """A message with the input's name in front, unless the name is in it."""
     name = printable(path)
     is_in = re.search(rf"(^|\s){re.escape(name)}($|[\s:,])", message)
     return message if is_in else f"{name}: {message}"
 
 
 def _why(path: Path, warnings: Sequence[Notice]) -> str:
-    """Why a result is not whole: the first few warnings."""
+    """Why a result is partial: the first warnings."""
     first, *others = dict.fromkeys(warning.message for warning in warnings) or ["something is missing"]
     more = "" if not others else f"; {others[0]}" if len(others) == 1 else f"; and {len(others)} more warnings"
     return _named(path, first) + more

@@ -11,24 +11,23 @@ from typing import Any, Literal
 
 from moss_cli import __version__
 from moss_cli.audio.source import printable
-from moss_cli.cli.progress import times
 from moss_cli.errors import ExitCode
-from moss_cli.folders.names import path_text
 from moss_cli.output import terminal
 from moss_cli.output.times import human, to_ms
+from moss_cli.run.inputs import path_text
 from moss_cli.schema import SCHEMA_VERSION, Notice
 
-Status = Literal["done", "skipped", "partial", "failed", "interrupted"]
+ReportStatus = Literal["done", "skipped", "partial", "failed", "interrupted"]
 
 MOST_LINES = 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """What came of one input. `is_silent`: nothing was said of it, for nobody speaks in it."""
 
     path: Path
-    status: Status
+    status: ReportStatus
     outputs: tuple[Path, ...] = ()
     code: str | None = None
     message: str | None = None
@@ -56,7 +55,7 @@ class Entry:
 class Tally:
     """All of a run: `audio_s` of audio analysed in `seconds`. `resumes`: a later run goes on from what it has done."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[ReportEntry]
     started: datetime
     finished: datetime
     seconds: float
@@ -69,7 +68,7 @@ class Tally:
     def document(self, task: str) -> dict[str, Any]:
         """The JSON report."""
         found = Counter(entry.status for entry in self.entries)
-        statuses: tuple[Status, ...] = ("done", "skipped", "partial", "failed", "interrupted")
+        statuses: tuple[ReportStatus, ...] = ("done", "skipped", "partial", "failed", "interrupted")
         return {
             "schema_version": SCHEMA_VERSION,
             "moss": __version__,
@@ -97,6 +96,11 @@ class Tally:
         speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
         onward = "; the next run goes on from there" if self.resumes and why["interrupted"] else ""
         return [f"{len(self.entries)} inputs: {', '.join(counts)}{onward}", *lines[:MOST_LINES], *more, *speed]
+
+
+def times(speed: float) -> str:
+    """`0.42x`, `3.4x`, `120x`"""
+    return f"{speed:.2f}x" if speed < 1 else f"{speed:.1f}x" if speed < 100 else f"{speed:.0f}x"
 
 
 def _iso(moment: datetime) -> str:

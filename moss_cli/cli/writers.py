@@ -7,87 +7,57 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from moss_cli.cli.inputs import Inputs
+from moss_cli.cli.inputs import GivenInputs
 from moss_cli.errors import OutputError, UsageError
-from moss_cli.folders.freshness import Standing, Work
+from moss_cli.folders.freshness import DoneStatus, JobFingerprint
 from moss_cli.folders.manifest import Manifest
-from moss_cli.folders.names import PlannedInput
-from moss_cli.folders.writer import Again, FolderWriter, check_not_input
+from moss_cli.folders.passes import Writer
+from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TIMED, format_of, has_times
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout
+from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.schema import Envelope
 
 
-class Writer(Protocol):
-    """Takes envelopes, failed ones too, in the order of the inputs.
-
-    `resumes`: what is written, and what is kept of unfinished inputs, spares a later run this work.
-    """
-
-    resumes: bool
-
-    def standing(self, one: PlannedInput) -> Standing | None:
-        """The status of the result that stands already, if there is nothing to do for this input."""
-
-    def claim(self, one: PlannedInput) -> bool:
-        """Take an input for this run; False where another run has it. `release` gives it back."""
-
-    def release(self, one: PlannedInput) -> None: ...
-
-    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
-        """The files that this input's result goes into."""
-
-    def journal(self, one: PlannedInput) -> Journal:
-        """Where what is found of its pieces is kept until it is done."""
-
-    def check(self, one: PlannedInput) -> None:
-        """Raise what would keep this input's result from being written, before the work is done."""
-
-    def write(self, one: PlannedInput, envelope: Envelope) -> None: ...
-
-    def finish(self) -> None: ...
-
-
 class StatelessWriter:
-    """What writers have in common whose results are always made anew."""
+    """What writers have in common that always make results anew."""
 
     resumes = False
 
-    def standing(self, one: PlannedInput) -> Standing | None:
+    def done_status(self, one: Input) -> DoneStatus | None:
         return None
 
-    def claim(self, one: PlannedInput) -> bool:
+    def claim(self, one: Input) -> bool:
         return True
 
-    def release(self, one: PlannedInput) -> None:
+    def release(self, one: Input) -> None:
         pass
 
-    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
+    def outputs(self, one: Input) -> tuple[Path, ...]:
         return ()
 
-    def journal(self, one: PlannedInput) -> Journal:
+    def journal(self, one: Input) -> Journal:
         return NoJournal()
 
 
 def make_writer(
-    inputs: Inputs,
+    inputs: GivenInputs,
     output: str | None,
     formats: Sequence[str] | None,
-    work: Work,
+    job: JobFingerprint,
     timestamps: str | None,
     *,
     layout: Layout,
-    again: Again,
+    redo: Redo,
     on_warning: Callable[[str], None],
 ) -> Writer:
-    """Decide where results go. Raises UsageError for what does not fit together."""
+    """The writer that the output and formats ask for. Raises UsageError for those that do not go together."""
     chosen = list(dict.fromkeys(formats or []))
     if output == "-":
         output = None
@@ -98,23 +68,23 @@ def make_writer(
         chosen = [format_of(Path(output)) or "txt"]
     chosen = chosen or ["txt"]
     for fmt in chosen:
-        if fmt in TIMED and not has_times(work.task, timestamps):
-            raise UsageError(
-                f"{fmt} needs times, and {work.task} has none here",
-                hint="drop --timestamps none, or choose txt"
-                if timestamps == "none"
-                else "choose txt, json, jsonl or md",
-            )
+        if fmt in TIMED and not has_times(job.task, timestamps):
+            if timestamps == "none":
+                message, hint = f"{fmt} needs timestamps", "remove --timestamps none, or use txt"
+            else:
+                message = f"{job.task} has no timed items, so it cannot be written as {fmt}"
+                hint = "use txt, json, jsonl or md"
+            raise UsageError(message, hint=hint)
     if output == "":
-        raise UsageError("the name of the output is empty")
+        raise UsageError("the output name is empty")
     if output is not None and to_folder:
-        return FolderWriter(Path(output), chosen, inputs.found, work, layout=layout, again=again, on_warning=on_warning)
+        return FolderWriter(Path(output), chosen, inputs.inputs, job, layout=layout, redo=redo, on_warning=on_warning)
     if len(chosen) > 1:
-        raise UsageError("several formats need a folder to write to", hint="add -o FOLDER/")
+        raise UsageError("several formats need an output folder", hint="add -o FOLDER/")
     if output is not None:
-        return FileWriter(Path(output), chosen[0], inputs.found[0], layout=layout, force=again.force)
+        return FileWriter(Path(output), chosen[0], inputs.inputs[0], layout=layout, force=redo.force)
     if inputs.several and chosen[0] in (*TIMED, "tsv"):
-        raise UsageError(f"several inputs as {chosen[0]} need a folder to write to", hint="add -o FOLDER/")
+        raise UsageError(f"several inputs as {chosen[0]} need an output folder", hint="add -o FOLDER/")
     return StdoutWriter(chosen[0], layout=layout, several=inputs.several)
 
 
@@ -125,16 +95,16 @@ class StdoutWriter(StatelessWriter):
         self.fmt, self.layout, self.several = fmt, layout, several
         self._n_written = 0
         self._columns = columns_of(sys.stdout) if fmt == "txt" else 0
-        self._shown = ""  # of the result that comes next, what stands on the terminal already
+        self._shown = ""  # what is already on the terminal of the next result
 
-    def check(self, one: PlannedInput) -> None:
+    def check(self, one: Input) -> None:
         pass
 
-    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+    def write(self, one: Input, envelope: Envelope) -> None:
         from moss_cli.output.render import render
 
         if envelope.status == "error" and self.fmt not in ("json", "jsonl"):
-            if self._shown:  # what stands on the terminal is no result; the error comes below it
+            if self._shown:  # it is not a result; the error goes below it
                 self._put("\n")
                 self._shown = ""
             return
@@ -155,7 +125,7 @@ class StdoutWriter(StatelessWriter):
         return self.fmt == "txt" and sys.stdout.isatty()
 
     def show(self, path: str, text: str) -> None:
-        """Show what will stand of the next result's text: each time more of it, from its beginning."""
+        """Show the part of the next result's text that is certain: each time more of it, from its beginning."""
         text = one_line(text)
         if self._columns:
             text = folded(settled(text), self._columns)
@@ -195,23 +165,23 @@ def _stdout_errors() -> Iterator[None]:
 class FileWriter(StatelessWriter):
     """One result in one file."""
 
-    def __init__(self, path: Path, fmt: str, one: PlannedInput, *, layout: Layout, force: bool) -> None:
+    def __init__(self, path: Path, fmt: str, one: Input, *, layout: Layout, force: bool) -> None:
         self.path, self.fmt, self.layout, self.force = path, fmt, layout, force
         self._manifest = Manifest.load(path.parent)
         self.check(one)
 
     @property
     def _overwrite(self) -> bool:
-        return self.force or self._manifest.line_of(self.path) is not None
+        return self.force or self._manifest.record_of(self.path) is not None
 
-    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
+    def outputs(self, one: Input) -> tuple[Path, ...]:
         return (self.path,)
 
-    def check(self, one: PlannedInput) -> None:
+    def check(self, one: Input) -> None:
         check_not_input(self.path, one)
         check_writable(self.path, overwrite=self._overwrite)
 
-    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+    def write(self, one: Input, envelope: Envelope) -> None:
         from moss_cli.output.render import render
 
         if envelope.status == "error":
@@ -219,7 +189,7 @@ class FileWriter(StatelessWriter):
         data, overwrite = render(envelope, self.fmt, self.layout).encode(), self._overwrite
         is_plain = not self.path.is_symlink() and (self.path.is_file() or not self.path.exists())
         if is_plain:
-            with contextlib.suppress(OutputError):  # without it, the next run will ask for --force
+            with contextlib.suppress(OutputError):  # otherwise the next run will need --force
                 self._manifest.announce({self.path: data})
         write_atomic(self.path, data, overwrite=overwrite)
 

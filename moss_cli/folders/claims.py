@@ -1,8 +1,8 @@
-"""Which input is whose, among runs that share an output folder.
+"""Which run works on which input, among runs that share an output folder.
 
-A claim is a byte of one file, locked (POSIX `fcntl` locks): the system takes it from a process that dies, however it
-dies, and there is nothing to clean up. It holds between processes of one machine, and between machines over
-NFS as far as its server keeps locks. On a file system that knows no locks `works` is False: there, one run at a time.
+A claim is a lock on one byte of one file (POSIX `fcntl` locks): the system releases it when the process dies, however
+it dies, and there is nothing to clean up. It holds between processes of one machine, and between machines over NFS as
+far as the server keeps locks. On a file system without locks `works` is False: use one run at a time there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 
 
 class Claims:
-    """The names that this run holds. A process may have one of these on a folder: closing the file anywhere in it
-    gives all of its locks back. Raises OutputError where the file of the locks cannot be made."""
+    """The names that this run has claimed. At most one per process and folder: closing the file anywhere in the
+    process releases all of its locks. Raises OutputError where the file of locks cannot be created."""
 
     def __init__(self, state: Path) -> None:
         """`state` is the folder's `.moss`, which exists."""
@@ -40,11 +40,11 @@ class Claims:
         return self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB, name)
 
     def release(self, name: str) -> None:
-        """Give `name` back."""
+        """Release `name`."""
         self._lock(fcntl.LOCK_UN, name)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release everything."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -60,5 +60,5 @@ class Claims:
 
 
 def _byte(name: str) -> int:
-    """A place in a file that need not be that long. Two names on one byte, one in 10^18, wait for each other."""
+    """An offset in the file, which need not be that long. Two names may share one, at odds of 10^-18, and then wait."""
     return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big") >> 2

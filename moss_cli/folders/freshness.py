@@ -1,4 +1,4 @@
-"""Whether a result that stands is the one that a job would give again: same input, same work."""
+"""Whether an existing result is what a job would give again: the same input, the same job."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import moss_cli
-from moss_cli.audio.source import open_source
+from moss_cli.audio.source import open_file
 from moss_cli.errors import AudioError
 from moss_cli.models.registry import Resolved
 from moss_cli.run.job import Job
 from moss_cli.schema import Envelope
 from moss_cli.tasks.reading.task import Task
 
-Standing = Literal["ok", "partial"]  # the status of a result that stands already
+DoneStatus = Literal["ok", "partial"]  # of a result that exists
 
-# What decides how fast an answer comes, or whether one is given at all, and not which. A new field of Job counts.
-_NO_MATTER = {"device", "batch_size", "max_duration_s"}
-_OF_ITS_OWN = {"task", "model", "dtype"}
+# These decide how fast an answer comes, or whether there is one, and not which. Any new field of Job counts.
+_IRRELEVANT = {"device", "batch_size", "max_duration_s"}
+_SEPARATE = {"task", "model", "dtype"}
 
 
 @dataclass(frozen=True)
-class Look:
+class FileStat:
     """What the file system says of a file without reading it."""
 
     size: int
@@ -35,18 +35,18 @@ class Look:
     inode: int
 
 
-def look(path: Path) -> Look | None:
-    """None for what is no regular file: nothing says whether a pipe gives the same again."""
+def file_stat(path: Path) -> FileStat | None:
+    """None for anything but a regular file: nothing says whether a pipe would give the same again."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return None
-    return Look(status.st_size, status.st_mtime_ns, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+    return FileStat(status.st_size, status.st_mtime_ns, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a job does to every input. `digest` stands for all that decides the answers, but for the weights' dtype."""
+class JobFingerprint:
+    """What a job does to every input. `digest` covers all that decides the answers, except the weights' dtype."""
 
     task: str
     digest: str
@@ -54,66 +54,72 @@ class Work:
     device: str  # as asked for
 
     @classmethod
-    def of(cls, job: Job) -> Work:
-        left_out = _NO_MATTER | _OF_ITS_OWN
+    def of(cls, job: Job) -> JobFingerprint:
+        left_out = _IRRELEVANT | _SEPARATE
         values = {field.name: getattr(job, field.name) for field in fields(job) if field.name not in left_out}
         values |= {"chunk_s": job.longest_s, "sampling": asdict(job.sampling), "moss": moss_cli.__version__}
-        values |= {"task": _asked(job.task), "model": _weights(job.model)}
+        values |= {"task": _task_values(job.task), "model": _model_values(job.model)}
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode(errors="surrogateescape")).hexdigest()
         return cls(job.task.name, digest, job.dtype, job.device)
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a result was made from, and how it came out; kept in the output folder's record as JSON.
+class Provenance:
+    """What a result was made from, and its status; kept in the folder's manifest as JSON.
 
-    `layout` is that of the files' lines.
+    `work` is the digest of the job's fingerprint, `dtype` the dtype that was asked for and the one that was used,
+    `layout` the settings for the lines of its files, `look` what the file system said of the input.
     """
 
     input: str
     task: str
     work: str
-    dtype: tuple[str, str]  # as asked for, as the weights were held
+    dtype: tuple[str, str]
     layout: tuple[int | None, ...]
-    look: Look
+    look: FileStat
     sha256: str
-    status: Standing
+    status: DoneStatus
 
     @classmethod
-    def by(
-        cls, work: Work, input_id: str, seen: Look | None, envelope: Envelope, layout: tuple[int | None, ...] = ()
-    ) -> Made | None:
-        """`seen` from before the input was opened: if it changed since, the hash decides next time.
+    def of(
+        cls,
+        envelope: Envelope,
+        job: JobFingerprint,
+        input_id: str,
+        seen: FileStat | None,
+        layout: tuple[int | None, ...] = (),
+    ) -> Provenance | None:
+        """`seen` was taken before the input was opened: if the file has changed since, its hash decides next time.
 
-        None for what could not be recognised again.
+        None for a result that could not be recognised again.
         """
         sha256 = envelope.input.sha256 if envelope.input else None
         if seen is None or sha256 is None or envelope.status == "error":
             return None
-        dtype = (work.dtype, envelope.model.dtype)
-        return cls(input_id, work.task, work.digest, dtype, layout, seen, sha256, envelope.status)
+        dtype = (job.dtype, envelope.model.dtype)
+        return cls(input_id, job.task, job.digest, dtype, layout, seen, sha256, envelope.status)
 
-    def is_of(self, work: Work, layout: tuple[int | None, ...] = ()) -> bool:
-        """Whether the same was asked. `--dtype auto` takes what it finds."""
-        same = (self.task, self.work, self.layout) == (work.task, work.digest, layout)
-        return same and (work.dtype == "auto" or work.dtype in self.dtype)
+    def is_of(self, job: JobFingerprint, layout: tuple[int | None, ...] = ()) -> bool:
+        """Whether the same was asked for. `--dtype auto` accepts any dtype."""
+        same = (self.task, self.work, self.layout) == (job.task, job.digest, layout)
+        return same and (job.dtype == "auto" or job.dtype in self.dtype)
 
-    def is_from(self, path: Path, seen: Look, *, checksum: bool) -> bool:
-        """Whether the input is what it was. Times and inode say so, or else, and always with `checksum`, its bytes."""
+    def is_from(self, path: Path, seen: FileStat, *, checksum: bool) -> bool:
+        """Whether the input is unchanged, by size, time and inode, else (with `checksum` always) by its bytes."""
         if seen == self.look and not checksum:
             return True
         return seen.size == self.look.size and _sha256_of(path) == self.sha256
 
-    def seen_as(self, seen: Look) -> Made:
-        """The same, of an input that looks otherwise but is the same."""
+    def seen_as(self, seen: FileStat) -> Provenance:
+        """The same, for an input that was touched or moved but has the same bytes."""
         return replace(self, look=seen)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any] | None) -> Made | None:
-        """None for what is not what `as_json` gives."""
+    def from_json(cls, values: Mapping[str, Any] | None) -> Provenance | None:
+        """None for anything that `as_json` does not give."""
         if values is None:
             return None
         try:
@@ -124,7 +130,7 @@ class Made:
                 str(values["work"]),
                 (str(asked), str(used)),
                 tuple(None if n is None else int(n) for n in values["layout"]),
-                Look(*(int(values["look"][field.name]) for field in fields(Look))),
+                FileStat(*(int(values["look"][field.name]) for field in fields(FileStat))),
                 str(values["sha256"]),
                 "ok" if values["status"] == "ok" else "partial",
             )
@@ -135,18 +141,18 @@ class Made:
 def _sha256_of(path: Path) -> str | None:
     """Hexadecimal SHA-256 of a file's bytes; None where it cannot be read."""
     try:
-        with open_source(path) as source:
-            return source.sha256()
+        with open_file(path) as file:
+            return file.sha256()
     except AudioError:
         return None
 
 
-def _asked(task: Task) -> dict[str, Any]:
+def _task_values(task: Task[Any]) -> dict[str, Any]:
     return {"name": task.name, "questions": [asdict(question) for question in task.questions], "params": task.params}
 
 
-def _weights(model: Resolved) -> list[Any]:
-    """A model by its name and revision; one that has no revision by its files as well, which may be trained on."""
+def _model_values(model: Resolved) -> list[Any]:
+    """A model's name and revision; without a revision also its files, which may be trained further."""
     named: list[Any] = [model.entry.name, model.revision]
     is_packaged = Path(moss_cli.__file__).parent in model.folder.parents  # moss's version stands for it
     if model.revision:

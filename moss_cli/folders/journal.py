@@ -1,4 +1,4 @@
-"""Finished pieces of an unfinished input, kept so that a run that was killed goes on where it stopped."""
+"""Finished chunks of an unfinished input, kept so that a run that was killed goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ UNFINISHED = "unfinished"  # the folder of journals, below the state folder
 
 
 class FileJournal:
-    """A line of JSON for each piece, on the disk before `put` returns; the first line says what work it is of.
+    """A line of JSON for each chunk, on the disk before `put` returns; the first line says which work it belongs to.
 
-    A file of other work, or one that is damaged, is begun anew by the first `put`; a last line that was not finished
-    is written over. Where the file cannot be kept, for want of room, say, `on_failure` gets the reason once and
-    the work goes on without.
+    The first `put` starts the file anew if it belongs to other work or is damaged, and overwrites an unfinished last
+    line. Where the file cannot be written, as on a full disk, `on_failure` gets the reason once and the work goes on
+    without a journal.
     """
 
     def __init__(
         self, file: Path, work: Mapping[str, Any], on_failure: Callable[[str], None] = lambda reason: None
     ) -> None:
-        """`work`: JSON-able values that say what is done to which input."""
+        """`work`: JSON-able values that identify the input and what is done to it."""
         self.file = file
         self._work, self._on_failure = work, on_failure
         self._header: dict[str, Any] = {}
         self._found: dict[str, list[dict[str, Any]]] = {}
-        self._n_bytes = 0  # of the file that stand; 0 where it is to be begun
+        self._n_bytes = 0  # of the file that count; 0: it is to be started anew
         self._keeps = False
 
     def begin(self, opened: Opened) -> None:
@@ -56,14 +56,14 @@ class FileJournal:
             self._found[piece] = found
 
     def delete(self) -> None:
-        """Forget everything: the input is done."""
+        """Delete the file: the input is done."""
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
         self._found, self._n_bytes, self._keeps = {}, 0, False
 
     def _reason(self, error: OSError) -> str:
-        if isinstance(error, FileExistsError):  # of the folder alone
-            return f"{self.file.parent} is no folder; move it away"
+        if isinstance(error, FileExistsError):  # only the folder raises this
+            return f"{self.file.parent} is not a folder; move it away"
         if isinstance(error, IsADirectoryError):
             return f"{self.file} is a folder; move it away"
         return (error.strerror or str(error)).lower()
@@ -84,12 +84,12 @@ class FileJournal:
 
 
 def read_journal(file: Path) -> tuple[dict[str, Any] | None, dict[str, list[dict[str, Any]]], int]:
-    """The first line of a journal, its pieces, and the bytes up to the end of its last whole line.
+    """The first line of a journal, its chunks, and the number of bytes up to the end of its last whole line.
 
-    The first line is None where the file is no journal or cannot be read.
+    The first line is None where the file is not a journal or cannot be read.
     """
     try:
-        data = file.read_bytes() if file.is_file() else b""  # a FIFO would be waited for
+        data = file.read_bytes() if file.is_file() else b""  # opening a FIFO would block
     except OSError:
         return None, {}, 0
     whole = data[: data.rfind(b"\n") + 1]
@@ -103,7 +103,7 @@ def read_journal(file: Path) -> tuple[dict[str, Any] | None, dict[str, list[dict
             else:
                 found[str(value["piece"])] = [dict(one) for one in value["found"]]
         except (ValueError, TypeError, KeyError, RecursionError):
-            break  # what follows a damaged line is not believed either
+            break  # nothing after a damaged line is trusted
         n_bytes += len(line)
     return header, found, n_bytes
 

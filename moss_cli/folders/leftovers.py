@@ -15,8 +15,10 @@ _NAME = re.compile(re.escape(TEMPORARY_GLOB).replace(r"\*", "[0-9a-f]{16}"))
 
 
 def remove_leftovers(folders: Iterable[Path]) -> int:
-    """Remove the temporary files of `write_atomic` that lie in `folders` and whose writers are dead, and say how many
-    there were. Where the file system knows no locks that cannot be told, and none are removed."""
+    """Remove the temporary files of `write_atomic` in `folders` whose writers are dead, and return how many.
+
+    On a file system without locks, dead writers cannot be told from living ones, and nothing is removed.
+    """
     return sum(_remove(file) for folder in folders for file in _leftovers(folder))
 
 
@@ -24,13 +26,13 @@ def _leftovers(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             named = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name)]
-    except OSError:  # it is gone, or not to be looked into
+    except OSError:  # it is gone, or may not be read
         return
     yield from named
 
 
 def _remove(file: Path) -> bool:
-    with suppress(OSError):  # BlockingIOError: somebody is writing it
+    with suppress(OSError):  # BlockingIOError: its writer is alive
         descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,15 +1,13 @@
-"""Which file holds the result of which input, and how a path is written in JSON.
+"""Which file holds the result of which input.
 
-Names are given in the sorted order of the inputs' paths. Each input tries its stem (`talk`), then its
-full name (`talk.wav`), then that with a number (`talk.wav-2`), until one is free. A name is taken
-if it differs from another's only in case, in Unicode normal form or in a task at its end
-(`talk.emotion` would be the name of another task's result of `talk`), so that no file system and no
-later run confuses them.
+Names are given in the sorted order of the inputs' paths. Each input tries its stem (`talk`), then its full name
+(`talk.wav`), then that with a number (`talk.wav-2`), until one is free. A name is taken if another differs from it
+only in case, in Unicode normal form or in a task at its end (`talk.emotion` is also the name of another task's result
+of `talk`), so that no file system and no later run confuses them.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import re
@@ -20,50 +18,37 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from moss_cli.output.formats import TASKS
+from moss_cli.run.inputs import STDIN, Input, identity
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
-STDIN = Path("-")
 STATE_FOLDER = ".moss"
 
 _TASK_AT_END = re.compile(rf"(?:\.(?:{'|'.join(TASKS)}))+$")
 
 
 @dataclass(frozen=True)
-class PlannedInput:
-    """An input, and the folder argument it was found under (None for a file named directly)."""
-
-    path: Path
-    root: Path | None = None
-
-
-@dataclass(frozen=True)
 class PlannedOutput:
     """Where an input's results go. `stem` is relative to the output folder, without task and suffix."""
 
-    input: PlannedInput
+    input: Input
     stem: str
     paths: Mapping[str, Path]  # by format
 
 
-def identity(path: Path) -> str:
-    """What stands for an input in `taken`: its absolute path, links not followed."""
-    return str(path) if path == STDIN else os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
-
-
 def plan(
-    inputs: Sequence[PlannedInput],
+    inputs: Sequence[Input],
     folder: Path,
     formats: Sequence[str],
     task: str,
     taken: Mapping[str, str] | None = None,
 ) -> list[PlannedOutput]:
-    """The outputs of each input, in the order given; an input given twice has one place.
+    """The outputs of each input, in the order given; an input given twice has one output.
 
-    `taken` maps the stems of earlier runs to the `identity` that each was given to, which keeps it.
+    `taken` maps stems to the identity of the input that an earlier run gave them to, which keeps them.
     """
-    by_identity: dict[str, PlannedInput] = {}
+    by_identity: dict[str, Input] = {}
     for one in inputs:
-        by_identity.setdefault(identity(one.path), one)
+        by_identity.setdefault(one.identity, one)
     mirror = _mirror(list(by_identity.values()))
     names = _Names(dict(taken or {}), {_fold(str(parent)) for place in mirror.values() for parent in place.parents})
     suffixes = [("" if task == "transcribe" else f".{task}") + f".{fmt}" for fmt in formats]
@@ -79,15 +64,6 @@ def plan(
         )
         for who, one in by_identity.items()
     ]
-
-
-def path_text(path: Path) -> tuple[str, str | None]:
-    """`path` and `path_bytes` of the envelope: bytes that are not UTF-8 as `\\xff`, then also all in base64."""
-    raw = os.fsencode(path)
-    try:
-        return raw.decode(), None
-    except UnicodeDecodeError:
-        return raw.decode(errors="backslashreplace"), base64.b64encode(raw).decode()
 
 
 @dataclass
@@ -120,7 +96,7 @@ def _candidates(wanted: PurePosixPath) -> Iterator[str]:
     return (str(wanted.parent / name) for name in chain([plain, full], numbered))
 
 
-def _mirror(inputs: Sequence[PlannedInput]) -> dict[PlannedInput, PurePosixPath]:
+def _mirror(inputs: Sequence[Input]) -> dict[Input, PurePosixPath]:
     """Where each input lies relative to the output folder, under its own name."""
     prefixes = _root_prefixes({one.root for one in inputs if one.root is not None})
     return {one: _relative(one, prefixes) for one in inputs}
@@ -140,10 +116,10 @@ def _root_prefixes(roots: set[Path]) -> dict[Path, str]:
     return prefixes
 
 
-def _relative(one: PlannedInput, prefixes: Mapping[Path, str]) -> PurePosixPath:
+def _relative(one: Input, prefixes: Mapping[Path, str]) -> PurePosixPath:
     if one.path == STDIN:
         return PurePosixPath("stdin")
-    path = PurePosixPath(identity(one.path))
+    path = PurePosixPath(one.identity)
     if one.root is None or identity(one.root) not in map(str, path.parents):
         return PurePosixPath(path.name)
     relative = PurePosixPath(prefixes[one.root]) / path.relative_to(identity(one.root))

@@ -1,4 +1,4 @@
-"""Which runs are at work on a folder: each holds a locked file in `DIR/.moss/runs/` as long as it lives."""
+"""Which runs are active in a folder: each holds a lock on a file of its own in `DIR/.moss/runs/` while it lives."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ FOLDER = "runs"  # below the state folder
 
 
 @dataclass(frozen=True)
-class RunAtWork:
-    """A run, by what it says of itself. `started`: ISO 8601, in UTC."""
+class ActiveRun:
+    """A run as it describes itself. `started`: ISO 8601, in UTC."""
 
     pid: int
     host: str
@@ -30,13 +30,13 @@ class RunAtWork:
     started: str
 
 
-class AtWork:
-    """Makes a run known until `close`. Raises OutputError where that cannot be."""
+class RunMarker:
+    """Announces a run until `close`. Raises OutputError where its file cannot be written."""
 
     def __init__(self, state: Path, task: str) -> None:
-        """`state` is the folder's `.moss`, which exists and whose record is locked."""
+        """`state` is the folder's `.moss`, which exists and whose manifest is locked."""
         started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        run = RunAtWork(os.getpid(), platform.node(), task, started)
+        run = ActiveRun(os.getpid(), platform.node(), task, started)
         self._file = state / FOLDER / f"{run.pid}-{secrets.token_hex(4)}.json"
         check_kind(self._file.parent, is_folder=True)
         try:
@@ -58,13 +58,13 @@ class AtWork:
             self._descriptor = -1
 
 
-def runs_at_work(state: Path) -> list[RunAtWork]:
-    """The runs that are alive. One that is just beginning is missed, unless the folder's record is locked meanwhile."""
+def active_runs(state: Path) -> list[ActiveRun]:
+    """The runs that are alive. One that is just starting is missed unless the folder's manifest is locked."""
     return [_said_in(file) for file in _files(state) if _is_alive(file)]
 
 
 def forget_dead_runs(state: Path) -> None:
-    """Remove the files of runs that are dead, while the folder's record is locked: no run is just beginning."""
+    """Remove the files of dead runs; the folder's manifest must be locked, so that no run is just starting."""
     for file in _files(state):
         if not _is_alive(file):
             with suppress(OSError):
@@ -76,7 +76,7 @@ def _files(state: Path) -> list[Path]:
 
 
 def _is_alive(file: Path) -> bool:
-    """Whether somebody holds its lock; also where that cannot be told."""
+    """Whether somebody holds its lock, or that cannot be determined."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # it has gone meanwhile
@@ -90,9 +90,9 @@ def _is_alive(file: Path) -> bool:
     return False
 
 
-def _said_in(file: Path) -> RunAtWork:
+def _said_in(file: Path) -> ActiveRun:
     try:
         values = json.loads(file.read_bytes())
-        return RunAtWork(**{field.name: values[field.name] for field in fields(RunAtWork)})
+        return ActiveRun(**{field.name: values[field.name] for field in fields(ActiveRun)})
     except (OSError, ValueError, TypeError, KeyError):
-        return RunAtWork(0, "", "", "")  # it lives, and has not said more yet
+        return ActiveRun(0, "", "", "")  # it is alive, and has not written more yet

@@ -1,4 +1,4 @@
-"""Results in an output folder, which several runs may share, each input done once."""
+"""Results in an output folder, which several runs may share; each input is done once."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from pathlib import Path
 
 from moss_cli.errors import OutputError, UsageError
 from moss_cli.folders.claims import Claims
-from moss_cli.folders.freshness import Look, Made, Standing, Work, look
+from moss_cli.folders.freshness import DoneStatus, FileStat, JobFingerprint, Provenance, file_stat
 from moss_cli.folders.journal import UNFINISHED, FileJournal
 from moss_cli.folders.leftovers import remove_leftovers
-from moss_cli.folders.lines import Line, result_key
 from moss_cli.folders.manifest import Manifest
-from moss_cli.folders.names import PlannedInput, PlannedOutput, identity, plan
-from moss_cli.folders.runs import AtWork, forget_dead_runs
+from moss_cli.folders.names import PlannedOutput, plan
+from moss_cli.folders.records import Record, result_key
+from moss_cli.folders.runs import RunMarker, forget_dead_runs
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.terminal import one_line
 from moss_cli.output.wrap import Layout
+from moss_cli.run.inputs import Input, identity
 from moss_cli.schema import Envelope
 
 
 @dataclass(frozen=True)
-class Again:
-    """What is done although it seems to be done: with `force` everything; `checksum` reads inputs to be sure."""
+class Redo:
+    """What is done again: with `force` everything; `checksum` reads inputs to see whether they have changed."""
 
     force: bool = False
     checksum: bool = False
 
 
 class FolderWriter:
-    """A file for each input and format, in a folder that mirrors the inputs'.
+    """A file for each input and format, in a folder that mirrors the tree of the inputs.
 
-    What is known of the folder is in its record (`Manifest`); an input belongs to the run that has claimed it; what
-    is found of its pieces is in its journal until its files are in place. Raises OutputError and UsageError.
+    The `Manifest` says what moss wrote; an input belongs to the run that has claimed it; a journal keeps what is found
+    of its chunks until its files are in place. Raises OutputError and UsageError.
     """
 
     resumes = True
@@ -45,116 +46,116 @@ class FolderWriter:
         self,
         folder: Path,
         formats: Sequence[str],
-        inputs: Sequence[PlannedInput],
-        work: Work,
+        inputs: Sequence[Input],
+        job: JobFingerprint,
         *,
         layout: Layout,
-        again: Again,
+        redo: Redo,
         on_warning: Callable[[str], None],
     ) -> None:
-        self.folder, self.work, self.layout, self.again = folder, work, layout, again
-        self._on_warning, self._unkept = on_warning, False
-        self._seen: dict[str, Look | None] = {}
+        self.folder, self.job, self.redo = folder, job, redo
+        self.layout, self._layout_values = layout, astuple(layout)
+        self._on_warning, self._journals_fail = on_warning, False
+        self._seen: dict[str, FileStat | None] = {}
         self._outputs: dict[str, PlannedOutput] = {}
         _make_folder(folder)
         self._manifest = Manifest.load(folder)
 
         def choose(taken: Mapping[str, str]) -> dict[str, str]:
-            outputs = plan(inputs, folder, formats, work.task, taken)
-            self._outputs = {identity(output.input.path): output for output in outputs}
+            outputs = plan(inputs, folder, formats, job.task, taken)
+            self._outputs = {output.input.identity: output for output in outputs}
             forget_dead_runs(self._manifest.state)
-            self._at_work = AtWork(self._manifest.state, work.task)
+            self._marker = RunMarker(self._manifest.state, job.task)
             return {output.stem: who for who, output in self._outputs.items()}
 
         self._manifest.give(choose)
         self._claims = Claims(self._manifest.state)
         remove_leftovers(self._manifest.folders)
 
-    def standing(self, one: PlannedInput) -> Standing | None:
-        self._seen[identity(one.path)] = seen = look(one.path)
-        lines = self._lines(one)
-        made = [Made.from_json(line.made) for line in lines]
-        if seen is None or not made or not all(self._is_same(one, seen, each) for each in made):
+    def done_status(self, one: Input) -> DoneStatus | None:
+        self._seen[one.identity] = seen = file_stat(one.path)
+        found = [(record, Provenance.from_json(record.provenance)) for record in self._records(one)]
+        if seen is None or not found or not all(self._is_same(one, seen, each) for _, each in found):
             return None
-        if self.again.force and not all(self._manifest.is_new(path) for path in self.outputs(one)):
+        if self.redo.force and not all(self._manifest.is_new(path) for path in self.outputs(one)):
             return None
-        for line, each in zip(lines, made, strict=True):
+        for record, each in found:
             if each is not None and each.look != seen:
-                with suppress(OutputError):  # or the next run reads the input once more
-                    self._manifest.again(line, each.seen_as(seen).as_json())
-        self._forget_pieces(one)
-        return "partial" if any(each is not None and each.status == "partial" for each in made) else "ok"
+                with suppress(OutputError):  # the next run will have to read the input again
+                    self._manifest.add_provenance(record, each.seen_as(seen).as_json())
+        self._delete_journal(one)
+        return "partial" if any(each is not None and each.status == "partial" for _, each in found) else "ok"
 
-    def _lines(self, one: PlannedInput) -> list[Line]:
-        """The lines that tell of an input's files; none unless all of these stand as they were written."""
-        lines = [line for path in self.outputs(one) if (line := self._manifest.line_of(path)) is not None]
-        return list(dict.fromkeys(lines)) if len(lines) == len(self.outputs(one)) else []
+    def _records(self, one: Input) -> list[Record]:
+        """The records of an input's files; none unless all of the files are as they were written."""
+        found = [record for path in self.outputs(one) if (record := self._manifest.record_of(path)) is not None]
+        return list(dict.fromkeys(found)) if len(found) == len(self.outputs(one)) else []
 
-    def _is_same(self, one: PlannedInput, seen: Look, made: Made | None) -> bool:
-        """Whether a result is of this input and this work."""
-        if made is None or made.input != identity(one.path) or not made.is_of(self.work, astuple(self.layout)):
+    def _is_same(self, one: Input, seen: FileStat, made: Provenance | None) -> bool:
+        """Whether a result was made from this input by this job."""
+        if made is None or made.input != one.identity or not made.is_of(self.job, self._layout_values):
             return False
-        return made.is_from(one.path, seen, checksum=self.again.checksum)
+        return made.is_from(one.path, seen, checksum=self.redo.checksum)
 
-    def _forget_pieces(self, one: PlannedInput) -> None:
-        """Of an input that is done: a run may have been killed before it came to that."""
+    def _delete_journal(self, one: Input) -> None:
+        """Of an input that is done: a run may have been killed just before it did so itself."""
         if self._journal_file(one).exists() and self._claims.take(self._key(one)):
             self.journal(one).delete()
             self.release(one)
 
-    def claim(self, one: PlannedInput) -> bool:
+    def claim(self, one: Input) -> bool:
         if not self._claims.take(self._key(one)):
             return False
         self._manifest.refresh()
         return True
 
-    def release(self, one: PlannedInput) -> None:
+    def release(self, one: Input) -> None:
         self._claims.release(self._key(one))
 
-    def outputs(self, one: PlannedInput) -> tuple[Path, ...]:
-        return tuple(self._outputs[identity(one.path)].paths.values())
+    def outputs(self, one: Input) -> tuple[Path, ...]:
+        return tuple(self._outputs[one.identity].paths.values())
 
-    def journal(self, one: PlannedInput) -> FileJournal:
-        work = {"result": self._key(one), "input": identity(one.path), "work": self.work.digest}
-        work |= {"dtype": self.work.dtype, "device": self.work.device}
-        return FileJournal(self._journal_file(one), work, self._not_kept)
+    def journal(self, one: Input) -> FileJournal:
+        work = {"result": self._key(one), "input": one.identity, "work": self.job.digest}
+        work |= {"dtype": self.job.dtype, "device": self.job.device}
+        return FileJournal(self._journal_file(one), work, self._warn_of_journal)
 
-    def _journal_file(self, one: PlannedInput) -> Path:
+    def _journal_file(self, one: Input) -> Path:
         name = sha256(os.fsencode(self._key(one))).hexdigest()[:32] + ".jsonl"
         return self._manifest.state / UNFINISHED / name
 
-    def _not_kept(self, reason: str) -> None:
-        if not self._unkept:
-            self._on_warning(f"what is done of unfinished files cannot be kept: {reason}")
-        self._unkept = True
+    def _warn_of_journal(self, reason: str) -> None:
+        if not self._journals_fail:
+            self._on_warning(f"progress within files cannot be saved: {reason}")
+        self._journals_fail = True
 
-    def check(self, one: PlannedInput) -> None:
+    def check(self, one: Input) -> None:
         for path in self.outputs(one):
             check_not_input(path, one)
             if identity(path) in self._outputs:
-                raise UsageError(f"{one_line(str(path))} is another input", hint="name another output")
+                raise UsageError(f"{one_line(str(path))} is another input", hint="choose another output")
             self._make_folder_of(path)
             check_writable(path, overwrite=self._may_overwrite(path), within=self.folder)
 
     def _make_folder_of(self, path: Path) -> None:
         if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(self.folder)):
-            check_writable(path, within=self.folder)  # says so; nothing is made out there
+            check_writable(path, within=self.folder)  # raises; nothing is created outside the folder
         _make_folder(path.parent)
 
     def _may_overwrite(self, path: Path) -> bool:
-        """What moss wrote, but for what another run has made of other options since this one began."""
-        if self.again.force:
+        """Whether moss wrote the file; not if another run has made it with other options since this run started."""
+        if self.redo.force:
             return True
-        line = self._manifest.line_of(path)
-        if line is None or not self._manifest.is_new(path):
-            return line is not None
-        made = Made.from_json(line.made)
-        return made is not None and made.is_of(self.work, astuple(self.layout))
+        record = self._manifest.record_of(path)
+        if record is None or not self._manifest.is_new(path):
+            return record is not None
+        made = Provenance.from_json(record.provenance)
+        return made is not None and made.is_of(self.job, self._layout_values)
 
-    def write(self, one: PlannedInput, envelope: Envelope) -> None:
+    def write(self, one: Input, envelope: Envelope) -> None:
         from moss_cli.output.render import render
 
-        key, who = self._key(one), identity(one.path)
+        key, who = self._key(one), one.identity
         if envelope.status == "error" and envelope.error is not None:
             code, message = envelope.error.code, envelope.error.message
             self._manifest.failed(key, {"input": who, "code": code, "message": message})
@@ -162,28 +163,28 @@ class FolderWriter:
         paths = self._outputs[who].paths
         data = {path: render(envelope, fmt, self.layout).encode() for fmt, path in paths.items()}
         overwrite = {path: self._may_overwrite(path) for path in data}
-        made = Made.by(self.work, who, self._seen.get(who), envelope, astuple(self.layout))
-        self._manifest.announce(data, result=key, made=made.as_json() if made else {"input": who})
+        made = Provenance.of(envelope, self.job, who, self._seen.get(who), self._layout_values)
+        self._manifest.announce(data, result=key, provenance=made.as_json() if made else {"input": who})
         for path, content in data.items():
             write_atomic(path, content, overwrite=overwrite[path], within=self.folder)
         self.journal(one).delete()
 
-    def _key(self, one: PlannedInput) -> str:
-        """What an input's claim, journal and result are called."""
-        return result_key(self.work.task, self._outputs[identity(one.path)].stem)
+    def _key(self, one: Input) -> str:
+        """The name of an input's claim, journal and result."""
+        return result_key(self.job.task, self._outputs[one.identity].stem)
 
     def finish(self) -> None:
         self._claims.close()
-        self._at_work.close()
-        with suppress(OutputError):  # the record stays longer than it need be
-            self._manifest.tidy()
+        self._marker.close()
+        with suppress(OutputError):  # the manifest stays longer than it needs to be
+            self._manifest.compact()
 
 
-def check_not_input(path: Path, one: PlannedInput) -> None:
-    """Raise UsageError where a result would be written over the input that it is of."""
+def check_not_input(path: Path, one: Input) -> None:
+    """Raise UsageError where a result would overwrite the input that it is made from."""
     with suppress(OSError, ValueError):
         if path.samefile(one.path):
-            raise UsageError(f"{one_line(str(path))} is the input itself", hint="name another output")
+            raise UsageError(f"{one_line(str(path))} is the input itself", hint="choose another output")
 
 
 def _make_folder(folder: Path) -> None:
@@ -191,10 +192,10 @@ def _make_folder(folder: Path) -> None:
         if folder.is_dir():
             return
         for missing in reversed([parent for parent in (folder, *folder.parents) if not parent.exists()]):
-            missing.mkdir(exist_ok=True)  # one by one: `parents=True` calls itself for each, and trees may be deep
+            missing.mkdir(exist_ok=True)  # one by one: `parents=True` recurses, and trees may be deep
         if not folder.is_dir():
             raise FileExistsError
     except FileExistsError as error:
-        raise UsageError(f"{one_line(str(folder))} is a file, and a folder is needed to write to") from error
+        raise UsageError(f"{one_line(str(folder))} is a file; the output has to be a folder here") from error
     except OSError as error:
-        raise OutputError(f"the folder {one_line(str(folder))} cannot be made: {error.strerror}") from error
+        raise OutputError(f"cannot create the folder {one_line(str(folder))}: {error.strerror}") from error

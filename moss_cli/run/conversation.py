@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from moss_cli.answers import Cost, Sampling, draw_seed
+from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Answer, Clip, Request
 from moss_cli.errors import AnswerError
 from moss_cli.run.job import Job
-from moss_cli.run.speech_pieces import Piece, halves
+from moss_cli.run.speech_pieces import halves
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Part, Question, Task
 
@@ -54,7 +55,7 @@ class Asking:
     input_id: str = ""
     tells: bool = False
 
-    def about(self, chunk: Piece) -> Conversation[list[Part[Any]]]:
+    def about(self, chunk: Chunk) -> Conversation[list[Part[Any]]]:
         """What comes of a chunk: several parts where an answer was cut and was asked for again in halves.
 
         Raises AnswerError where no attempt can be read, and what the backend raises.

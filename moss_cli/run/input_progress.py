@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from moss_cli.audio.chunk import Chunk
 from moss_cli.errors import MossError
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, Opened
 from moss_cli.run.kept_parts import from_json, to_json
 from moss_cli.run.open_input import Facts, OpenInput
 from moss_cli.run.second_pass import Whole
-from moss_cli.run.speech_pieces import Piece
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Part, Reading, Task
@@ -42,9 +42,9 @@ class InputProgress:
         self._offset_s = self._end_s = opened.offset_s
         self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
-    def expect(self, chunk: Piece | Span) -> int | None:
+    def expect(self, chunk: Chunk | Span) -> int | None:
         """Make room for what will come of a chunk: the place of it, or None where it is known already."""
-        span = chunk.span if isinstance(chunk, Piece) else chunk
+        span = chunk.span if isinstance(chunk, Chunk) else chunk
         self._end_s = max(self._end_s, span.end_s)
         if isinstance(chunk, Span):  # nobody speaks in it
             self._found.append([Part(chunk, self.task.unspoken(chunk), "no_speech")])
@@ -54,13 +54,13 @@ class InputProgress:
         self._found.append(known)
         return len(self._found) - 1 if known is None else None
 
-    def _known(self, chunk: Piece) -> list[Part[Any]] | None:
+    def _known(self, chunk: Chunk) -> list[Part[Any]] | None:
         """What an earlier run found of a chunk; None unless all of it can be read."""
         parts = [from_json(self.task, kept) for kept in self._journal.get(chunk.name) or ()]
         whole = [part for part in parts if part is not None]
         return whole if whole and len(whole) == len(parts) else None
 
-    def found(self, place: int, chunk: Piece, parts: list[Part[Any]]) -> None:
+    def found(self, place: int, chunk: Chunk, parts: list[Part[Any]]) -> None:
         """What came of a chunk."""
         self._found[place] = parts
         if self._facts is None or self._n_asked > 1:  # the result of an only chunk follows at once
@@ -115,8 +115,7 @@ class InputProgress:
 
     def notices(self) -> tuple[Notice, ...]:
         """What is to be said of the audio."""
-        warnings = self._facts.warnings if self._facts else ()
-        return tuple(Notice(code=w.code, message=w.message, start=w.start_s, end=w.end_s) for w in warnings)
+        return self._facts.warnings if self._facts else ()
 
     def info(self) -> InputInfo:
         """The input as it stands in the envelope."""

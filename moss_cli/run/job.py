@@ -43,9 +43,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An input's envelope, and the error that it reports, if it failed. `input` None: a question without audio."""
+    """An input's envelope, and the error that it reports, if it failed."""
 
-    input: Input | None
+    input: Input
     envelope: Envelope
     error: MossError | None = None
 
@@ -53,14 +53,14 @@ class Outcome:
 @dataclass(frozen=True)
 class Step:
     """What the runner is doing; `n_decoded` grows while an answer comes. Of the input, `done_s` seconds are analysed,
-    of `total_s` where that is known. `input` None: a question without audio."""
+    of `total_s` where that is known."""
 
     what: Literal["reading", "loading", "listening", "answering"]
-    input: Input | None
+    input: Input
     n_decoded: int = 0
     done_s: float = 0.0
     total_s: float | None = None
 
 
 OnStep = Callable[[Step], None]
-OnText = Callable[[Input | None, str], None]  # what of an answer's text is known so far, each time from its beginning
+OnText = Callable[[Input, str], None]  # what of an answer's text is known so far, each time from its beginning

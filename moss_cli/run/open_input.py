@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from moss_cli.audio.decode import AudioInfo, AudioStream, AudioWarning, load, stream
-from moss_cli.audio.results import Samples
+from moss_cli.audio.decode import load, stream
+from moss_cli.audio.results import AudioInfo, Samples
+from moss_cli.audio.stream import AudioStream
 from moss_cli.errors import UsageError
 from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job
+from moss_cli.schema import Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Focus, Task
 
@@ -20,7 +22,7 @@ class Facts:
     """What is known of an input once its last block is read."""
 
     info: AudioInfo
-    warnings: tuple[AudioWarning, ...]
+    warnings: tuple[Notice, ...]
     complete: bool
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from moss_cli.backends.opening import OpenBackend, open_backend
@@ -21,7 +22,8 @@ from moss_cli.run.scheduler import Scheduler
 from moss_cli.run.second_pass import Whole
 from moss_cli.tasks.reading.task import Part, Task
 
-STEP_EVERY = 16  # tokens
+STEP_EVERY = 16  # tokens; chosen
+QUESTION = Input(Path("the question"))  # what stands for an input where there is no audio
 
 
 class Runner:
@@ -65,12 +67,14 @@ class Runner:
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
         task, started = self.job.task, time.monotonic()
-        backend, load_s = self.loaded(None)
+        backend, load_s = self.loaded(QUESTION)
         ended: list[Part[Any] | MossError] = []
         flight = InFlight(backend, self.decoded)
         asking = Asking(task, self.job, tells=self._on_text is not None)
-        self.step(Step("answering", None))
-        flight.begin(None, asking.without_audio(), ended.append, on_seconds=lambda s: None, on_text=self.shown(None))
+        self.step(Step("answering", QUESTION))
+        flight.begin(
+            QUESTION, asking.without_audio(), ended.append, on_seconds=lambda s: None, on_text=self.shown(QUESTION)
+        )
         while not ended:
             flight.step()
         [part] = ended
@@ -78,7 +82,7 @@ class Runner:
             raise part
         seconds = time.monotonic() - started - load_s
         analysis = Analysis(task, [part], Whole(part.reading), 0.0, load_s, seconds)
-        return Outcome(None, self.envelopes.analysed(analysis, None))
+        return Outcome(QUESTION, self.envelopes.analysed(analysis, None))
 
     @property
     def envelopes(self) -> Envelopes:
@@ -94,7 +98,7 @@ class Runner:
     def is_loaded(self) -> bool:
         return self._backend is not None
 
-    def loaded(self, input: Input | None) -> tuple[Backend, float]:
+    def loaded(self, input: Input) -> tuple[Backend, float]:
         """The backend, and the seconds that loading it took of this input's time."""
         if self._backend is not None:
             return self._backend, 0.0
@@ -125,9 +129,9 @@ class Runner:
         if isinstance(owner, InputProgress):
             self.step(Step("answering", owner.input, n_decoded, owner.done_s, owner.total_s))
         else:
-            self.step(Step("answering", None, n_decoded))
+            self.step(Step("answering", QUESTION, n_decoded))
 
-    def shown(self, input: Input | None) -> Callable[[str], None]:
+    def shown(self, input: Input) -> Callable[[str], None]:
         """Shows, of the answer that has come, what the task lets be shown."""
 
         def show(text: str) -> None:

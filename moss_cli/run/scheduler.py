@@ -24,8 +24,7 @@ from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Outcome, Step
 from moss_cli.run.prefetch import InputQueue
 from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
-from moss_cli.run.speech_pieces import Piece, plan, skipped
-from moss_cli.span import Span
+from moss_cli.run.speech_pieces import plan, skipped
 
 OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
 
@@ -41,10 +40,10 @@ class Host(Protocol):
     def shows_text(self) -> bool: ...
     @property
     def is_loaded(self) -> bool: ...
-    def loaded(self, input: Input | None) -> tuple[Backend, float]: ...
+    def loaded(self, input: Input) -> tuple[Backend, float]: ...
     def step(self, step: Step) -> None: ...
     def decoded(self, owner: Any, n_decoded: int) -> None: ...
-    def shown(self, input: Input | None) -> Callable[[str], None]: ...
+    def shown(self, input: Input) -> Callable[[str], None]: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class _Wanted:
 
     file: InputProgress
     place: int
-    chunk: Piece
+    chunk: Chunk
 
 
 class Scheduler:
@@ -133,7 +132,7 @@ class Scheduler:
                 heard = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
                 for chunk in plan(self._heard(file, heard, queue), skipped(file.task, vad=job.vad)):
                     place = file.expect(chunk)
-                    if place is None or not isinstance(chunk, Piece):
+                    if place is None or not isinstance(chunk, Chunk):
                         continue
                     wanted: _Wanted | None = _Wanted(file, place, chunk)
                     if self._host.shows_text:  # only what is known to be all of its input is shown while it comes
@@ -150,17 +149,17 @@ class Scheduler:
             finally:
                 opened.close()
 
-    def _heard(self, file: InputProgress, heard: Iterable[Chunk], queue: InputQueue) -> Iterator[Piece]:
+    def _heard(self, file: InputProgress, heard: Iterable[Chunk], queue: InputQueue) -> Iterator[Chunk]:
         """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error.
 
         Before each one is listened to, the next input is set going if this one has been read.
         """
-        for number, chunk in enumerate(heard):
+        for chunk in heard:
             with file.paused():
                 queue.look_ahead()
                 file.load_s += self._load(file.input)
             self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
-            yield Piece(chunk.samples, Span(chunk.start_s, chunk.end_s), str(number))
+            yield chunk
 
     def _load(self, input: Input) -> float:
         """Have the model loaded; the seconds that this took."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
-from moss_cli.audio.chunk import chunks
-from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.vad import has_speech, silent_stretches
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
@@ -18,15 +18,6 @@ Skipped = Literal["nothing", "chunks", "stretches"]
 
 SHORTEST_HALVED_S = 4.0  # a shorter chunk is not cut in two
 HALF_SHARE = 0.6  # of a chunk: the longest that a half of it may be, so that there is a pause to choose
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of a recording, [n] float32 at 16 kHz. `name` is its own in the file; draws depend on it."""
-
-    samples: Samples
-    span: Span
-    name: str = "0"
 
 
 def skipped(task: Task[Any], *, vad: bool) -> Skipped:
@@ -40,7 +31,7 @@ def skipped(task: Task[Any], *, vad: bool) -> Skipped:
     return "stretches" if task.is_divisible else "chunks"
 
 
-def plan(chunked: Iterable[Piece], what: Skipped) -> Iterator[Piece | Span]:
+def plan(chunked: Iterable[Chunk], what: Skipped) -> Iterator[Chunk | Span]:
     """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times."""
     for chunk in chunked:
         if what == "stretches":
@@ -51,7 +42,7 @@ def plan(chunked: Iterable[Piece], what: Skipped) -> Iterator[Piece | Span]:
             yield chunk
 
 
-def spoken(chunk: Piece) -> Iterator[Piece | Span]:
+def spoken(chunk: Chunk) -> Iterator[Chunk | Span]:
     """A chunk without the stretches in which the probability of speech is low throughout, and these."""
     at, number = 0, 0
     for stretch in silent_stretches(chunk.samples):
@@ -67,21 +58,19 @@ def spoken(chunk: Piece) -> Iterator[Piece | Span]:
         yield _part(chunk, at, len(chunk.samples), f"{chunk.name}.{number}")
 
 
-def halves(chunk: Piece) -> list[Piece]:
+def halves(chunk: Chunk) -> list[Chunk]:
     """A chunk cut near its middle, in a pause if it has one; [] where it is too short for that."""
     duration_s = len(chunk.samples) / SAMPLE_RATE
     if duration_s < SHORTEST_HALVED_S:
         return []
     cut = chunks(iter([chunk.samples]), longest_s=duration_s * HALF_SHARE, offset_s=chunk.span.start_s)
-    return [
-        Piece(one.samples, Span(one.start_s, one.end_s), f"{chunk.name}/{number}") for number, one in enumerate(cut)
-    ]
+    return [replace(one, name=f"{chunk.name}/{one.name}") for one in cut]
 
 
-def _part(chunk: Piece, first: int, last: int, name: str) -> Piece:
-    return Piece(np.ascontiguousarray(chunk.samples[first:last]), _span(chunk, first, last), name)
+def _part(chunk: Chunk, first: int, last: int, name: str) -> Chunk:
+    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), _span(chunk, first, last), name)
 
 
-def _span(chunk: Piece, first: int, last: int) -> Span:
+def _span(chunk: Chunk, first: int, last: int) -> Span:
     end_s = chunk.span.end_s if last >= len(chunk.samples) else chunk.span.start_s + last / SAMPLE_RATE
     return Span(chunk.span.start_s + first / SAMPLE_RATE, end_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from moss_cli.audio import pauses
 from moss_cli.audio.chunk import Chunk, chunks
-from moss_cli.audio.decode import SAMPLE_RATE, Audio, load, stream
+from moss_cli.audio.decode import load, stream
 from moss_cli.audio.pauses import GRID_SAMPLES, best_cut, find_pauses
-from moss_cli.audio.results import Samples
+from moss_cli.audio.results import SAMPLE_RATE, Audio, Samples
 from moss_cli.audio.vad import FRAME_SAMPLES
 from moss_cli.errors import AudioError, UsageError
+from moss_cli.span import Span
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -30,9 +31,18 @@ def cut(samples: Samples, longest_s: float, **options: float) -> list[Chunk]:
     return list(chunks([samples], longest_s=longest_s, **options))
 
 
-def joined(pieces: Iterable[Chunk]) -> Samples:
-    """The pieces without what each shares with the next."""
-    return np.concatenate([piece.samples[: len(piece.samples) - at(piece.overlap_s)] for piece in pieces])
+def joints(pieces: Sequence[Chunk]) -> list[str]:
+    """How each piece follows the one before: at its end, in a pause, or with an overlap."""
+    shared = [at(one.span.end_s) - at(following.span.start_s) for one, following in pairwise(pieces)]
+    return ["overlap" if n_samples else "pause" for n_samples in shared]
+
+
+def joined(pieces: Sequence[Chunk]) -> Samples:
+    """The pieces without what each shares with the one before."""
+    parts = [pieces[0].samples] if pieces else [silence(0)]
+    for one, following in pairwise(pieces):
+        parts.append(following.samples[at(one.span.end_s) - at(following.span.start_s) :])
+    return np.concatenate(parts)
 
 
 def at(time_s: float) -> int:
@@ -100,23 +110,20 @@ def streams(draw: st.DrawFn) -> list[Samples]:
     return np.split(samples, sorted(places))
 
 
-@given(streams(), st.floats(1, 4), st.floats(0, 0.5), st.integers(0, 10**9))
+@given(streams(), st.floats(1, 4), st.integers(0, 10**9))
 @settings(max_examples=60, deadline=None)
-def test_without_their_overlaps_the_pieces_are_the_stream(
-    blocks: list[Samples], longest_s: float, share: float, first: int
-) -> None:
+def test_without_their_overlaps_the_pieces_are_the_stream(blocks: list[Samples], longest_s: float, first: int) -> None:
     whole = np.concatenate(blocks)
-    pieces = list(chunks(blocks, longest_s=longest_s, overlap_s=share * longest_s, offset_s=first / SAMPLE_RATE))
-    assert np.array_equal(joined(pieces) if pieces else silence(0), whole)
-    assert [piece.joint for piece in pieces[-1:]] == (["end"] if len(whole) else [])
-    assert all(piece.joint != "end" for piece in pieces[:-1])
+    pieces = list(chunks(blocks, longest_s=longest_s, offset_s=first / SAMPLE_RATE))
+    assert np.array_equal(joined(pieces), whole)
+    assert [piece.name for piece in pieces] == [str(number) for number in range(len(pieces))]
     for piece, following in pairwise(pieces):
-        assert at(piece.end_s) - at(following.start_s) == at(piece.overlap_s)
-        assert (piece.joint == "pause") <= (piece.overlap_s == 0)
+        shared = at(piece.span.end_s) - at(following.span.start_s)
+        assert shared in (0, round(at(longest_s) * 0.25))
     for piece in pieces:
-        start = at(piece.start_s) - first
+        start = at(piece.span.start_s) - first
         assert np.array_equal(piece.samples, whole[start : start + len(piece.samples)])
-        assert at(piece.end_s) - at(piece.start_s) == len(piece.samples) <= at(longest_s)
+        assert at(piece.span.end_s) - at(piece.span.start_s) == len(piece.samples) <= at(longest_s)
         assert piece.samples.dtype == np.float32
     if len(whole) > at(longest_s):
         assert min(len(piece.samples) for piece in pieces) >= min(at(2), at(longest_s) // 4) - 1
@@ -129,17 +136,17 @@ def test_where_pieces_are_cut_depends_neither_on_the_blocks_nor_on_what_lies_bef
 ) -> None:
     whole = np.concatenate(blocks)
     pieces = list(chunks(blocks, longest_s=longest_s))
-    places = [(piece.start_s, piece.end_s, piece.joint) for piece in pieces]
+    places = [piece.span for piece in pieces]
     for index, piece in enumerate(pieces):
-        again = cut(whole[at(piece.start_s) :], longest_s, offset_s=piece.start_s)
-        assert [(piece.start_s, piece.end_s, piece.joint) for piece in again] == places[index:]
+        again = cut(whole[at(piece.span.start_s) :], longest_s, offset_s=piece.span.start_s)
+        assert [piece.span for piece in again] == places[index:]
 
 
 @pytest.mark.parametrize("length_s", [0.001, 1.0, 29.99, 30.0])
 def test_a_stream_that_is_no_longer_is_one_piece(length_s: float) -> None:
     [piece] = cut(noise(length_s), 30, offset_s=12.5)
-    assert (piece.start_s, piece.joint, piece.overlap_s) == (12.5, "end", 0.0)
-    assert piece.end_s == pytest.approx(12.5 + length_s, abs=1e-9)
+    assert (piece.span.start_s, piece.name) == (12.5, "0")
+    assert piece.span.end_s == pytest.approx(12.5 + length_s, abs=1e-9)
     assert np.array_equal(piece.samples, noise(length_s))
 
 
@@ -153,17 +160,15 @@ def test_no_blocks_are_no_pieces() -> None:
 def test_no_scrap_is_left_over(make, excess: int) -> None:
     samples = make(20 + excess / SAMPLE_RATE)
     first, last = cut(samples, 20)
-    assert last.duration_s >= 2
-    assert first.duration_s <= 20
+    assert last.span.duration_s >= 2
+    assert first.span.duration_s <= 20
     assert np.array_equal(joined([first, last]), samples)
 
 
-@pytest.mark.parametrize(
-    ("longest_s", "overlap_s"), [(0.5, None), (float("nan"), None), (10, -1), (10, 5.1), (10, float("nan"))]
-)
-def test_lengths_that_make_no_pieces_are_refused_at_once(longest_s: float, overlap_s: float | None) -> None:
-    with pytest.raises(ValueError, match=r"pieces of"):
-        chunks([], longest_s=longest_s, overlap_s=overlap_s)
+@pytest.mark.parametrize("longest_s", [0.5, float("nan")])
+def test_lengths_that_make_no_pieces_are_refused_at_once(longest_s: float) -> None:
+    with pytest.raises(ValueError, match=r"chunks of"):
+        chunks([], longest_s=longest_s)
 
 
 # --- where they are cut ---
@@ -173,9 +178,9 @@ def test_speech_is_cut_in_its_pauses_only() -> None:
     samples, gaps = spoken(*[0.35, 0.5, 0.8, 0.4, 0.6] * 4)
     pieces = cut(samples, 10)
     assert len(pieces) > 5
-    assert [piece.joint for piece in pieces] == ["pause"] * (len(pieces) - 1) + ["end"]
+    assert joints(pieces) == ["pause"] * (len(pieces) - 1)
     for piece in pieces[:-1]:
-        gap_of(piece.end_s, gaps)
+        gap_of(piece.span.end_s, gaps)
 
 
 @pytest.mark.parametrize("bed", ["noise", "music"])
@@ -185,69 +190,64 @@ def test_speech_over_noise_or_music_is_cut_where_nobody_speaks(bed: str) -> None
     behind = noise(seconds, 1) if bed == "noise" else music(seconds)
     pieces = cut(samples + behind[: len(samples)] * np.float32(0.03 / behind.std()), 12)
     assert len(pieces) > 3
+    assert set(joints(pieces)) == {"pause"}
     for piece in pieces[:-1]:
-        assert piece.joint == "pause"
-        gap_of(piece.end_s, gaps)
+        gap_of(piece.span.end_s, gaps)
 
 
 def test_the_longest_pause_wins() -> None:
     samples, gaps = spoken(0.3, 0.3, 0.3, 1.9, 0.3, 0.3, 0.3)
     first, *_ = cut(samples, 15)
-    assert gap_of(first.end_s, gaps) == 3
+    assert gap_of(first.span.end_s, gaps) == 3
 
 
 def test_the_quieter_of_two_pauses_wins() -> None:
     parts = [noise(8), noise(0.8, 0.005), noise(3), noise(0.8, 0.0005, seed=1), noise(9)]
     first, *_ = cut(np.concatenate(parts), 20)
-    assert 11.8 < first.end_s < 12.6
+    assert 11.8 < first.span.end_s < 12.6
 
 
 def test_a_pause_on_the_grid_is_cut_there() -> None:
     parts = [noise(8.7), silence(0.7), noise(2.45), silence(0.6), noise(9)]  # 8.7 to 9.4, and 11.85 to 12.45
     first, *_ = cut(np.concatenate(parts), 20)
-    assert first.end_s == 12.0
+    assert first.span.end_s == 12.0
 
 
 def test_a_pause_beside_the_grid_is_cut_in_its_middle() -> None:
     first, *_ = cut(np.concatenate([noise(9), silence(0.8), noise(14)]), 20)
-    assert first.end_s == pytest.approx(9.4, abs=0.02)
+    assert first.span.end_s == pytest.approx(9.4, abs=0.02)
 
 
 def test_the_grid_starts_with_each_piece() -> None:
     samples = np.concatenate([noise(9), silence(0.8), noise(9), silence(1.2), noise(14)])  # pauses 9-9.8, 18.8-20
     first, second, *_ = cut(samples, 15, offset_s=100.0)
-    assert first.end_s == pytest.approx(109.4, abs=0.02)
-    assert second.end_s - second.start_s == 10.0
+    assert first.span.end_s == pytest.approx(109.4, abs=0.02)
+    assert second.span.end_s - second.span.start_s == 10.0
 
 
 def test_a_marker_at_the_edge_of_a_pause_is_not_used() -> None:
     first, *_ = cut(np.concatenate([noise(9.95), silence(0.5), noise(14)]), 20)
-    assert first.end_s == pytest.approx(10.2, abs=0.02)
+    assert first.span.end_s == pytest.approx(10.2, abs=0.02)
 
 
 def test_a_pause_before_the_last_part_of_a_piece_is_not_used() -> None:
-    first, *_ = cut(np.concatenate([noise(5), silence(2), noise(20)]), 20)  # what is searched begins at 8 s
-    assert (first.end_s, first.joint) == (20.0, "overlap")
+    pieces = cut(np.concatenate([noise(5), silence(2), noise(20)]), 20)  # what is searched begins at 8 s
+    assert (pieces[0].span, joints(pieces)) == (Span(0.0, 20.0), ["overlap"])
 
 
 @pytest.mark.parametrize("make", [noise, music])
 def test_without_pauses_the_pieces_overlap(make) -> None:
     samples = make(50)
-    pieces = cut(samples, 20)
-    assert [(piece.start_s, piece.end_s, piece.joint, piece.overlap_s) for piece in pieces] == [
-        (0.0, 20.0, "overlap", 5.0),
-        (15.0, 35.0, "overlap", 5.0),
-        (30.0, 50.0, "end", 0.0),
-    ]
-    assert [piece.start_s for piece in cut(samples, 20, overlap_s=2)] == [0.0, 18.0, 36.0]
-    assert [piece.overlap_s for piece in cut(samples, 40)] == [6.0, 0.0]
+    assert [piece.span for piece in cut(samples, 20)] == [Span(0.0, 20.0), Span(15.0, 35.0), Span(30.0, 50.0)]
+    first, second = cut(samples, 40)  # 6 s at most
+    assert first.span.end_s - second.span.start_s == 6.0
 
 
 @pytest.mark.parametrize("level", [0.0, 1e-4])
 @pytest.mark.parametrize("offset", [0.0, 0.25])
 def test_silence_is_one_pause(level: float, offset: float) -> None:
     samples = noise(60, level) + np.float32(offset)
-    assert [(piece.end_s, piece.joint) for piece in cut(samples, 25)] == [(18.0, "pause"), (36.0, "pause"), (60, "end")]
+    assert [piece.span for piece in cut(samples, 25)] == [Span(0.0, 18.0), Span(18.0, 36.0), Span(36.0, 60.0)]
 
 
 @pytest.mark.parametrize("gain", [1e-3, 1.0, 1e3])
@@ -269,7 +269,7 @@ def test_a_faint_voice_after_a_loud_one_is_no_pause() -> None:
     faint = np.concatenate([voice("station", 0.004), voice("weather", 0.004)] * 2)
     samples = np.concatenate([loud, faint, silence(0.4), loud])
     place_s = (len(loud) + len(faint)) / SAMPLE_RATE
-    assert place_s < cut(samples, len(samples) / SAMPLE_RATE - 3)[0].end_s < place_s + 0.4
+    assert place_s < cut(samples, len(samples) / SAMPLE_RATE - 3)[0].span.end_s < place_s + 0.4
 
 
 def test_without_a_model_that_hears_speech_quiet_pauses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,9 +278,10 @@ def test_without_a_model_that_hears_speech_quiet_pauses_are_found(monkeypatch: p
 
     monkeypatch.setattr(pauses, "speech_probability", missing)
     samples, gaps = spoken(*[0.5] * 8)
-    for piece in cut(samples, 10)[:-1]:
-        assert piece.joint == "pause"
-        gap_of(piece.end_s, gaps)
+    pieces = cut(samples, 10)
+    assert set(joints(pieces)) == {"pause"}
+    for piece in pieces[:-1]:
+        gap_of(piece.span.end_s, gaps)
 
 
 @pytest.mark.parametrize(("first", "second", "expected_s"), [(0.25, 0.05, 20), (0.05, 0.25, 10)])
@@ -402,9 +403,9 @@ def assert_same(found: Audio, expected: Audio) -> None:
 def test_the_pieces_of_a_file_are_bit_for_bit_what_load_gives(recording: Path) -> None:
     pieces, audio = pieces_of(recording)
     assert_same(audio, load(recording))
-    assert [piece.joint for piece in pieces] == ["pause", "pause", "end"]
+    assert joints(pieces) == ["pause", "pause"]
     for piece, middle_s in zip(pieces, (2.4, 4.9), strict=False):
-        assert piece.end_s == pytest.approx(middle_s, abs=0.11)
+        assert piece.span.end_s == pytest.approx(middle_s, abs=0.11)
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(1.0, 6.0), (2.34567, 6.5), (0.5, None), (None, 5.0)])
@@ -413,19 +414,19 @@ def test_the_pieces_of_a_range_keep_the_times_of_the_file(
 ) -> None:
     pieces, audio = pieces_of(recording, start_s=start_s, end_s=end_s)
     assert_same(audio, load(recording, start_s=start_s, end_s=end_s))
-    assert pieces[0].start_s == round((start_s or 0) * SAMPLE_RATE) / SAMPLE_RATE
-    assert pieces[-1].end_s == pytest.approx(end_s or audio.info.duration_s, abs=1e-4)
+    assert pieces[0].span.start_s == round((start_s or 0) * SAMPLE_RATE) / SAMPLE_RATE
+    assert pieces[-1].span.end_s == pytest.approx(end_s or audio.info.duration_s, abs=1e-4)
     whole = load(recording).samples
     for piece in pieces:
-        assert np.abs(piece.samples - whole[at(piece.start_s) : at(piece.end_s)]).max() < 1e-3
+        assert np.abs(piece.samples - whole[at(piece.span.start_s) : at(piece.span.end_s)]).max() < 1e-3
 
 
 def test_a_range_that_begins_at_a_piece_gives_the_rest_of_the_pieces(tmp_path: Path) -> None:
     samples, _ = spoken(*[0.5] * 9)
     path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
     pieces, _ = pieces_of(path, longest_s=7)
-    again, _ = pieces_of(path, longest_s=7, start_s=pieces[2].start_s)
-    assert [(p.start_s, p.end_s, p.joint) for p in again] == [(p.start_s, p.end_s, p.joint) for p in pieces[2:]]
+    again, _ = pieces_of(path, longest_s=7, start_s=pieces[2].span.start_s)
+    assert [piece.span for piece in again] == [piece.span for piece in pieces[2:]]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "m4a", "webm"])
@@ -438,10 +439,9 @@ def test_a_cut_file_stays_incomplete(tmp_path: Path, suffix: str) -> None:
         write(path, values, 48_000)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 6 // 10])
-    pieces, audio = pieces_of(path)
+    _, audio = pieces_of(path)
     assert not audio.complete
     assert [warning.code for warning in audio.warnings] == ["truncated"]
-    assert pieces[-1].joint == "end"
     assert_same(audio, load(path))
 
 

@@ -11,7 +11,7 @@ from audio_files import encode, noise, write
 
 from moss_cli.audio.decode import load, stream
 from moss_cli.audio.mpeg import count_samples
-from moss_cli.audio.source import open_source
+from moss_cli.audio.source import open_file
 
 MODES = ["CONSTANT", "VARIABLE"]
 RATES = [44_100, 16_000, 8_000]  # MPEG 1, 2 and 2.5: frames of 1152, 576 and 576 samples
@@ -73,5 +73,5 @@ def test_a_length_that_cannot_be_told_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"\xff\xfb", b"\xff\xfb\x90", b"\xff\xfb\x90\x00", b"\xff" * 8192, b"ID3", bytes(9)])
 def test_anything_can_be_counted(tmp_path: Path, data: bytes) -> None:
-    with open_source(untold(tmp_path / "a.mp3", [data])) as source:
+    with open_file(untold(tmp_path / "a.mp3", [data])) as source:
         assert count_samples(source) in (None, 1152)

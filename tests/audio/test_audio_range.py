@@ -12,8 +12,9 @@ from audio_files import encode, noise, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moss_cli.audio.decode import SAMPLE_RATE, load, stream
+from moss_cli.audio.decode import load, stream
 from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.sndfile import _SequentialFile
 from moss_cli.errors import UsageError
 
@@ -122,7 +123,7 @@ def test_an_end_past_the_end_is_clamped_with_a_warning(make, kind: str) -> None:
     path, whole = make(kind)
     part = load(path, start_s=5, end_s=7.5)
     assert np.abs(part.samples - whole[5 * SAMPLE_RATE :]).max() < 1e-4
-    assert [(w.code, w.start_s) for w in part.warnings] == [("range_clamped", 6.0)]
+    assert [(w.code, w.start) for w in part.warnings] == [("range_clamped", 6.0)]
     assert part.warnings[0].message == f"{path} is 6 s long: the range to 7.5 s ends there"
     assert part.complete
 

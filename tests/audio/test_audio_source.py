@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from audio_files import encode, noise, write
 
-from moss_cli.audio.decode import find_audio, is_audio_name, load, read_stdin
-from moss_cli.audio.source import printable
+from moss_cli.audio.decode import load
+from moss_cli.audio.find import find_audio, is_audio_name
+from moss_cli.audio.source import printable, read_stdin
 from moss_cli.errors import AudioError, OutputError
 
 
@@ -71,6 +72,10 @@ def test_other_names_are_not(name: str) -> None:
     assert not is_audio_name(Path(name))
 
 
+def found(folder: Path) -> list[Path]:
+    return list(find_audio(folder).files)
+
+
 def _touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,12 +89,12 @@ def test_a_folder_is_searched_to_its_depths_in_order(tmp_path: Path) -> None:
     (tmp_path / "folder.wav").mkdir()
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     os.mkfifo(tmp_path / "pipe.wav")
-    assert find_audio(tmp_path) == wanted
+    assert found(tmp_path) == wanted
 
 
 def test_a_hidden_folder_is_searched_when_it_is_asked_for(tmp_path: Path) -> None:
     _touch(tmp_path / ".recordings/a.wav")
-    assert find_audio(tmp_path / ".recordings") == [tmp_path / ".recordings/a.wav"]
+    assert found(tmp_path / ".recordings") == [tmp_path / ".recordings/a.wav"]
 
 
 def test_links_between_folders_end_and_give_each_file_once(tmp_path: Path) -> None:
@@ -97,19 +102,19 @@ def test_links_between_folders_end_and_give_each_file_once(tmp_path: Path) -> No
     (tmp_path / "in/real/up").symlink_to(tmp_path / "in")
     (tmp_path / "in/also").symlink_to(tmp_path / "in/real")
     (tmp_path / "in/link").symlink_to(tmp_path / "outside")
-    assert find_audio(tmp_path / "in") == [tmp_path / "in/link/b.wav", tmp_path / "in/real/a.wav"]
+    assert found(tmp_path / "in") == [tmp_path / "in/link/b.wav", tmp_path / "in/real/a.wav"]
     (tmp_path / "root").symlink_to(tmp_path / "in/real")
-    assert find_audio(tmp_path / "root") == [tmp_path / "root/a.wav", tmp_path / "root/up/link/b.wav"]
+    assert found(tmp_path / "root") == [tmp_path / "root/a.wav", tmp_path / "root/up/link/b.wav"]
 
 
-def test_folders_that_cannot_be_listed_are_passed_over(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_listed_apart_and_the_rest_is_found(tmp_path: Path) -> None:
     _touch(tmp_path / "a.wav", tmp_path / "locked/b.wav")
     (tmp_path / "locked").chmod(0)
     try:
-        assert tmp_path / "a.wav" in find_audio(tmp_path)
+        assert tmp_path / "a.wav" in found(tmp_path)
     finally:
         (tmp_path / "locked").chmod(0o700)
-    assert find_audio(tmp_path / "missing") == []
+    assert found(tmp_path / "missing") == []
 
 
 def test_names_print_on_one_line_whatever_they_hold() -> None:

@@ -17,7 +17,8 @@ from safetensors.numpy import save_file
 from moss_cli.audio import vad
 from moss_cli.audio.decode import load
 from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.audio.vad import FRAME_SAMPLES, Stretch, has_speech, silent_stretches, speech_probability
+from moss_cli.audio.vad import FRAME_SAMPLES, has_speech, silent_stretches, speech_probability
+from moss_cli.span import Span
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures" / "speech"
@@ -60,7 +61,7 @@ def noise(seconds: float, level: float, colour: str = "white", seed: int = 0) ->
     return (values * level / np.sqrt(np.mean(values**2))).astype(np.float32)
 
 
-def skipped_s(stretches: list[Stretch], sentences: Sentences) -> float:
+def skipped_s(stretches: list[Span], sentences: Sentences) -> float:
     """Seconds of the sentences that lie in the stretches."""
     return sum(max(0.0, min(s.end_s, end) - max(s.start_s, start)) for s in stretches for start, end in sentences)
 
@@ -159,7 +160,7 @@ def test_of_committed_clips_without_speech_nearly_all_is_skipped() -> None:
 def test_noise_and_hum_are_one_silent_stretch_at_any_level(colour: str, level_db: int) -> None:
     samples = noise(20, 10 ** (level_db / 20), colour)
     assert not has_speech(samples)
-    assert silent_stretches(samples) == [Stretch(0.0, 20.0)]
+    assert silent_stretches(samples) == [Span(0.0, 20.0)]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -174,7 +175,7 @@ def test_digital_silence_has_probability_zero_and_needs_no_model(
     monkeypatch.setattr(vad, "find_spec", lambda name: None)
     samples = np.full(3 * SAMPLE_RATE, offset, np.float32)
     assert speech_probability(samples).tolist() == [0.0] * 94
-    assert silent_stretches(samples) == [Stretch(0.0, 3.0)]
+    assert silent_stretches(samples) == [Span(0.0, 3.0)]
 
 
 def test_silence_around_speech_is_found_up_to_the_margin(clips: list[tuple[str, Samples, Sentences]]) -> None:
@@ -212,7 +213,7 @@ def test_a_probability_at_the_threshold_counts_as_speech(answers: list[float]) -
     samples = np.zeros(FRAME_SAMPLES, np.float32)
     answers[:] = [0.5]
     assert silent_stretches(samples, threshold=0.5) == []
-    assert silent_stretches(samples, threshold=0.51) == [Stretch(0.0, 0.032)]
+    assert silent_stretches(samples, threshold=0.51) == [Span(0.0, 0.032)]
 
 
 def test_what_is_no_number_counts_as_speech() -> None:

@@ -1,41 +1,24 @@
-"""Runs the command line inside the test process, with an engine that always gives the same answer."""
+"""Runs the command line inside the test process, with a backend that says what a test wants."""
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from cli_run import Run, split
-
-import moss_cli
-from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Generation, Request
-
-
-@pytest.fixture(scope="session")
-def tiny_engine() -> Engine:
-    """The embedded model, loaded once."""
-    engine = load_engine(Path(moss_cli.__file__).parent / "weights" / "tiny", device="cpu", dtype="fp32")
-    return dataclasses.replace(engine, load_seconds=0.0)
+from scripted_backend import ScriptedBackend, opening
 
 
 @pytest.fixture
-def canned_engine(tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything as in a real run, but that every clip is answered with one sentence."""
-    answer = tiny_engine.tokenizer.encode("[0.00]hello there[0.05]")
-
-    def generate(self: Engine, requests: Sequence[Request], *_: object, **__: object) -> list[Generation]:
-        return [Generation(answer, "stop") for _ in requests]
-
-    monkeypatch.setattr(Engine, "generate", generate)
-    monkeypatch.setattr("moss_cli.run.runner.load_engine", lambda *_, **__: tiny_engine)
+def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
+    """What answers: every clip with one sentence, unless a test has it say something else. All audio is speech."""
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
+    return ScriptedBackend()
 
 
 @pytest.fixture
@@ -52,7 +35,7 @@ def moss(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    canned_engine: None,
+    backend: ScriptedBackend,
     handlers_restored: None,
 ) -> Callable[..., Run]:
     """Runs `moss` with the arguments in an empty folder; `stdin` is what it finds there."""
@@ -66,7 +49,7 @@ def moss(
         capfd.readouterr()
         with piped.open(encoding="utf-8") as stream, monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", stream)
-            code = run(argv)
+            code = run(argv, open_backend=opening(backend))
         captured = capfd.readouterr()
         return Run(code, captured.out, *split(captured.err.splitlines()))
 

@@ -7,42 +7,34 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from cli_run import TINY, Run
+from scripted_backend import ScriptedBackend
 
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation
+from moss_cli.backends.protocol import Request
 
+Asked = list[Request]
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
 
 @pytest.fixture
-def asked(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many answers were decoded at once, each time."""
-    counts: list[int] = []
-    generate = Engine.generate
-
-    def counted(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
-        counts.extend([len(requests)] if requests else [])
-        return generate(self, requests, *rest, **named)
-
-    monkeypatch.setattr(Engine, "generate", counted)
-    return counts
+def asked(backend: ScriptedBackend) -> Asked:
+    """What the model was asked."""
+    return backend.asked
 
 
 @pytest.fixture
-def no_engine(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def no_engine(backend: ScriptedBackend) -> Callable[[], None]:
     """From its call on, loading the model is an error."""
 
-    def load(*_: object, **__: object) -> Engine:
+    def load() -> None:
         raise AssertionError("the model was loaded")
 
-    return lambda: monkeypatch.setattr("moss_cli.run.runner.load_engine", load)
+    return lambda: setattr(backend, "at_open", load)
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -88,7 +80,7 @@ def test_a_second_run_does_nothing_and_loads_no_model(
     ids=lambda options: options[0],
 )
 def test_other_options_are_other_work(
-    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, options: Sequence[str]
+    moss: Moss, wav: Wav, asked: Asked, tmp_path: Path, options: Sequence[str]
 ) -> None:
     wav("a.wav", 16_000)
     moss(*TINY, "a.wav", "-o", "out/")
@@ -100,23 +92,21 @@ def test_other_options_are_other_work(
 
 
 @pytest.mark.parametrize("options", [("--batch-size", "1"), ("--device", "cpu"), ("--dtype", "fp32"), ("--quiet",)])
-def test_what_changes_no_answer_is_the_same_work(
-    moss: Moss, wav: Wav, asked: list[int], options: Sequence[str]
-) -> None:
+def test_what_changes_no_answer_is_the_same_work(moss: Moss, wav: Wav, asked: Asked, options: Sequence[str]) -> None:
     wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/")
     assert moss(*TINY, "a.wav", "-o", "out/", *options).code == 0
     assert asked == [1]
 
 
-def test_another_dtype_than_the_weights_were_held_in_is_other_work(moss: Moss, wav: Wav, asked: list[int]) -> None:
+def test_another_dtype_than_the_weights_were_held_in_is_other_work(moss: Moss, wav: Wav, asked: Asked) -> None:
     wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/")
     moss(*TINY, "a.wav", "-o", "out/", "--dtype", "bf16")
     assert asked == [1, 1]
 
 
-def test_another_version_does_it_again(moss: Moss, wav: Wav, asked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_does_it_again(moss: Moss, wav: Wav, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/")
     monkeypatch.setattr("moss_cli.__version__", "0.2.0")
@@ -125,7 +115,7 @@ def test_another_version_does_it_again(moss: Moss, wav: Wav, asked: list[int], m
 
 
 def test_a_touched_input_is_known_by_its_bytes_and_looked_at_once(
-    moss: Moss, wav: Wav, asked: list[int], monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/")
@@ -135,12 +125,12 @@ def test_a_touched_input_is_known_by_its_bytes_and_looked_at_once(
     def read(*_: object) -> None:
         raise AssertionError("the input was read")
 
-    monkeypatch.setattr("moss_cli.folders.freshness.open_source", read)
+    monkeypatch.setattr("moss_cli.folders.freshness.open_file", read)
     assert moss(*TINY, "a.wav", "-o", "out/").err == ["moss: a.wav: already done"]
     assert asked == [1]
 
 
-def test_an_input_that_was_replaced_is_done_again(moss: Moss, wav: Wav, asked: list[int], tmp_path: Path) -> None:
+def test_an_input_that_was_replaced_is_done_again(moss: Moss, wav: Wav, asked: Asked, tmp_path: Path) -> None:
     wav("a.wav", 1600)
     moss(*TINY, "a.wav", "-o", "out/", "-f", "json")
     wav("a.wav", np.full((1600, 1), 0.05, np.float32))
@@ -148,7 +138,7 @@ def test_an_input_that_was_replaced_is_done_again(moss: Moss, wav: Wav, asked: l
     assert asked == [1, 1]
 
 
-def test_checksum_sees_bytes_that_changed_while_times_did_not(moss: Moss, wav: Wav, asked: list[int]) -> None:
+def test_checksum_sees_bytes_that_changed_while_times_did_not(moss: Moss, wav: Wav, asked: Asked) -> None:
     path = wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/")
     status = path.stat()
@@ -163,7 +153,7 @@ def test_checksum_sees_bytes_that_changed_while_times_did_not(moss: Moss, wav: W
 
 
 def test_a_file_that_is_missing_is_made_again_and_the_others_are_not(
-    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path
+    moss: Moss, wav: Wav, asked: Asked, tmp_path: Path
 ) -> None:
     wav("in/a.wav")
     wav("in/b.wav")
@@ -189,7 +179,7 @@ def test_a_file_that_somebody_changed_is_neither_done_nor_overwritten(moss: Moss
     assert moss(*TINY, "in", "-o", "out").summary == ["2 inputs: 2 already done"]
 
 
-def test_more_formats_are_more_to_do(moss: Moss, wav: Wav, asked: list[int]) -> None:
+def test_more_formats_are_more_to_do(moss: Moss, wav: Wav, asked: Asked) -> None:
     wav("a.wav")
     moss(*TINY, "a.wav", "-o", "out/", "-f", "srt")
     moss(*TINY, "a.wav", "-o", "out/", "-f", "srt", "-f", "vtt")
@@ -200,7 +190,7 @@ def test_more_formats_are_more_to_do(moss: Moss, wav: Wav, asked: list[int]) -> 
     assert moss(*TINY, "a.wav", "-o", "out/", "-f", "tsv", "-f", "txt").err == []
 
 
-def test_a_partial_result_that_stands_is_code_3_again(moss: Moss, wav: Wav, asked: list[int], tmp_path: Path) -> None:
+def test_a_partial_result_that_stands_is_code_3_again(moss: Moss, wav: Wav, asked: Asked, tmp_path: Path) -> None:
     path = wav("a.wav", 48_000)
     os.truncate(path, path.stat().st_size // 2)
     wav("b.wav")
@@ -224,14 +214,14 @@ def test_what_failed_is_tried_again_each_time(moss: Moss, wav: Wav, tmp_path: Pa
     assert moss(*TINY, "in", "-o", "out").summary[0] == "2 inputs: 1 done, 1 already done"
 
 
-def test_stdin_is_never_known_already(moss: Moss, wav: Wav, asked: list[int]) -> None:
+def test_stdin_is_never_known_already(moss: Moss, wav: Wav, asked: Asked) -> None:
     audio = wav("a.wav").read_bytes()
     for _ in range(2):
         assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(0, "", [])
     assert asked == [1, 1]
 
 
-def test_a_single_output_file_is_always_made_anew(moss: Moss, wav: Wav, asked: list[int]) -> None:
+def test_a_single_output_file_is_always_made_anew(moss: Moss, wav: Wav, asked: Asked) -> None:
     wav("a.wav")
     for _ in range(2):
         assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
@@ -253,30 +243,29 @@ class Killed(BaseException):
 
 
 def test_a_long_file_goes_on_where_a_run_was_killed(
-    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, asked: Asked, tmp_path: Path, backend: ScriptedBackend
 ) -> None:
     """Killed when 4 of its 6 pieces are answered: 2 are left to do."""
     wav("long.wav", 6 * 16_000)
     argv = (*TINY, "long.wav", "-f", "json", "--chunk", "1", "--batch-size", "2")
     moss(*argv, "-o", "undisturbed/")
-    n_pieces = sum(asked)
+    n_pieces = len(asked)
     asked.clear()
-    counted = Engine.generate
 
-    def killed(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
-        if requests and len(asked) == 2:
+    def killed(n: int) -> None:
+        if len(asked) > 4:
             raise Killed
-        return counted(self, requests, *rest, **named)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "generate", killed)
-        with pytest.raises(Killed):
-            moss(*argv, "-o", "out/")
+    backend.at_step = killed
+    with pytest.raises(Killed):
+        moss(*argv, "-o", "out/")
+    backend.at_step = lambda n: None
+    asked[4:] = []  # what was asked when it was killed has no answer
     assert stamps(tmp_path / "out") == {}
     [journal] = (tmp_path / "out/.moss/unfinished").iterdir()
     assert journal.stat().st_mode & 0o777 == 0o600
     assert moss(*argv, "-o", "out/") == Run(0, "", [])
-    assert sum(asked) == n_pieces
+    assert len(asked) == n_pieces
     first, second = (json.loads((tmp_path / name / "long.json").read_text()) for name in ("undisturbed", "out"))
     assert {**first, "usage": None} == {**second, "usage": None}
     assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
@@ -284,7 +273,7 @@ def test_a_long_file_goes_on_where_a_run_was_killed(
 
 @pytest.mark.parametrize("change", ["options", "input", "journal"])
 def test_pieces_of_other_work_or_another_input_are_not_gone_on_with(
-    moss: Moss, wav: Wav, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+    moss: Moss, wav: Wav, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     wav("long.wav", 4 * 16_000)
     argv = [*TINY, "long.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2"]
@@ -296,7 +285,7 @@ def test_pieces_of_other_work_or_another_input_are_not_gone_on_with(
         patch.setattr("moss_cli.folders.writer.write_atomic", killed)
         with pytest.raises(Killed):
             moss(*argv)
-    n_pieces = sum(asked)
+    n_pieces = len(asked)
     asked.clear()
     [journal] = (tmp_path / "out/.moss/unfinished").iterdir()
     if change == "options":
@@ -307,7 +296,7 @@ def test_pieces_of_other_work_or_another_input_are_not_gone_on_with(
     else:
         journal.write_bytes(journal.read_bytes().replace(b'"finish_reason"', b'"finish"'))
     assert moss(*argv) == Run(0, "", [])
-    assert sum(asked) == n_pieces > 2
+    assert len(asked) == n_pieces > 2
     assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
 
 
@@ -384,23 +373,18 @@ def test_what_stands_in_the_way_of_the_state_is_named_with_what_to_do(
 
 
 def test_another_run_s_result_of_other_options_is_not_overwritten(
-    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: ScriptedBackend
 ) -> None:
     """While this run is at `a`, and has not read it to its end, another one does `b` with other options."""
     monkeypatch.setattr("moss_cli.run.prefetch.AHEAD_S", 10.0)
     wav("in/a.wav", 40 * 16_000)
     wav("in/b.wav")
-    generate = Engine.generate
-    n_asked = 0
 
-    def beside(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> list[Generation]:
-        nonlocal n_asked
-        n_asked += bool(requests)
-        if requests and n_asked == 1:
-            assert moss(*TINY, "in/b.wav", "-o", "out/", "--seed", "1").code == 0
-        return generate(self, requests, *rest, **named)
+    def beside(n: int) -> None:
+        backend.at_step = lambda n: None
+        assert moss(*TINY, "in/b.wav", "-o", "out/", "--seed", "1").code == 0
 
-    monkeypatch.setattr(Engine, "generate", beside)
+    backend.at_step = beside
     before = moss(*TINY, "in", "-o", "out", "--batch-size", "1")
     assert before == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
     monkeypatch.undo()

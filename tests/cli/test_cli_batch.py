@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from cli_run import TINY, Run
+from scripted_backend import ScriptedBackend
 
-from moss_cli.engine.engine import Engine
-from moss_cli.folders.runs import AtWork
+from moss_cli.folders.runs import RunMarker
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def folder(moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(moss: Moss, wav: Wav, tmp_path: Path, backend: ScriptedBackend) -> Path:
     """An output folder with one input of every kind: the run that was at `f` was killed half-way."""
     for name in "abcg":
         wav(f"in/{name}.wav")
@@ -34,20 +34,15 @@ def folder(moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "out/b.txt").write_text("mine")
     (tmp_path / "out/c.txt").unlink()
     wav("in/f.wav", 8 * 16_000)
-    generate = Engine.generate
-    n_asked = 0
 
-    def killed(self: Engine, requests: Any, *rest: Any, **named: Any) -> Any:
-        nonlocal n_asked
-        n_asked += bool(requests)
-        if n_asked == 3:
+    def killed(n: int) -> None:
+        if n == 3:
             raise Killed
-        return generate(self, requests, *rest, **named)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Engine, "generate", killed)
-        with pytest.raises(Killed):
-            moss(*TINY, "in/f.wav", "in/g.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2")
+    backend.n_steps, backend.at_step = 0, killed
+    with pytest.raises(Killed):
+        moss(*TINY, "in/f.wav", "in/g.wav", "-o", "out/", "--chunk", "1", "--batch-size", "2")
+    backend.at_step = lambda n: None
     (tmp_path / "out/.moss-0123456789abcdef.tmp").write_text("half")
     return tmp_path / "out"
 
@@ -132,8 +127,8 @@ def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder
 
 
 @pytest.mark.usefixtures("folder")
-def test_clean_refuses_while_a_run_is_at_work(moss: Moss, tmp_path: Path) -> None:
-    run = AtWork(tmp_path / "out/.moss", "transcribe")
+def test_clean_refuses_while_a_run_is_marker(moss: Moss, tmp_path: Path) -> None:
+    run = RunMarker(tmp_path / "out/.moss", "transcribe")
     refused = moss("batch", "clean", "out")
     assert (refused.code, refused.err[0][:43]) == (2, f"moss: error: a run is at work on out (proce{''}")
     assert len(list((tmp_path / "out/.moss/unfinished").iterdir())) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from cli_run import TINY, Run
+from scripted_backend import ScriptedBackend
 
 from moss_cli.errors import ModelError
 from moss_cli.schema import Envelope
@@ -74,12 +75,12 @@ def test_empty_standard_input_has_an_envelope(moss: Moss) -> None:
 
 
 def test_an_array_is_closed_when_the_model_fails_after_the_first_input(
-    moss: Moss, wav: Wav, monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, backend: ScriptedBackend
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
+    def fail() -> None:
         raise ModelError("the weights are damaged")
 
-    monkeypatch.setattr("moss_cli.run.runner.load_engine", fail)
+    backend.at_open = fail
     wav("a.wav")
     run = moss(*TINY, "gone.wav", "a.wav", "-f", "json")
     assert (run.code, run.err) == (5, ["moss: error: no such file: gone.wav", "moss: error: the weights are damaged"])

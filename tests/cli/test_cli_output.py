@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_run import TINY, Run
-
-from moss_cli.engine.engine import Engine
+from scripted_backend import ScriptedBackend
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -119,16 +118,13 @@ def test_in_a_folder_the_existing_file_fails_and_the_others_are_written(moss: Mo
 
 @pytest.mark.usefixtures("a")
 def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
-    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, tmp_path: Path, backend: ScriptedBackend
 ) -> None:
-    generate = Engine.generate
-
-    def appear(self: Engine, *arguments: object, **more: object) -> object:
-        if not (tmp_path / "out/a.txt").exists():
+    def appear(n: int) -> None:
+        if n == 1:
             (tmp_path / "out/a.txt").write_text("of another program")
-        return generate(self, *arguments, **more)
 
-    monkeypatch.setattr(Engine, "generate", appear)
+    backend.at_step = appear
     wav("b.wav")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
     assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])

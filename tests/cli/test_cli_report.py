@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_run import TINY, Run
+from scripted_backend import ScriptedBackend
 
-from moss_cli.audio.vad import Stretch
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation
 from moss_cli.errors import ModelError
 from moss_cli.output.atomic import write_atomic
+from moss_cli.span import Span
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -105,8 +104,8 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
 def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(samples: np.ndarray) -> list[Stretch]:
-        return [Stretch(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
+    def silent(samples: np.ndarray) -> list[Span]:
+        return [Span(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
 
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent)
     for name, n_samples in (("a", 1600), ("b", 800), ("c", 800)):
@@ -161,19 +160,19 @@ def test_a_result_is_not_lost_to_a_report_of_the_same_name(moss: Moss, wav: Wav,
 
 
 @pytest.fixture
-def at_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], None]], None]:
+def at_answer(backend: ScriptedBackend) -> Callable[[int, Callable[[], None]], None]:
     """Does something while the answer of that number, from 1, is decoded."""
 
     def arrange(number: int, do: Callable[[], None]) -> None:
-        generate, seen = Engine.generate, []
+        done = False
 
-        def interrupted(self: Engine, requests: Sequence[Any], *rest: Any, **named: Any) -> Any:
-            seen.extend(requests)
-            if requests and len(seen) == number:
+        def at_step(n: int) -> None:
+            nonlocal done
+            if len(backend.asked) >= number and not done:
+                done = True
                 do()
-            return generate(self, requests, *rest, **named)
 
-        monkeypatch.setattr(Engine, "generate", interrupted)
+        backend.at_step = at_step
 
     return arrange
 
@@ -240,15 +239,15 @@ def test_a_signal_that_a_library_swallows_ends_the_run_at_its_next_step(
 
 
 def test_what_holds_for_all_inputs_is_the_reason_of_those_that_are_left(
-    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    moss: Moss, wav: Wav, tmp_path: Path, backend: ScriptedBackend
 ) -> None:
     wav("in/a.wav")
     wav("in/b.wav")
 
-    def damaged(*_: object, **__: object) -> Engine:
+    def damaged() -> None:
         raise ModelError("the weights are damaged")
 
-    monkeypatch.setattr("moss_cli.run.runner.load_engine", damaged)
+    backend.at_open = damaged
     run = moss(*TINY, "in", "--report", "r.json")
     assert run == Run(5, "", ["moss: error: the weights are damaged"])
     found = report(tmp_path)
@@ -289,12 +288,10 @@ def test_a_result_with_nothing_in_it_is_said_to_have_nothing(
     what: str,
     moss: Moss,
     wav: Wav,
-    tiny_engine: Engine,
-    monkeypatch: pytest.MonkeyPatch,
+    backend: ScriptedBackend,
 ) -> None:
     wav("a.wav")
-    said = Generation(tiny_engine.tokenizer.encode(answer), "stop")
-    monkeypatch.setattr(Engine, "generate", lambda self, requests, *_: [said] * len(requests))
+    backend.say = lambda request, n: answer
     run = moss(*command, "a.wav", "--model", "tiny")
     assert (run.code, run.out.strip()) == (0, "")
     assert f"moss: a.wav: {what}" in run.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import pty
 import subprocess
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from scripted_backend import ScriptedBackend, opening
 
 from moss_cli.cli.main import run
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation, OnToken, Request
 
 WEATHER = str(Path(__file__).parents[2] / "samples" / "weather.wav")
 SAID = '{"answer": "It rains [all day] long.", "evidence": []}'
@@ -57,35 +55,28 @@ def screen() -> Iterator[Screen]:
 
 
 @pytest.fixture
-def ask(screen: Screen) -> Callable[..., int]:
+def backend() -> ScriptedBackend:
+    """Says SAID, three characters at a time."""
+    return ScriptedBackend(lambda request, n: SAID, pace=3)
+
+
+@pytest.fixture
+def ask(screen: Screen, backend: ScriptedBackend) -> Callable[..., int]:
     """Runs `moss ask` with the screen as its stdout."""
 
     def run_there(*more: str) -> int:
+        argv = ["ask", "What falls?", WEATHER, "--model", "tiny", *more]
         with contextlib.redirect_stdout(screen.stream):
-            return run(["ask", "What falls?", WEATHER, "--model", "tiny", *more])
+            return run(argv, open_backend=opening(backend))
 
     return run_there
 
 
 @pytest.fixture
-def decoding(
-    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch, screen: Screen, handlers_restored: None
-) -> list[str]:
-    """An engine that says SAID; what is on the screen is noted after every token."""
+def decoding(backend: ScriptedBackend, screen: Screen, handlers_restored: None) -> list[str]:
+    """What stands on the screen before each step of the model."""
     seen: list[str] = []
-    unsettled = 3  # tokens that the loop check has not passed over
-
-    def generate(self: Engine, requests: Sequence[Request], on_token: OnToken | None = None) -> list[Generation]:
-        ids = self.tokenizer.encode(SAID)
-        for n in range(1, len(ids) + 1):
-            if on_token is not None:
-                on_token(0, ids[:n], max(0, n - unsettled))
-            seen.append("".join((*seen[-1:], screen.look())))
-        return [Generation(ids, "stop", len(ids)) for _ in requests]
-
-    monkeypatch.setattr(Engine, "generate", generate)
-    engine = dataclasses.replace(tiny_engine)
-    monkeypatch.setattr("moss_cli.run.runner.load_engine", lambda *_, **__: engine)
+    backend.at_step = lambda n: seen.append("".join((*seen[-1:], screen.look())))
     return seen
 
 
@@ -111,13 +102,10 @@ def test_words_stay_whole_on_a_narrow_terminal_while_they_appear(
     assert len(set(decoding)) > 2
 
 
-def test_what_the_loop_check_has_not_passed_is_held_back(
-    ask: Callable[..., int], decoding: list[str], tiny_engine: Engine
-) -> None:
+def test_nothing_is_shown_before_it_has_come(ask: Callable[..., int], decoding: list[str]) -> None:
     assert ask() == 0
-    ids = tiny_engine.tokenizer.encode(SAID)
-    for n, shown in enumerate(decoding, start=1):
-        assert shown in tiny_engine.text(ids[: max(0, n - 3)])
+    for n, shown in enumerate(decoding):
+        assert shown in SAID[: 3 * n]
 
 
 @pytest.mark.parametrize("more", [("-f", "json"), ("-f", "md")])

@@ -14,7 +14,7 @@ import pytest
 
 from moss_cli.folders.claims import Claims
 from moss_cli.folders.leftovers import remove_leftovers
-from moss_cli.folders.runs import AtWork, forget_dead_runs, runs_at_work
+from moss_cli.folders.runs import RunMarker, active_runs, forget_dead_runs
 from moss_cli.output import atomic
 from moss_cli.output.atomic import write_atomic
 
@@ -63,22 +63,22 @@ def test_where_there_are_no_locks_everything_can_be_taken(tmp_path: Path, monkey
 
 
 def test_runs_at_work_are_those_that_live(tmp_path: Path) -> None:
-    assert runs_at_work(tmp_path) == []
-    imports = "from pathlib import Path\nfrom moss_cli.folders.runs import AtWork"
-    code = f"{imports}\nw = AtWork(Path({str(tmp_path)!r}), 'ask')"
+    assert active_runs(tmp_path) == []
+    imports = "from pathlib import Path\nfrom moss_cli.folders.runs import RunMarker"
+    code = f"{imports}\nw = RunMarker(Path({str(tmp_path)!r}), 'ask')"
     with other(code) as process:
-        [run] = runs_at_work(tmp_path)
+        [run] = active_runs(tmp_path)
         assert (run.pid, run.task) == (process.pid, "ask")
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert runs_at_work(tmp_path) == []
+        assert active_runs(tmp_path) == []
     assert len(list((tmp_path / "runs").iterdir())) == 1
-    mine = AtWork(tmp_path, "transcribe")
+    mine = RunMarker(tmp_path, "transcribe")
     forget_dead_runs(tmp_path)
-    assert [run.pid for run in runs_at_work(tmp_path)] == [os.getpid()]
+    assert [run.pid for run in active_runs(tmp_path)] == [os.getpid()]
     assert len(list((tmp_path / "runs").iterdir())) == 1
     mine.close()
-    assert runs_at_work(tmp_path) == []
+    assert active_runs(tmp_path) == []
 
 
 def test_leftovers_of_dead_writers_go_and_nothing_else(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_cannot_be_kept_is_said_once(tmp_path: Path) -> None:
     journal.begin(OPENED)
     for piece in "012":
         journal.put(piece, found(piece))
-    assert reasons == [f"{tmp_path / 'unfinished'} is no folder; move it away"]
+    assert reasons == [f"{tmp_path / 'unfinished'} is not a folder; move it away"]
 
 
 def test_what_is_deleted_is_forgotten(file: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from moss_cli.errors import OutputError
 from moss_cli.folders import manifest as module
-from moss_cli.folders.lines import Digest, Line
 from moss_cli.folders.manifest import Manifest
+from moss_cli.folders.records import Digest, Record
 
 
 def write(manifest: Manifest, name: str, data: bytes, **about: object) -> Path:
@@ -22,8 +22,10 @@ def write(manifest: Manifest, name: str, data: bytes, **about: object) -> Path:
 
 
 def test_a_line_is_read_as_it_was_written() -> None:
-    line = Line({"a\udcff": "/in/a\udcff.wav"}, "transcribe a", {"a.txt": Digest(3, "00")}, {"work": 1}, {"code": "x"})
-    parsed = Line.parse(line.dump())
+    line = Record(
+        {"a\udcff": "/in/a\udcff.wav"}, "transcribe a", {"a.txt": Digest(3, "00")}, {"work": 1}, {"code": "x"}
+    )
+    parsed = Record.parse(line.dump())
     assert parsed is not None
     assert vars(parsed) == vars(line)
 
@@ -34,29 +36,29 @@ NO_NAMES = [b'{"names": {"a": "/\\ud800"}}', b'{"made": {"input": "a\\u0000"}}',
 
 @pytest.mark.parametrize("text", NO_LINES + NO_NAMES)
 def test_what_is_no_line_is_none(text: bytes) -> None:
-    assert Line.parse(text) is None
+    assert Record.parse(text) is None
 
 
 def test_files_are_known_by_their_bytes(tmp_path: Path) -> None:
-    path = write(Manifest.load(tmp_path), "a.txt", b"hello", result="transcribe a", made={"of": "a"})
+    path = write(Manifest.load(tmp_path), "a.txt", b"hello", result="transcribe a", provenance={"of": "a"})
     os.utime(path, (0, 0))
-    line = Manifest.load(tmp_path).line_of(path)
+    line = Manifest.load(tmp_path).record_of(path)
     assert line is not None
-    assert (line.made, line.result) == ({"of": "a"}, "transcribe a")
+    assert (line.provenance, line.result) == ({"of": "a"}, "transcribe a")
     path.write_bytes(b"HELLO")
-    assert Manifest.load(tmp_path).line_of(path) is None
+    assert Manifest.load(tmp_path).record_of(path) is None
     path.unlink()
-    assert Manifest.load(tmp_path).line_of(path) is None
+    assert Manifest.load(tmp_path).record_of(path) is None
 
 
 def test_what_was_announced_and_not_written_leaves_the_file_before_it_known(tmp_path: Path) -> None:
     """As of runs that were killed between the record and the file."""
-    path = write(Manifest.load(tmp_path), "a.txt", b"first", made={"of": 1})
+    path = write(Manifest.load(tmp_path), "a.txt", b"first", provenance={"of": 1})
     for data in (b"second", b"third"):
-        Manifest.load(tmp_path).announce({path: data}, made={"of": 2})
-    line = Manifest.load(tmp_path).line_of(path)
+        Manifest.load(tmp_path).announce({path: data}, provenance={"of": 2})
+    line = Manifest.load(tmp_path).record_of(path)
     assert line is not None
-    assert line.made == {"of": 1}
+    assert line.provenance == {"of": 1}
 
 
 def test_a_torn_line_is_passed_over_and_the_next_one_stands(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_a_torn_line_is_passed_over_and_the_next_one_stands(tmp_path: Path) -> N
     second = write(Manifest.load(tmp_path), "c.txt", b"c")
     third = write(manifest, "d.txt", b"d")  # by the run that began before
     record = Manifest.load(tmp_path)
-    assert all(record.line_of(path) is not None for path in (first, second, third))
+    assert all(record.record_of(path) is not None for path in (first, second, third))
 
 
 def test_a_line_without_room_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +87,7 @@ def test_a_line_without_room_is_taken_back(tmp_path: Path, monkeypatch: pytest.M
             manifest.announce({tmp_path / "b.txt": b"b"})
     assert caught.value.code == "disk_full"
     assert manifest.file.read_bytes() == before
-    assert manifest.line_of(write(manifest, "b.txt", b"b")) is not None
+    assert manifest.record_of(write(manifest, "b.txt", b"b")) is not None
 
 
 def test_runs_beside_each_other_see_each_other_s_lines_and_know_them_from_their_own(tmp_path: Path) -> None:
@@ -94,10 +96,10 @@ def test_runs_beside_each_other_see_each_other_s_lines_and_know_them_from_their_
     fast.refresh()
     assert [slow.is_new(path) for path in (of_fast, of_slow)] == [True, False]
     assert [fast.is_new(path) for path in (of_fast, of_slow)] == [False, True]
-    assert slow.line_of(of_fast) is not None
+    assert slow.record_of(of_fast) is not None
     late = Manifest.load(tmp_path)
     assert not late.is_new(of_fast)
-    assert late.line_of(of_slow) is not None
+    assert late.record_of(of_slow) is not None
 
 
 def test_a_name_is_given_to_one_input_only(tmp_path: Path) -> None:
@@ -114,17 +116,17 @@ def test_a_record_does_not_grow_for_ever(tmp_path: Path) -> None:
     beside = Manifest.load(tmp_path)
     manifest = Manifest.load(tmp_path)
     for n in range(300):
-        path = write(manifest, "a.txt", b"%d" % n, result="transcribe a", made={"n": n})
-    manifest.tidy()
+        path = write(manifest, "a.txt", b"%d" % n, result="transcribe a", provenance={"n": n})
+    manifest.compact()
     assert manifest.file.read_bytes().count(b"\n") == 2
     for record in (manifest, beside, Manifest.load(tmp_path)):
         record.refresh()
-        line = record.line_of(path)
+        line = record.record_of(path)
         assert line is not None
-        assert line.made == {"n": 299}
+        assert line.provenance == {"n": 299}
     other = write(beside, "b.txt", b"b")
     manifest.refresh()
-    assert manifest.line_of(other) is not None
+    assert manifest.record_of(other) is not None
     assert [manifest.is_new(path), manifest.is_new(other)] == [False, True]
 
 

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.folders.names import PlannedInput, identity, path_text, plan
+from moss_cli.folders.names import plan
+from moss_cli.run.inputs import Input, identity, path_text
 
 OUT = Path("out")
 
 
 def files(*names):
-    return [PlannedInput(Path(name)) for name in names]
+    return [Input(Path(name)) for name in names]
 
 
 def found(root, *names):
-    return [PlannedInput(Path(root) / name, Path(root)) for name in names]
+    return [Input(Path(root) / name, Path(root)) for name in names]
 
 
 def named(inputs, formats=("srt",), task="transcribe", taken=None):
@@ -129,7 +130,7 @@ def test_an_input_given_twice_has_one_place():
 
 
 def test_stdin_is_called_stdin():
-    assert named([PlannedInput(Path("-"))]) == {"-": ["stdin.srt"]}
+    assert named([Input(Path("-"))]) == {"-": ["stdin.srt"]}
 
 
 def test_odd_names_stay_inside():
@@ -139,7 +140,7 @@ def test_odd_names_stay_inside():
         "talk.": ["talk.srt"],
         "noext": ["noext.srt"],
     }
-    assert named([PlannedInput(Path("a/../../etc/x.wav"), Path("a"))]) == {"a/../../etc/x.wav": ["x.srt"]}
+    assert named([Input(Path("a/../../etc/x.wav"), Path("a"))]) == {"a/../../etc/x.wav": ["x.srt"]}
 
 
 def test_state_folder_is_left_alone():
@@ -169,7 +170,7 @@ def test_cut_never_splits_a_character():
 
 def test_bytes_that_are_not_utf8_are_kept(tmp_path):
     name = os.fsdecode(b"a\xff.wav")
-    (one,) = plan([PlannedInput(tmp_path / name)], tmp_path, ["srt"], "transcribe")
+    (one,) = plan([Input(tmp_path / name)], tmp_path, ["srt"], "transcribe")
     assert os.fsencode(one.paths["srt"].name) == b"a\xff.srt"
 
 
@@ -196,7 +197,7 @@ roots = st.sampled_from([None, Path("in"), Path("other/in"), Path("/in"), Path("
     st.dictionaries(st.sampled_from(["a", "a.wav", "../a", "b"]), st.sampled_from(["/in/a", "/in/b", "-"]), max_size=3),
 )
 def test_every_output_is_inside_and_its_own(choices, task, taken):
-    inputs = [PlannedInput((root or Path()) / path, root) for root, path in choices]
+    inputs = [Input((root or Path()) / path, root) for root, path in choices]
     taken = {stem: who for who, stem in {who: stem for stem, who in taken.items()}.items()}
     planned = plan(inputs, OUT, ["srt", "json"], task, taken)
     assert {identity(one.input.path) for one in planned} == {identity(one.path) for one in inputs}

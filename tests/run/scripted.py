@@ -8,18 +8,18 @@ from typing import Any
 
 from scripted_backend import Say, ScriptedBackend, noise
 
+from moss_cli.audio.chunk import Chunk
 from moss_cli.errors import MossError
 from moss_cli.models.registry import resolve
 from moss_cli.run.conversation import Asking, Conversation
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.job import Job
-from moss_cli.run.speech_pieces import Piece
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Part, Task
 
 
-def clip(seconds: float, *, pause_at: float | None = None) -> Piece:
-    return Piece(noise(seconds, pause_at=pause_at), Span(0.0, seconds))
+def clip(seconds: float, *, pause_at: float | None = None) -> Chunk:
+    return Chunk(noise(seconds, pause_at=pause_at), Span(0.0, seconds))
 
 
 def job_of(task: Task[Any], **options: Any) -> Job:
@@ -39,7 +39,7 @@ def ended(
 
 
 def asked(
-    task: Task[Any], say: Say, *clips: Piece, on_text: Callable[[str], None] | None = None, **options: Any
+    task: Task[Any], say: Say, *clips: Chunk, on_text: Callable[[str], None] | None = None, **options: Any
 ) -> tuple[list[list[Part[Any]] | MossError], ScriptedBackend]:
     """What comes of clips, and the backend that was asked."""
     backend = ScriptedBackend(say)

@@ -7,12 +7,13 @@ import pytest
 from scripted import asked, clip
 from scripted_backend import cut, loop
 
+from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Answer, Request
 from moss_cli.errors import AnswerError, DeviceError, MossError
 from moss_cli.run.conversation import AGAIN
 from moss_cli.run.envelopes import ending_notices
-from moss_cli.run.speech_pieces import Piece, halves, plan, spoken
+from moss_cli.run.speech_pieces import halves, plan, spoken
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker
@@ -160,15 +161,14 @@ def test_halves_join_at_a_pause_and_short_chunks_have_none() -> None:
 
 
 def test_stretches_without_speech_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    from moss_cli.audio.vad import Stretch
 
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [Stretch(0, 2), Stretch(5, 8)])
-    chunk = Piece(np.arange(10 * SAMPLE_RATE, dtype=np.float32), Span(100.0, 110.0), "7")
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [Span(0, 2), Span(5, 8)])
+    chunk = Chunk(np.arange(10 * SAMPLE_RATE, dtype=np.float32), Span(100.0, 110.0), "7")
     found = list(spoken(chunk))
     assert [(p.start_s, p.end_s) if isinstance(p, Span) else (p.span.start_s, p.span.end_s) for p in found] == [
         (100, 102), (102, 105), (105, 108), (108, 110),
     ]  # fmt: skip
-    pieces = [p for p in found if isinstance(p, Piece)]
+    pieces = [p for p in found if isinstance(p, Chunk)]
     assert [p.name for p in pieces] == ["7.0", "7.1"]
     assert [int(p.samples[0]) // SAMPLE_RATE for p in pieces] == [2, 8]
 

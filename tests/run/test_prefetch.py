@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from moss_cli.audio.decode import AudioInfo
-from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples
 from moss_cli.errors import AudioError
 from moss_cli.models.registry import resolve
 from moss_cli.run import prefetch

@@ -23,6 +23,7 @@ import pytest
 import torch
 
 from moss_cli.answers import Sampling
+from moss_cli.audio.chunk import Chunk
 from moss_cli.backends.local import LocalBackend
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.errors import AnswerError
@@ -34,7 +35,6 @@ from moss_cli.run.envelopes import Analysis, Envelopes
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.job import Job
 from moss_cli.run.second_pass import Whole
-from moss_cli.run.speech_pieces import Piece
 from moss_cli.schema import Envelope, InputInfo, json_schema
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
@@ -145,7 +145,7 @@ def answers(
         if isinstance(variant.task, Ask) and not variant.task.has_audio:
             begin(place, Asking(variant.task, replace(job, seed=seed)).without_audio())
         else:
-            begin(place, Asking(variant.task, job, str(seed)).about(Piece(noise, SPAN)))
+            begin(place, Asking(variant.task, job, str(seed)).about(Chunk(noise, SPAN)))
     while len(flight):
         flight.step()
     for one in found.values():

@@ -169,8 +169,7 @@ def test_only_the_answer_that_comes_next_is_shown_while_it_comes(tmp_path: Path)
     def say(request: Request, n: int) -> str:
         return '{"answer": "' + "first second"[6 * (n - 1) :][:6].strip() * 10 + '", "evidence": []}'
 
-    def show(input: Input | None, text: str) -> None:
-        assert input is not None
+    def show(input: Input, text: str) -> None:
         shown.append((input.path.name, text))
 
     job = Job(Ask("What?"), resolve("tiny"), batch_size=1)

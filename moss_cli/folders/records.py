@@ -1,4 +1,4 @@
-"""One line of the record of what moss wrote into a folder."""
+"""One record of the manifest of an output folder: a line of JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Made = Mapping[str, Any]  # what a result was made from, in the words of whoever made it
-
 
 @dataclass(frozen=True)
 class Digest:
-    """What the bytes of a file are known by."""
+    """Identifies the bytes of a file."""
 
     size: int
     sha256: str
@@ -33,25 +31,25 @@ class Digest:
 
 
 @dataclass(frozen=True, eq=False)
-class Line:
+class Record:
     """Stems that were given to identities; or what came of one input: `files` that are written together, by name, and
-    what they were `made` from, or its `failure`. `result` is that input's stem and task."""
+    their `provenance`, or its `failure`. `result` is that input's task and stem."""
 
     names: dict[str, str] = field(default_factory=dict)
     result: str | None = None
     files: dict[str, Digest] = field(default_factory=dict)
-    made: Made | None = None
+    provenance: Mapping[str, Any] | None = None
     failure: dict[str, str] | None = None
 
     def dump(self) -> bytes:
         """JSON in ASCII: names that are not UTF-8 keep their bytes as escapes."""
         files = {name: [digest.size, digest.sha256] for name, digest in self.files.items()}
-        values = {"names": self.names, "result": self.result, "files": files, "made": self.made}
+        values = {"names": self.names, "result": self.result, "files": files, "made": self.provenance}
         values["failure"] = self.failure
         return json.dumps({key: value for key, value in values.items() if value}).encode() + b"\n"
 
     @classmethod
-    def parse(cls, text: bytes) -> Line | None:
+    def parse(cls, text: bytes) -> Record | None:
         """None for what `dump` does not give."""
         try:
             values = json.loads(text)
@@ -68,7 +66,7 @@ class Line:
 
 
 def _check_names(values: Any) -> None:
-    """Raises ValueError for a text that can be no path or part of one: with a NUL, or that has no bytes."""
+    """Raise ValueError for text that cannot be part of a path: it holds a NUL, or has no bytes."""
     if isinstance(values, str):
         os.fsencode(values)
         if "\0" in values:
@@ -79,7 +77,7 @@ def _check_names(values: Any) -> None:
 
 
 def result_key(task: str, stem: str) -> str:
-    """The name of a task's result in the record: `transcribe talk`."""
+    """The name of a task's result in the manifest: `transcribe talk`."""
     return f"{task} {stem}"
 
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from moss_cli.audio.mpeg import after_id3, is_unbroken
-from moss_cli.audio.source import Source
+from moss_cli.audio.source import OpenedFile
 
 _MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
 _MAX_ELEMENTS = 100_000  # between two packets of audio: minutes of video
 
 
 @dataclass(frozen=True)
-class Layout:
+class HeaderInfo:
     """`cut`: the file has fewer bytes than its headers promise. `share`: which part of the promised audio is there.
 
     `whole_stream` is False for MP3 and Ogg that libsndfile reads only in part: a length that it would have to guess
@@ -36,53 +36,53 @@ class Layout:
     counted: bool = False
 
 
-def read_layout(source: Source) -> Layout:
+def read_headers(file: OpenedFile) -> HeaderInfo:
     """The layout of a file, by its content. AudioError where the file cannot be read."""
-    head = source.read_at(0, 64)
+    head = file.read_at(0, 64)
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return _riff(source, "big" if head[:4] == b"RIFX" else "little")
+        return _riff(file, "big" if head[:4] == b"RIFX" else "little")
     if head[:4] == b"FORM" and head[8:11] == b"AIF":
-        return _iff(source)
+        return _iff(file)
     if head[:4] == b"caff":
-        return _caf(source)
+        return _caf(file)
     if head[:4] in (b".snd", b"dns."):
         start, size = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12].ljust(8, b"\0"))
-        return _promise(source, start, None if size == 0xFFFFFFFF else size)
+        return _promise(file, start, None if size == 0xFFFFFFFF else size)
     if head[:4] == b"riff":
-        return _wave64(source)
+        return _wave64(file)
     if head[:3] == b"FLV":
-        return _flv(source)
+        return _flv(file)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return _mp4(source)
+        return _mp4(file)
     if head[:4] == b"\x1aE\xdf\xa3":
-        return _matroska(head, source)
+        return _matroska(head, file)
     if head[:4] == b"0&\xb2u":
-        return _asf(source)
+        return _asf(file)
     if head[:4] == b"OggS":
-        return _ogg(head, source)
-    return _mp3(source)
+        return _ogg(head, file)
+    return _mp3(file)
 
 
-def _promise(source: Source, start: int, size: int | None) -> Layout:
+def _promise(file: OpenedFile, start: int, size: int | None) -> HeaderInfo:
     """A run of `size` bytes of audio from `start`; None and beyond 2**62 are what writers to a pipe put there."""
-    if size is None or size == 0 or size >= 1 << 62 or start + size <= source.size:
-        return Layout()
-    return Layout(cut=True, share=max(source.size - start, 0) / size)
+    if size is None or size == 0 or size >= 1 << 62 or start + size <= file.size:
+        return HeaderInfo()
+    return HeaderInfo(cut=True, share=max(file.size - start, 0) / size)
 
 
-def _riff(source: Source, order: Literal["little", "big"]) -> Layout:
+def _riff(file: OpenedFile, order: Literal["little", "big"]) -> HeaderInfo:
     wide_size = None  # RF64 has the true size in ds64
-    head = source.read_at(0, 12)
+    head = file.read_at(0, 12)
     if head[8:12] == b"AVI ":
-        return Layout(cut=_promise(source, 8, _unless_endless(int.from_bytes(head[4:8], order))).cut)
-    for name, start, size in _chunks(source, 12, order):
+        return HeaderInfo(cut=_promise(file, 8, _unless_endless(int.from_bytes(head[4:8], order))).cut)
+    for name, start, size in _chunks(file, 12, order):
         if name == b"ds64":
-            wide_size = int.from_bytes(source.read_at(start + 8, 8), "little")
+            wide_size = int.from_bytes(file.read_at(start + 8, 8), "little")
         if name == b"data":
             if size == 0xFFFFFFFF and wide_size is not None:
-                return _promise(source, start, wide_size)
-            return _promise(source, start, _unless_endless(size))
-    return Layout()
+                return _promise(file, start, wide_size)
+            return _promise(file, start, _unless_endless(size))
+    return HeaderInfo()
 
 
 def _unless_endless(size: int) -> int | None:
@@ -90,17 +90,17 @@ def _unless_endless(size: int) -> int | None:
     return None if size >= 0xFFFFF000 or 0x7FFFF000 <= size <= 0x80000100 else size
 
 
-def _iff(source: Source) -> Layout:
-    for name, start, size in _chunks(source, 12, "big"):
+def _iff(file: OpenedFile) -> HeaderInfo:
+    for name, start, size in _chunks(file, 12, "big"):
         if name == b"SSND":
-            return _promise(source, start, _unless_endless(size))
-    return Layout()
+            return _promise(file, start, _unless_endless(size))
+    return HeaderInfo()
 
 
-def _chunks(source: Source, offset: int, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(file: OpenedFile, offset: int, order: Literal["little", "big"]) -> Iterator[tuple[bytes, int, int]]:
     """The chunks of a RIFF or IFF file: name, where the content starts, its size."""
     for _ in range(_MAX_CHUNKS):
-        header = source.read_at(offset, 8)
+        header = file.read_at(offset, 8)
         if len(header) < 8:
             return
         size = int.from_bytes(header[4:], order)
@@ -108,45 +108,45 @@ def _chunks(source: Source, offset: int, order: Literal["little", "big"]) -> Ite
         offset += 8 + size + (size & 1)
 
 
-def _caf(source: Source) -> Layout:
+def _caf(file: OpenedFile) -> HeaderInfo:
     offset = 8
     for _ in range(_MAX_CHUNKS):
-        header = source.read_at(offset, 12)
+        header = file.read_at(offset, 12)
         if len(header) < 12:
             break
         size = int.from_bytes(header[4:], "big", signed=True)
         if header[:4] == b"data":
-            return _promise(source, offset + 12, None if size < 0 else size)
+            return _promise(file, offset + 12, None if size < 0 else size)
         if size < 0:
             break
         offset += 12 + size
-    return Layout()
+    return HeaderInfo()
 
 
-def _wave64(source: Source) -> Layout:
+def _wave64(file: OpenedFile) -> HeaderInfo:
     offset = 40
     for _ in range(_MAX_CHUNKS):
-        header = source.read_at(offset, 24)  # a GUID, and a size that counts this header
+        header = file.read_at(offset, 24)  # a GUID, and a size that counts this header
         size = int.from_bytes(header[16:], "little")
         if len(header) < 24 or size < 24:
             break
         if header[:4] == b"data":
-            return _promise(source, offset + 24, size - 24)
+            return _promise(file, offset + 24, size - 24)
         offset += -(-size // 8) * 8
-    return Layout()
+    return HeaderInfo()
 
 
-def _flv(source: Source) -> Layout:
+def _flv(file: OpenedFile) -> HeaderInfo:
     """Every tag is followed by its own length: at the end of a whole file, that leads back to a tag of this length."""
-    length = int.from_bytes(source.read_at(source.size - 4, 4), "big")
-    tag = source.read_at(max(source.size - 4 - length, 0), 11)
-    return Layout(cut=length != 11 + int.from_bytes(tag[1:4], "big"))
+    length = int.from_bytes(file.read_at(file.size - 4, 4), "big")
+    tag = file.read_at(max(file.size - 4 - length, 0), 11)
+    return HeaderInfo(cut=length != 11 + int.from_bytes(tag[1:4], "big"))
 
 
-def _mp4(source: Source) -> Layout:
+def _mp4(file: OpenedFile) -> HeaderInfo:
     offset, has_index, cut = 0, False, False
     for _ in range(_MAX_CHUNKS):
-        header = source.read_at(offset, 16)
+        header = file.read_at(offset, 16)
         if len(header) < 8:
             cut = cut or len(header) > 0
             break
@@ -157,38 +157,38 @@ def _mp4(source: Source) -> Layout:
         if size < 8:  # 0: to the end of the file; else not a box
             break
         offset += size
-        cut = offset > source.size
-    return Layout(cut=cut, has_index=has_index)
+        cut = offset > file.size
+    return HeaderInfo(cut=cut, has_index=has_index)
 
 
-def _matroska(head: bytes, source: Source) -> Layout:
+def _matroska(head: bytes, file: OpenedFile) -> HeaderInfo:
     size, width = _vint(head[4:12])
     start = 4 + width + (size or 0)  # past the EBML header, to the segment
-    segment = source.read_at(start, 12)
+    segment = file.read_at(start, 12)
     if segment[:4] != b"\x18\x53\x80\x67":
-        return Layout()
+        return HeaderInfo()
     size, width = _vint(segment[4:12])
-    return Layout(cut=_promise(source, start + 4 + width, size).cut)
+    return HeaderInfo(cut=_promise(file, start + 4 + width, size).cut)
 
 
-def blocks_join(source: Source, one: int, other: int) -> bool:
+def blocks_join(file: OpenedFile, one: int, other: int) -> bool:
     """Whether a Matroska file leads from the block with its content at `one` to that with its content at `other`.
 
     Where it does not, what lies between them is damaged.
     """
-    before = source.read_at(max(one - 9, 0), min(one, 9))
+    before = file.read_at(max(one - 9, 0), min(one, 9))
     ends = []
     for width in range(1, len(before)):  # what stands before the content: the ID of a block, and the content's size
         size, found = _vint(before[-width:])
         if before[-width - 1] in (0xA1, 0xA3) and found == width and size is not None:
             ends.append(one + size)
-    return any(_elements_lead(source, end, other) for end in ends)
+    return any(_elements_lead(file, end, other) for end in ends)
 
 
-def _elements_lead(source: Source, start: int, end: int) -> bool:
+def _elements_lead(file: OpenedFile, start: int, end: int) -> bool:
     """Whether the elements of a Matroska file from `start`, the end of one, lead to one with its content at `end`."""
     for _ in range(_MAX_ELEMENTS):
-        header = source.read_at(start, 12)
+        header = file.read_at(start, 12)
         if not header or header[0] < 0x10:  # an ID has four bytes at most
             return False
         id_width = 9 - header[0].bit_length()
@@ -214,43 +214,43 @@ def _vint(data: bytes) -> tuple[int | None, int]:
     return (None if value == (1 << 7 * width) - 1 else value), width
 
 
-def _asf(source: Source) -> Layout:
-    header = source.read_at(0, 1 << 16)
+def _asf(file: OpenedFile) -> HeaderInfo:
+    header = file.read_at(0, 1 << 16)
     at = header.find(bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365"))  # the File Properties object
     if at < 0 or len(header) < at + 92 or header[at + 88] & 1:  # bit 0: a broadcast, whose size is not known
-        return Layout()
-    return Layout(cut=_promise(source, 0, int.from_bytes(header[at + 40 : at + 48], "little")).cut)
+        return HeaderInfo()
+    return HeaderInfo(cut=_promise(file, 0, int.from_bytes(header[at + 40 : at + 48], "little")).cut)
 
 
-def _ogg(head: bytes, source: Source) -> Layout:
+def _ogg(head: bytes, file: OpenedFile) -> HeaderInfo:
     """The last page of a whole stream says so; where it is of another stream, several were joined."""
-    tail_at = max(source.size - (1 << 17), 0)  # a page has less than 64 KiB
-    tail = source.read_at(tail_at, 1 << 17)
+    tail_at = max(file.size - (1 << 17), 0)  # a page has less than 64 KiB
+    tail = file.read_at(tail_at, 1 << 17)
     at = tail.rfind(b"OggS")
     page = tail[at : at + 27]
     if at < 0 or len(page) < 27:
-        return Layout(cut=True, whole_stream=False)
+        return HeaderInfo(cut=True, whole_stream=False)
     segments = tail[at + 27 : at + 27 + page[26]]
     ends = at + 27 + page[26] + sum(segments) <= len(tail) and len(segments) == page[26]
     cut = not (ends and page[5] & 4)
-    return Layout(cut=cut, whole_stream=not cut and page[14:18] == head[14:18])
+    return HeaderInfo(cut=cut, whole_stream=not cut and page[14:18] == head[14:18])
 
 
-def _mp3(source: Source) -> Layout:
+def _mp3(file: OpenedFile) -> HeaderInfo:
     """Whole only with a Xing/Info tag that counts frames and bytes, and nothing but tags behind those bytes."""
-    start = after_id3(source, 0)
-    frame = source.read_at(start, 256)
+    start = after_id3(file, 0)
+    frame = file.read_at(start, 256)
     if not _is_mpeg_frame(frame):
-        return Layout(whole_stream=start == 0)
+        return HeaderInfo(whole_stream=start == 0)
     found = re.search(rb"Xing|Info", frame)
     fields = frame[found.end() :] if found else b""
     if len(fields) < 12 or fields[3] & 3 != 3:
-        return Layout(whole_stream=False)
+        return HeaderInfo(whole_stream=False)
     end = start + int.from_bytes(fields[8:12], "big")
-    follows = source.read_at(end, 4)
+    follows = file.read_at(end, 4)
     appended = follows[:3] == b"ID3" or _is_mpeg_frame(follows)
-    whole = end <= source.size and not appended and is_unbroken(source, start, end)
-    return Layout(cut=end > source.size, whole_stream=whole, counted=not appended)
+    whole = end <= file.size and not appended and is_unbroken(file, start, end)
+    return HeaderInfo(cut=end > file.size, whole_stream=whole, counted=not appended)
 
 
 def _is_mpeg_frame(data: bytes) -> bool:
