@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
@@ -103,10 +103,10 @@ def pick_dtype(asked: str, n_parameters: int, facts: DeviceFacts) -> DtypeName:
     """
     half: DtypeName = "bf16" if facts.has_bf16 else "fp16"
     if asked != "auto":
-        named = {"bf16": half, "fp16": "fp16", "fp32": "fp32", "4bit": "4bit"}.get(asked)
-        if named is None:
+        named: dict[str, DtypeName] = {"bf16": half, "fp16": "fp16", "fp32": "fp32", "4bit": "4bit"}
+        if asked not in named:
             raise UsageError(f"no such dtype: {asked}", hint="auto, bf16, fp16, fp32 or 4bit")
-        return cast(DtypeName, named)
+        return named[asked]
     choices: dict[str, tuple[DtypeName, ...]] = {"cuda": (half,), "cpu": ("fp32", "bf16"), "mps": ("fp32",)}
     for dtype in choices[facts.type]:
         if DTYPES[dtype].itemsize * n_parameters * HEADROOM < facts.free_bytes:
