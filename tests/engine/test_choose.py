@@ -11,7 +11,7 @@ from decoding_requests import MOOD, WORDS, asked, finish, generations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.answers import Form, Grammar, JsonSchema, Sampling
+from moss_cli.answers import Form, Grammar, Sampling
 from moss_cli.engine.choose import allowed_bits, choose, sample, unpacked
 from moss_cli.engine.decoding import Decoding
 from moss_cli.engine.engine import Engine
@@ -144,9 +144,3 @@ def test_random_weights_answer_in_the_form_of_each_rows_own_grammar(engine: Engi
     for answer in answers[1::3]:
         assert answer.finish_reason == "length"
         assert set(engine.text(answer.ids)) <= set("abcdefghijklmnopqrstuvwxyz ")
-
-
-@pytest.mark.parametrize("form", [JsonSchema('{"type": "nothing"}'), Grammar("start: NOTHING_LIKE_THIS")])
-def test_a_form_that_cannot_be_compiled_is_an_error(engine: Engine, form: Form) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        engine.grammars.matcher(form)
