@@ -16,20 +16,22 @@ from pathlib import Path
 import torch
 
 import moss_cli
+from moss_cli.answers import Form
 from moss_cli.audio.decode import load
+from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.generate import Generation, Request
 from moss_cli.engine.model import Prompt
+from moss_cli.engine.row import Generation, Request
 from moss_cli.tasks.transcribe import Transcribe
 
 # Clips of which the model says the same when it is free.
 SAMPLES = [Path(__file__).parents[1] / "samples" / f"{name}.wav" for name in ("meeting", "station", "weather")]
 
 
-def decode(engine: Engine, prompts: list[Prompt], grammar: str | None) -> list[Generation]:
-    constraints = [engine.grammars.constrain(grammar) if grammar else None for _ in prompts]
-    requests = [Request(prompt, 400, constraint=c) for prompt, c in zip(prompts, constraints, strict=True)]
-    return engine.generate(requests)
+def decode(engine: Engine, prompts: list[Prompt], form: Form | None) -> list[Generation]:
+    matchers = [engine.grammars.matcher(form) if form else None for _ in prompts]
+    requests = [Request(prompt, 400, matcher=matcher) for prompt, matcher in zip(prompts, matchers, strict=True)]
+    return generate(engine.model, requests, engine.stop_ids)
 
 
 def main() -> None:
@@ -44,15 +46,15 @@ def main() -> None:
     [question, *_] = Transcribe().questions
     heard = [engine.hear(load(path).samples) for path in SAMPLES]
     prompts = [engine.ask(question.prompt, heard[i % len(heard)]) for i in range(args.batch)]
-    ways = {"free": None, "under a grammar": question.form}
-    answers = {name: decode(engine, prompts, grammar) for name, grammar in ways.items()}  # and warmed up
+    ways: dict[str, Form | None] = {"free": None, "under a grammar": question.form}
+    answers = {name: decode(engine, prompts, form) for name, form in ways.items()}  # and warmed up
     if len({tuple(tuple(answer.ids) for answer in found) for found in answers.values()}) != 1:
         raise SystemExit("the answers differ with and without a grammar: no like for like")
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(args.rounds):
-        for name, grammar in list(ways.items())[:: 1 if turn % 2 else -1]:
+        for name, form in list(ways.items())[:: 1 if turn % 2 else -1]:
             start = time.process_time()
-            decode(engine, prompts, grammar)
+            decode(engine, prompts, form)
             seconds[name].append(time.process_time() - start)
     ratios = [under / free for free, under in zip(*seconds.values(), strict=True)]
     n_tokens = sum(len(answer.ids) for answer in answers["free"])

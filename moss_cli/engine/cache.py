@@ -47,6 +47,7 @@ class KVCache:
         shape = (n_slots, self._config.num_key_value_heads, n_positions, self._config.head_dim)
         return torch.zeros(shape, device=self._device, dtype=self._dtype)
 
+    @torch.inference_mode()
     def resize(self, n_slots: int, n_positions: int) -> None:
         """Make room for `n_slots` rows of `n_positions`, keeping what of the rows still has a place.
 
@@ -65,6 +66,7 @@ class KVCache:
         self.cos, self.sin = rotary(positions, self._config.head_dim, self._config.rope_theta)  # [n_positions, D]
         self.n_slots, self.n_positions = n_slots, n_positions
 
+    @torch.inference_mode()
     def move(self, source: int, target: int) -> None:
         """Copy the row of one slot over that of another."""
         for tensor in (*self.keys, *self.values):

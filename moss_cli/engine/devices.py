@@ -21,22 +21,21 @@ DtypeName = Literal["bf16", "fp16", "fp32", "4bit"]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the weights go. `compute` is what everything not quantised is held and computed in;
-    `asked_compute` replaces it for 4-bit weights."""
+    """Where the weights go, and in which dtype. `compute` is what everything not quantised is held and computed in."""
 
     device: torch.device
     dtype: DtypeName
-    asked_compute: torch.dtype | None = None
+    compute: torch.dtype
 
-    @property
-    def compute(self) -> torch.dtype:
-        if self.dtype != "4bit":
-            return DTYPES[self.dtype]
-        if self.asked_compute is not None:
-            return self.asked_compute
-        if self.device.type == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return torch.float32
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What decides the dtype on a device: its type, the bytes that weights may take, and whether it computes in bf16
+    (a CUDA device that does not takes fp16)."""
+
+    type: str
+    free_bytes: int
+    has_bf16: bool = True
 
 
 def pick_device(asked: str) -> torch.device:
@@ -85,20 +84,38 @@ def pick_placement(
 ) -> Placement:
     """Decide device and dtype for a model of `n_parameters`. Raises DeviceError, UsageError.
 
-    auto on CUDA: bf16 if it fits, else 4bit; elsewhere fp32 if it fits, else bf16 (fp16 on MPS).
+    compute: what 4-bit weights are multiplied in; None takes the half precision of a CUDA device, and fp32 elsewhere.
     """
     device = pick_device(device_name)
-    if dtype_name in ("bf16", "fp16", "fp32", "4bit"):
-        named: DtypeName = dtype_name  # type: ignore[assignment]
-        if named == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            named = "fp16"
-        return Placement(device, named, compute)
-    if dtype_name != "auto":
-        raise UsageError(f"no such dtype: {dtype_name}", hint="auto, bf16, fp16, fp32 or 4bit")
-    free = free_bytes(device)
-    if device.type == "cuda":
-        half: DtypeName = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        return Placement(device, half if 2 * n_parameters * HEADROOM < free else "4bit", compute)
-    if device.type == "mps":
-        return Placement(device, "fp32" if 4 * n_parameters * HEADROOM < free else "fp16")
-    return Placement(device, "fp32" if 4 * n_parameters * HEADROOM < free else "bf16")
+    has_bf16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    facts = DeviceFacts(device.type, free_bytes(device), has_bf16)
+    dtype = pick_dtype(dtype_name, n_parameters, facts)
+    if dtype != "4bit":
+        return Placement(device, dtype, DTYPES[dtype])
+    return Placement(device, dtype, compute or compute_of_4bit(facts))
+
+
+def pick_dtype(asked: str, n_parameters: int, facts: DeviceFacts) -> DtypeName:
+    """The dtype that is asked for, or under `auto` the best that fits. Raises UsageError.
+
+    auto on CUDA: bf16 (or fp16) if it fits, else 4bit; on a CPU fp32 if it fits, else bf16, else 4bit; on MPS fp32 if
+    it fits, else fp16.
+    """
+    half: DtypeName = "bf16" if facts.has_bf16 else "fp16"
+    if asked != "auto":
+        named: dict[str, DtypeName] = {"bf16": half, "fp16": "fp16", "fp32": "fp32", "4bit": "4bit"}
+        if asked not in named:
+            raise UsageError(f"no such dtype: {asked}", hint="auto, bf16, fp16, fp32 or 4bit")
+        return named[asked]
+    choices: dict[str, tuple[DtypeName, ...]] = {"cuda": (half,), "cpu": ("fp32", "bf16"), "mps": ("fp32",)}
+    for dtype in choices[facts.type]:
+        if DTYPES[dtype].itemsize * n_parameters * HEADROOM < facts.free_bytes:
+            return dtype
+    return "fp16" if facts.type == "mps" else "4bit"
+
+
+def compute_of_4bit(facts: DeviceFacts) -> torch.dtype:
+    """What 4-bit weights are multiplied in where nobody says."""
+    if facts.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if facts.has_bf16 else torch.float16

@@ -155,7 +155,9 @@ def _fill(model: MossAudio, found: dict[str, TensorInfo], placement: Placement) 
             fill(model, found, lambda m, name, t: place_nf4(m, name, t, device, compute))
         else:
             fill(model, found, lambda m, name, t: put(m, name, t.to(device, compute)))
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         raise DeviceError(
             f"the model does not fit on {device} as {placement.dtype}",
             hint="try --dtype 4bit or --device cpu",

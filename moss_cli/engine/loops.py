@@ -38,14 +38,6 @@ class LoopWatch:
         self.n_settled = max(self.n_settled, len(ids) - in_doubt)
 
 
-def is_loop(ids: Sequence[int]) -> bool:
-    """Whether an answer ends in a loop."""
-    watch = LoopWatch()
-    for token in ids:
-        watch.push(token)
-    return watch.in_loop
-
-
 def without_loop(ids: Sequence[int]) -> list[int]:
     """The answer with one round of its final loop kept."""
     for period in range(1, LONGEST_PERIOD + 1):

@@ -63,6 +63,7 @@ def put_nf4(model: MossAudio, name: str, tensor: Tensor, device: torch.device, c
         quant_type="nf4",
     )
     linear.weight = weight.to(device)
+    linear.eval()  # in training mode, which is how it is made, bitsandbytes passes over its fused CPU kernel
     parent, _, leaf = owner.rpartition(".")
     setattr(model.get_submodule(parent), leaf, linear)
 

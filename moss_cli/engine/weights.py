@@ -24,8 +24,7 @@ from moss_cli.errors import ModelError, counted
 
 MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 DTYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
-HINT = "fetch it again with `moss models pull`, or check it with `moss models verify`"
-
+HINT = "delete it and fetch it again with `moss models pull`"
 HINT_FOLDER = "is this a checkpoint folder?"
 
 Place = Callable[[MossAudio, str, Tensor], None]  # puts one tensor of a name into the model

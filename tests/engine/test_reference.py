@@ -48,11 +48,6 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return load_engine(REFERENCE / "checkpoint", device="cpu", dtype="fp32")
-
-
 @torch.inference_mode()
 def prompt_of(engine: Engine, case: dict[str, Any], expected: dict[str, np.ndarray]) -> Prompt:
     """The case's prompt; the audio enters as its golden mel."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.thinking import CLOSE, OPEN, split_thinking, split_tokens
+from moss_cli.engine.thinking import END_THINK, THINK, split_thinking, split_tokens
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ def test_a_thought_that_the_prompt_has_begun_is_one(engine: Engine) -> None:
     assert split_tokens(ids, engine.tokenizer, is_open=True) == ("because", "answer")
 
 
-@given(quoted=st.sampled_from([OPEN, CLOSE, f"{OPEN}x{CLOSE}", f"{CLOSE} {{"]))
+@given(quoted=st.sampled_from([THINK, END_THINK, f"{THINK}x{END_THINK}", f"{END_THINK} {{"]))
 def test_what_only_looks_like_a_mark_is_text(engine: Engine, quoted: str) -> None:
     thought = f"what is {quoted} here?"
     special, plain = engine.tokenizer.special, engine.tokenizer.encode
-    ids = [special[OPEN], *plain(thought), special[CLOSE], *plain(f"{quoted} is a mark")]
+    ids = [special[THINK], *plain(thought), special[END_THINK], *plain(f"{quoted} is a mark")]
     assert split_tokens(ids, engine.tokenizer) == (thought, f"{quoted} is a mark")
     assert split_tokens(plain(f"{quoted} is a mark"), engine.tokenizer) == (None, f"{quoted} is a mark")
