@@ -61,7 +61,7 @@ def test_no_choice_and_no_default_says_both_ways_on() -> None:
 
 
 def snapshot(hub_id: str, revision: str) -> Path:
-    from moss_cli.models.registry import hub_cache
+    from moss_cli.models.hub import hub_cache
 
     folder = hub_cache() / ("models--" + hub_id.replace("/", "--")) / "snapshots" / revision
     folder.mkdir(parents=True)

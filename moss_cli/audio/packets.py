@@ -86,7 +86,7 @@ class ContainerDecoder:
         if self._n_bad:
             message = f"{self._file.name} is encrypted or damaged: none of its audio can be decoded"
             raise AudioError(message, code="corrupt")
-        raise AudioError(f"{self._file.name} holds no audio samples", code="no_samples")
+        raise AudioError(f"{self._file.name} contains no audio samples", code="no_samples")
 
     def _declared(self, headers: HeaderInfo) -> int | None:
         if self._format == "mp3" and not headers.counted:
@@ -259,7 +259,7 @@ class ContainerDecoder:
         name, rate = self._file.name, self.sample_rate
         track, n_tracks = self._track
         if n_tracks > 1:
-            message = f"{name} has {n_tracks} audio tracks: only number {track} is heard"
+            message = f"{name} has {n_tracks} audio tracks; only track {track} is used"
             found.append(Notice(code="other_tracks", message=message))
         if self._n_bad > self.cut_tail:
             start_s, end_s = self._bad_from / rate, self._bad_to / rate
@@ -269,7 +269,8 @@ class ContainerDecoder:
         if self._n_gaps:
             start_s, end_s = self._gap_from / rate, self._gap_to / rate
             missing_s = self._gap_frames / rate
-            message = f"{name} has no audio for {missing_s:.3f} s between {start_s:.3f} and {end_s:.3f} s: left silent"
+            where = f"between {start_s:.3f} and {end_s:.3f} s"
+            message = f"{name} has no audio for {missing_s:.3f} s {where}; filled with silence"
             # FLAC numbers its samples: none can be missing but by damage. Elsewhere a sender may pause.
             code = "corrupt" if self._format == "flac" or self._torn else "gap"
             found.append(Notice(code=code, message=message, start=start_s, end=end_s))

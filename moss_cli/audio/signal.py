@@ -23,7 +23,7 @@ LOWEST_RATE, HIGHEST_RATE = 100, 3_000_000  # Hz; what lies beyond is a broken h
 def check_rate(name: str, sample_rate: int) -> None:
     """AudioError for a sample rate that no audio has."""
     if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-        raise AudioError(f"{name} is damaged: it claims a sample rate of {sample_rate} Hz", code="corrupt")
+        raise AudioError(f"{name} is damaged: its header gives a sample rate of {sample_rate} Hz", code="corrupt")
 
 
 class Mixer:
@@ -80,8 +80,8 @@ class Mixer:
         found = []
         if self._n_broken and not self._peak:
             beside = "" if self._n_broken == self._n_values else "silence and "
-            what = "samples that are NaN, infinite or absurdly large"
-            raise AudioError(f"{name} holds only {beside}{what}", code="non_finite")
+            what = "NaN, infinite or absurdly large samples"
+            raise AudioError(f"{name} contains only {beside}{what}", code="non_finite")
         if self._broken_from is not None:
             start_s, end_s = self._broken_from / self._rate, self._broken_to / self._rate
             message = (
@@ -91,10 +91,10 @@ class Mixer:
             little = self._n_broken <= _LITTLE_S * self._rate * self._n_channels
             found.append(Notice(code="non_finite" if little else "corrupt", message=message, start=start_s, end=end_s))
         if self._mixed_power < _CANCELLED * self._power:
-            message = f"{name}: its channels cancel each other, and nearly nothing is left of them when they are mixed"
+            message = f"{name}: the channels cancel each other out; almost nothing is left when they are mixed"
             found.append(Notice(code="cancelled", message=message))
         if self._peak > self._allowed_peak:
-            message = f"{name}: samples reach {self._peak:.4g} where 1.0 is full scale; they are used as they are"
+            message = f"{name}: samples reach {self._peak:.4g}, beyond the full scale of 1.0; they are used unchanged"
             found.append(Notice(code="over_range", message=message))
         return found
 

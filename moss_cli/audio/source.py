@@ -141,7 +141,7 @@ def _read_block(stream: BinaryIO, name: str) -> bytes:
 def _no_room(name: str, error: OSError) -> OutputError:
     folder = printable(Path(tempfile.gettempdir()))
     reason = error.strerror or "it cannot be written"
-    return OutputError(f"{name} cannot be kept in {folder}: {reason}", hint="set TMPDIR to a folder with room")
+    return OutputError(f"{name} cannot be stored in {folder}: {reason}", hint="set TMPDIR to a folder with more space")
 
 
 def unreadable(name: str, error: OSError | ValueError) -> AudioError:
@@ -150,7 +150,7 @@ def unreadable(name: str, error: OSError | ValueError) -> AudioError:
     if number in (errno.ENOENT, errno.ENOTDIR):
         return AudioError(f"no such file: {name}", code="not_found")
     if number in (errno.EACCES, errno.EPERM):
-        return AudioError(f"{name} may not be read: permission denied", code="permission")
+        return AudioError(f"{name} cannot be read: permission denied", code="permission")
     if number == errno.EISDIR:
         return AudioError(f"{name} is a folder, not an audio file", code="is_directory")
     reason = error.strerror if isinstance(error, OSError) else str(error)

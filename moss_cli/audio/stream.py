@@ -170,14 +170,14 @@ class AudioStream:
                 raise AudioError(self._cut_warning(end / self.sample_rate).message, code="truncated")
             if end is not None:
                 self._require_start_within(end)
-            raise AudioError(f"{name} holds no audio samples", code="no_samples")
+            raise AudioError(f"{name} contains no audio samples", code="no_samples")
         self._warnings = self._mixer.warnings(name) + self._decoder.warnings
         if end is None:  # the range ended before the file
             self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
             return
         end_s = end / self.sample_rate
         if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
-            message = f"{name} is {_seconds(end_s)} long: the range to {_seconds(self._end / SAMPLE_RATE)} ends there"
+            message = f"{name} is {_seconds(end_s)} long; the range to {_seconds(self._end / SAMPLE_RATE)} ends there"
             self._warnings.append(Notice(code="range_clamped", message=message, start=end_s))
         if self._is_cut(end):
             self._warnings.append(self._cut_warning(end_s))
@@ -206,14 +206,14 @@ class AudioStream:
     def _require_start_within(self, n_frames: int) -> None:
         if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:
             length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
-            raise UsageError(f"{self._file.name} is {length} long: nothing starts at {start}", code="range")
+            raise UsageError(f"{self._file.name} is {length} long; nothing starts at {start}", code="range")
 
     def _refuse_longer(self) -> None:
         """AudioError where the header, or what was read so far, says that the file lasts longer than allowed."""
         duration_s = max(self.duration_s or 0.0, self._position / self.sample_rate)
         if duration_s > self._max_duration_s:
             limit = _seconds(self._max_duration_s)
-            message = f"{self._file.name} lasts {_seconds(duration_s)} or more: the limit is {limit}"
+            message = f"{self._file.name} is at least {_seconds(duration_s)} long; the limit is {limit}"
             raise AudioError(message, hint="raise the limit with --max-duration", code="too_long")
 
     def info(self) -> AudioInfo:

@@ -143,9 +143,9 @@ def _failed(console: Console, error: BaseException) -> int:
 def _unexpected(error: BaseException) -> MossError:
     """People get one line; --debug gives the rest."""
     if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and error.filename is None:
-        return OutputError(f"standard output cannot be written: {error.strerror}")
+        return OutputError(f"cannot write to standard output: {error.strerror}")
     what = f"unexpected {type(error).__name__}: {error}"
-    return MossError(what, hint="this should not happen; run again with --debug for the details")
+    return MossError(what, hint="this is a bug; run again with --debug for details")
 
 
 def _ended(console: Console, number: int) -> int:

@@ -75,18 +75,26 @@ def model_path(name: Name) -> None:
 
 @app.command("pull")
 def pull_model(name: Name) -> None:
-    """Fetch a model from its hub, at the pinned revision. Prints its folder."""
+    """Download a model from the Hugging Face hub, at the pinned revision. Prints its folder."""
     import sys
 
-    from moss_cli.models.registry import fetch, resolve
+    from moss_cli.models.hub import download
+    from moss_cli.models.registry import resolve
 
     entry = _entry(name)
     if entry.hub is None:
-        typer.echo(f"moss: {name} needs no fetching", err=True)
+        typer.echo(f"moss: {name} is a local model; there is nothing to download", err=True)
         typer.echo(resolve(name).folder)
         return
-    typer.echo(f"moss: fetching {entry.hub} ({_size(entry)})", err=True)
-    typer.echo(fetch(entry, progress=sys.stderr.isatty()).folder)
+    typer.echo(f"moss: downloading {entry.hub} ({_size(entry)})", err=True)
+    if not sys.stderr.isatty():
+        typer.echo(download(entry.hub, entry.revision))
+        return
+    from moss_cli.cli.download_bar import download_bar
+
+    with download_bar(entry.name, entry.size, sys.stderr) as tqdm_class:
+        folder = download(entry.hub, entry.revision, tqdm_class=tqdm_class)
+    typer.echo(folder)
 
 
 def _entry(name: str) -> ModelEntry:
@@ -95,7 +103,7 @@ def _entry(name: str) -> ModelEntry:
 
     entries = load_registry().entries
     if name not in entries:
-        raise ModelError(f"no model named {name}", hint=f"known are {', '.join(entries)}")
+        raise ModelError(f"no model named {name}", hint=f"known models: {', '.join(entries)}")
     return entries[name]
 
 

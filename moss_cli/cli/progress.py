@@ -26,7 +26,8 @@ DOING = {
 _REDRAW_S = 0.1
 _COLUMNS = 80  # of a terminal that does not say how wide it is
 _BAR_COLUMNS = 10
-_LEAST_NAME_COLUMNS = 16  # of what is being done, below which figures are left out
+_DESCRIPTION_COLUMNS = 16  # at least; figures are left out where there is no room for it
+_NAME_COLUMNS = 10  # at least, of a name whose end is shown
 _PLAIN = "{files}, {remaining} left, {done} of {whole} of audio, {speed} real time"
 # From the widest to the narrowest; `{bar}` takes the columns that are left.
 _LAYOUTS = (
@@ -142,7 +143,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
             "whole": ("" if is_exact else "~") + self.format_interval(total_s or 0),
             "files": f"{self._n_done} of {counted(self._n_files, 'file')}",
             "postfix": f"{self._n_done}/{self._n_files} files" if several else "",
-            "ncols": (columns_of(self._stream) or _COLUMNS) - 1,  # some terminals wrap in the last column
+            "ncols": max(1, (columns_of(self._stream) or _COLUMNS) - 1),  # some terminals wrap in the last column
         }
         return values | self._fitted(values)
 
@@ -152,7 +153,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
         for layout in layouts:
             figures = self.format_meter(**(values | {"bar_format": layout.replace("{bar}", ""), "ncols": None}))
             room = values["ncols"] - wcswidth(figures) - (_BAR_COLUMNS if "{bar}" in layout else 0)
-            if room >= _LEAST_NAME_COLUMNS:
+            if room >= _DESCRIPTION_COLUMNS:
                 break
         return {"bar_format": layout, "prefix": self._description(max(0, room))}
 
@@ -167,7 +168,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
             more = f" and {len(self._steps) - 1} more"
         for text in (f"{doing} {{}}{more}", f"{doing} {{}}", "{}"):
             room = columns - len(text) + 2
-            if room >= min(_LEAST_NAME_COLUMNS, wcswidth(name)):
+            if room >= min(_NAME_COLUMNS, wcswidth(name)):
                 break
         return text.format(_end_of(name, room)) if room > 1 else ""
 

@@ -30,14 +30,14 @@ from moss_cli.schema import Envelope, Notice
 ALREADY_DONE = {"ok": "already done", "partial": "already done, but partial"}
 
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
-_BUG_HINT = "this should not happen; run again with --debug for the details"
+_BUG_HINT = "this is a bug; run again with --debug for details"
 
 
 def _nothing(envelope: Envelope) -> str:
     """The message about an empty result."""
     if _is_silent(envelope):
         return "no speech found"
-    return "the model heard no words" if envelope.task == "transcribe" else "the model gave no answer"
+    return "the model recognized no words" if envelope.task == "transcribe" else "the model gave no answer"
 
 
 def _is_silent(envelope: Envelope) -> bool:

@@ -159,7 +159,7 @@ def _stdout_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"standard output cannot be written: {error.strerror}") from error
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
 
 
 class FileWriter(StatelessWriter):

@@ -1,14 +1,14 @@
-"""models.toml: which models there are, where they lie and what they are by default."""
+"""The catalogue of models, models.toml, and finding the one that a user asked for."""
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from moss_cli.errors import ModelError, UsageError
+from moss_cli.models.hub import cached, is_checkpoint
 from moss_cli.settings import config_folder, read_toml
 
 EMBEDDED = "tiny"
@@ -35,10 +35,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
 class ModelEntry:
     """One entry of models.toml.
 
-    `size` is the bytes of the weight files; `memory` the bytes they take once loaded, by dtype; `thinking` whether it
-    thinks before it answers, None where that is not known, and `thinks_over` the tasks of which that holds, where they
-    are not all; `text_only` whether it can be asked without audio; `max_seconds` the longest clip the model is given
-    at once, and `piece_seconds` that by task, where it is shorter.
+    `size`: bytes of the weight files. `memory`: bytes they take once loaded, by dtype. `thinking`: whether it thinks
+    before it answers, None where that is not known; `thinks_over`: the tasks for which it does, if not all.
+    `text_only`: whether it can be asked without audio. `max_seconds`: the longest clip that it is given at once;
+    `piece_seconds`: the same by task, where that is shorter.
     """
 
     name: str
@@ -144,62 +144,13 @@ def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def locate(entry: ModelEntry) -> Resolved | None:
-    """Where an entry's checkpoint lies on this machine, if it does. Never uses the network."""
+    """An entry's checkpoint on this machine, if it is there. Never uses the network."""
     if entry.path is not None:
         folder = Path(entry.path)
-        return Resolved(entry, folder, entry.revision) if _is_checkpoint(folder) else None
+        return Resolved(entry, folder, entry.revision) if is_checkpoint(folder) else None
     assert entry.hub is not None
-    snapshot = _hub_snapshot(entry.hub, entry.revision)
+    snapshot = cached(entry.hub, entry.revision)
     return Resolved(entry, snapshot, snapshot.name) if snapshot else None
-
-
-def _is_checkpoint(folder: Path) -> bool:
-    return os.path.isfile(folder / "config.json")  # noqa: PTH113 - Path.is_file raises where it may not look
-
-
-def hub_cache() -> Path:
-    """The folder in which hub tools keep what they fetched (HF_HUB_CACHE, HF_HOME)."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE)
-
-
-def _hub_snapshot(hub: str, revision: str | None) -> Path | None:
-    """Source of the layout: huggingface_hub, "Understand caching"."""
-    root = hub_cache() / ("models--" + hub.replace("/", "--"))
-    if revision is None:
-        try:
-            revision = (root / "refs" / "main").read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-    folder = root / "snapshots" / revision
-    return folder if _is_checkpoint(folder) else None
-
-
-# Weights, configuration and tokenizer; never code, never pickles.
-_FETCHED = ["*.json", "*.safetensors", "merges.txt", "*.jinja", "README.md", "LICENSE*"]
-
-
-def fetch(entry: ModelEntry, *, progress: bool = False) -> Resolved:
-    """Fetch an entry from its hub into the hub's own cache, going on where an earlier try broke off.
-
-    Raises ModelError where there is nothing to fetch from, or fetching fails.
-    """
-    if entry.hub is None:
-        raise ModelError(f"{entry.name} lies in {entry.path}; there is nothing to fetch")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-
-    if not progress:
-        disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not ours to tell
-    try:
-        folder = snapshot_download(entry.hub, revision=entry.revision, allow_patterns=_FETCHED, cache_dir=hub_cache())
-    except (OSError, ValueError, RuntimeError) as error:  # what the library and its transport raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        hint = "what has arrived is kept: run the same command again"
-        raise ModelError(f"{entry.hub} could not be fetched: {reason}", hint=hint, code="fetch_failed") from error
-    return Resolved(entry, Path(folder), entry.revision)
 
 
 def resolve(name: str | None) -> Resolved:
@@ -209,7 +160,7 @@ def resolve(name: str | None) -> Resolved:
     already on this machine. An explicit choice is never replaced by another. Raises ModelError.
     """
     if name == "":
-        raise UsageError("the name of the model is empty")
+        raise UsageError("the model name is empty")
     registry = load_registry()
     chosen = name or registry.default
     entry = registry.entries.get(chosen)
@@ -224,7 +175,9 @@ def resolve(name: str | None) -> Resolved:
 def _resolve_path(name: str, registry: Registry) -> Resolved:
     if "/" not in name:
         names = ", ".join(registry.entries)
-        raise ModelError(f"no model named {name}", hint=f"known are {names}; a folder is written with a /, as ./{name}")
+        raise ModelError(
+            f"no model named {name}", hint=f"known models: {names}; write a folder with a /, as in ./{name}"
+        )
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)
@@ -241,11 +194,6 @@ def _not_here(entry: ModelEntry, *, explicit: bool) -> ModelError:
     if entry.hub is None:
         return ModelError(f"model {entry.name}: no checkpoint in {entry.path}")
     size = f" ({entry.size / 1e9:.1f} GB)" if entry.size else ""
-    what = f"model {entry.name} is not on this machine"
-    if not explicit:
-        what = f"the default model, {entry.name}, is not on this machine"
-    return ModelError(
-        what,
-        code="model_missing",
-        hint=f"fetch it with `moss models pull {entry.name}`{size}, or try the embedded one with `--model {EMBEDDED}`",
-    )
+    what = f"model {entry.name}" if explicit else f"the default model, {entry.name},"
+    hint = f"download it with `moss models pull {entry.name}`{size}, or try the embedded one with `--model {EMBEDDED}`"
+    return ModelError(f"{what} is not on this machine", code="model_missing", hint=hint)

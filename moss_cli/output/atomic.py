@@ -89,7 +89,7 @@ def _target(path: Path, within: Path | None) -> Path:
     if not target.is_relative_to(folder):
         raise OutputError(
             f"cannot write {_shown(path)}: a symbolic link leads out of the folder, to {_shown(target)}",
-            hint="name the place itself as the output",
+            hint="give the real path as the output",
         )
     return target
 
@@ -198,10 +198,10 @@ def _reported(path: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except FileExistsError as error:
-        raise UsageError(f"{_shown(path)} exists", hint="--force overwrites it", code="exists") from error
+        raise UsageError(f"{_shown(path)} already exists", hint="use --force to overwrite it", code="exists") from error
     except FileNotFoundError as error:
         if path.parent.is_dir():
-            raise OutputError(f"cannot write {_shown(path)}: no file can be made there") from error
+            raise OutputError(f"cannot write {_shown(path)}: a file cannot be created there") from error
         hint = f"mkdir -p {one_line(shlex.quote(str(path.parent)))}"
         raise OutputError(f"folder {_shown(path.parent)} does not exist", hint=hint) from error
     except OSError as error:

@@ -248,7 +248,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "open", refuse)
     error = _refusal(path)
-    assert (error.message, error.code) == (f"{path} may not be read: permission denied", "permission")
+    assert (error.message, error.code) == (f"{path} cannot be read: permission denied", "permission")
 
 
 def test_an_absurd_sample_rate_is_refused(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_an_absurd_sample_rate_is_refused(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[24:28] = struct.pack("<I", 7)
     path.write_bytes(data)
-    assert _refusal(path).message == f"{path} is damaged: it claims a sample rate of 7 Hz"
+    assert _refusal(path).message == f"{path} is damaged: its header gives a sample rate of 7 Hz"
 
 
 def test_an_interrupt_passes_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

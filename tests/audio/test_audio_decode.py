@@ -72,7 +72,7 @@ def test_three_samples_load(tmp_path: Path) -> None:
 
 
 def test_no_samples_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"a\.wav holds no audio samples") as caught:
+    with pytest.raises(AudioError, match=r"a\.wav contains no audio samples") as caught:
         load(write(tmp_path / "a.wav", np.zeros(0, np.float32)))
     assert caught.value.code == "no_samples"
 
@@ -255,7 +255,7 @@ def test_a_longer_file_than_allowed_is_refused_before_decoding(tmp_path: Path, m
     with pytest.raises(AudioError) as caught:
         load(path, max_duration_s=1.5)
     assert (caught.value.code, caught.value.hint) == ("too_long", "raise the limit with --max-duration")
-    assert caught.value.message == f"{path} lasts 2 s or more: the limit is 1.5 s"
+    assert caught.value.message == f"{path} is at least 2 s long; the limit is 1.5 s"
 
 
 def test_a_longer_file_than_allowed_is_refused_while_decoding_where_no_length_is_declared(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_start_past_the_end_is_a_usage_error_that_says_how_long_the_file_is(ma
 
 def test_a_start_at_the_end_is_a_usage_error(make) -> None:
     for kind in ["wav16", "wav44", "odd", "aac"]:
-        with pytest.raises(UsageError, match=r"is 6 s long: nothing starts at 6 s"):
+        with pytest.raises(UsageError, match=r"is 6 s long; nothing starts at 6 s"):
             load(make(kind)[0], start_s=6.0)
 
 
@@ -124,7 +124,7 @@ def test_an_end_past_the_end_is_clamped_with_a_warning(make, kind: str) -> None:
     part = load(path, start_s=5, end_s=7.5)
     assert np.abs(part.samples - whole[5 * SAMPLE_RATE :]).max() < 1e-4
     assert [(w.code, w.start) for w in part.warnings] == [("range_clamped", 6.0)]
-    assert part.warnings[0].message == f"{path} is 6 s long: the range to 7.5 s ends there"
+    assert part.warnings[0].message == f"{path} is 6 s long; the range to 7.5 s ends there"
     assert part.complete
 
 

@@ -54,10 +54,10 @@ def test_standard_input_that_cannot_be_read_is_an_error() -> None:
 
 def test_a_temporary_folder_without_room_is_an_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    message = "standard input cannot be kept in /nowhere"
+    message = "standard input cannot be stored in /nowhere"
     with pytest.raises(OutputError, match=message) as caught, read_stdin(io.BytesIO(b"x")):
         pass
-    assert caught.value.hint == "set TMPDIR to a folder with room"
+    assert caught.value.hint == "set TMPDIR to a folder with more space"
 
 
 @pytest.mark.parametrize(

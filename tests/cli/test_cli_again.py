@@ -171,7 +171,7 @@ def test_a_file_that_somebody_changed_is_neither_done_nor_overwritten(moss: Moss
     moss(*TINY, "in", "-o", "out")
     (tmp_path / "out/a.txt").write_text("HELLO THERE\n")  # of the same size
     run = moss(*TINY, "in", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
     assert run.summary[0] == "2 inputs: 1 already done, 1 failed"
     assert (tmp_path / "out/a.txt").read_text() == "HELLO THERE\n"
     assert moss(*TINY, "in", "-o", "out", "--force").summary[0] == "2 inputs: 2 done"
@@ -196,7 +196,7 @@ def test_a_partial_result_that_stands_is_code_3_again(moss: Moss, wav: Wav, aske
     wav("b.wav")
     assert moss(*TINY, "a.wav", "b.wav", "-o", "out").code == 3
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out", "--report", "r.json", "--quiet")
-    assert run == Run(3, "", ["moss: warning: a.wav: already done, but partial; --force does it again"])
+    assert run == Run(3, "", ["moss: warning: a.wav: already done, but partial; use --force to redo it"])
     assert len(asked) == 2
     inputs = json.loads((tmp_path / "r.json").read_text())["inputs"]
     assert [(one["status"], one["code"]) for one in inputs] == [("skipped", "partial"), ("skipped", None)]
@@ -308,8 +308,7 @@ def test_a_journal_that_cannot_be_kept_is_said_once_and_the_work_goes_on(moss: M
     run = moss(*TINY, "in", "-o", "out", "--chunk", "1")
     assert run.code == 0
     assert run.err == [
-        "moss: warning: what is done of unfinished files cannot be kept: "
-        "out/.moss/unfinished is no folder; move it away"
+        "moss: warning: progress within files cannot be saved: out/.moss/unfinished is not a folder; move it away"
     ]
     assert sorted(stamps(tmp_path / "out")) == ["a.txt", "b.txt"]
 
@@ -339,8 +338,8 @@ def test_a_state_folder_that_is_a_link_is_refused(moss: Moss, wav: Wav, tmp_path
     (tmp_path / "out").mkdir()
     (tmp_path / "out/.moss").symlink_to("../elsewhere")
     run = moss(*TINY, "a.wav", "-o", "out/")
-    said = "moss: error: out/.moss is a symbolic link, and moss keeps its state in a folder of that name"
-    assert run == Run(1, "", [said, "hint: move it away; moss then makes its own"])
+    said = "moss: error: out/.moss is a symbolic link, but moss needs a folder of that name for its state"
+    assert run == Run(1, "", [said, "hint: move it away; moss will create its own"])
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -363,8 +362,8 @@ def test_what_stands_in_the_way_of_the_state_is_named_with_what_to_do(
         in_the_way.mkdir()
     else:
         in_the_way.write_text("mine")
-    said = f"moss: error: out/{name} is {found}, and moss keeps its state in {wanted} of that name"
-    expected = Run(1, "", [said, "hint: move it away; moss then makes its own"])
+    said = f"moss: error: out/{name} is {found}, but moss needs {wanted} of that name for its state"
+    expected = Run(1, "", [said, "hint: move it away; moss will create its own"])
     assert moss(*TINY, "a.wav", "-o", "out/") == expected
     if name in (".moss", ".moss/lock"):
         assert moss("batch", "clean", "out") == expected
@@ -386,7 +385,7 @@ def test_another_run_s_result_of_other_options_is_not_overwritten(
 
     backend.at_step = beside
     before = moss(*TINY, "in", "-o", "out", "--batch-size", "1")
-    assert before == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
+    assert before == Run(3, "", ["moss: error: out/b.txt already exists", "hint: use --force to overwrite it"])
     monkeypatch.undo()
     made = [json.loads(line) for line in (tmp_path / "out/.moss/outputs.jsonl").read_text().splitlines()]
     assert [line["result"] for line in made if "made" in line] == ["transcribe b", "transcribe a"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def test_one_input_is_one_input(moss: Moss, wav: Wav) -> None:
     wav("in/a.wav")
     moss(*TINY, "in/a.wav", "-o", "out/")
     assert moss("batch", "status", "out").out == "1 input: 1 done\n"
-    assert moss("batch", "clean", "out").err == ["moss: there is nothing to clean"]
+    assert moss("batch", "clean", "out").err == ["moss: nothing to clean"]
 
 
 @pytest.mark.usefixtures("folder")
@@ -112,7 +113,7 @@ def test_clean_removes_what_is_unfinished_and_left_over_but_no_result(moss: Moss
     assert list((tmp_path / "out/.moss/unfinished").iterdir()) == []
     assert states(moss)["counts"] == dict.fromkeys(COUNTS, 0) | {"done": 1, "partial": 1, "changed": 2}
     assert moss(*TINY, "in/a.wav", "-o", "out/").err == ["moss: in/a.wav: already done"]
-    assert moss("batch", "clean", "out").err == ["moss: there is nothing to clean"]
+    assert moss("batch", "clean", "out").err == ["moss: nothing to clean"]
 
 
 def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder: Path) -> None:
@@ -127,14 +128,15 @@ def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder
 
 
 @pytest.mark.usefixtures("folder")
-def test_clean_refuses_while_a_run_is_marker(moss: Moss, tmp_path: Path) -> None:
+def test_clean_refuses_while_a_run_is_active(moss: Moss, tmp_path: Path) -> None:
     run = RunMarker(tmp_path / "out/.moss", "transcribe")
     refused = moss("batch", "clean", "out")
-    assert (refused.code, refused.err[0][:43]) == (2, f"moss: error: a run is at work on out (proce{''}")
+    who = f"process {os.getpid()} on {platform.node()}"
+    assert (refused.code, refused.err[0]) == (2, f"moss: error: a run is active in out ({who})")
     assert len(list((tmp_path / "out/.moss/unfinished").iterdir())) == 1
     [at_work] = states(moss)["runs"]
     assert (at_work["pid"], at_work["task"]) == (os.getpid(), "transcribe")
-    assert f"a run at work: transcribe, process {os.getpid()} on " in moss("batch", "status", "out").out
+    assert f"active run: transcribe, process {os.getpid()} on " in moss("batch", "status", "out").out
     run.close()
     assert moss("batch", "clean", "out").code == 0
 
@@ -144,8 +146,8 @@ def test_a_folder_of_others_is_code_2_and_left_alone(moss: Moss, tmp_path: Path,
     (tmp_path / "out").mkdir()
     for name in ("out", "gone"):
         run = moss("batch", command, name)
-        hint = "hint: name a folder that was given as -o"
-        assert run == Run(2, "", [f"moss: error: moss has written nothing into {name}", hint])
+        hint = "hint: give a folder that was used with -o"
+        assert run == Run(2, "", [f"moss: error: {name} is not an output folder of moss", hint])
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -185,4 +187,4 @@ def test_a_record_that_is_no_file_is_named(moss: Moss, folder: Path) -> None:
     for argv in (("batch", "status", "out"), ("batch", "clean", "out"), (*TINY, "in/a.wav", "-o", "out/")):
         run = moss(*argv)
         assert run.code == 1
-        assert run.err[0].startswith("moss: error: out/.moss/outputs.jsonl is no regular file")
+        assert run.err[0].startswith("moss: error: out/.moss/outputs.jsonl should be a regular file")

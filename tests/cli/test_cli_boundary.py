@@ -36,13 +36,13 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             1,
             [
                 "moss: error: unexpected RuntimeError: two lines  of␛[31m it",
-                "hint: this should not happen; run again with --debug for the details",
+                "hint: this is a bug; run again with --debug for details",
             ],
         ),
         (
             OSError(errno.ENOSPC, "No space left on device"),
             1,
-            ["moss: error: standard output cannot be written: No space left on device"],
+            ["moss: error: cannot write to standard output: No space left on device"],
         ),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, []),
     ],

@@ -253,7 +253,7 @@ def test_an_input_inside_the_output_folder_is_never_overwritten(
     (tmp_path / "there").symlink_to("out")
     run = moss(*TINY, "out/a.txt", "-o", output, *force)
     result = "there/a.txt" if output == "there/" else "out/a.txt"
-    assert run == Run(2, "", [f"moss: error: {result} is the input itself", "hint: name another output"])
+    assert run == Run(2, "", [f"moss: error: {result} is the input itself", "hint: choose another output"])
     assert (tmp_path / "out/a.txt").read_bytes() == audio
 
 
@@ -283,8 +283,8 @@ def test_an_output_that_is_in_the_way_does_not_stop_the_inputs_after_it(moss: Mo
     (tmp_path / "out").mkdir()
     (tmp_path / "out/b.txt").write_text("mine")
     run = moss(*TINY, "in", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/b.txt exists", "hint: --force overwrites it"])
-    assert run.summary[:2] == ["4 inputs: 3 done, 1 failed", "failed: out/b.txt exists"]
+    assert run == Run(3, "", ["moss: error: out/b.txt already exists", "hint: use --force to overwrite it"])
+    assert run.summary[:2] == ["4 inputs: 3 done, 1 failed", "failed: out/b.txt already exists"]
     texts = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.txt")}
     assert texts == {"a": "hello there\n", "b": "mine", "c": "hello there\n", "d": "hello there\n"}
 

@@ -30,7 +30,7 @@ def test_a_folder_without_audio_is_code_2_and_nothing_is_written(moss: Moss, tmp
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/readme.txt").write_text("no audio")
     run = moss(*TINY, "notes", "-o", "out/")
-    assert run == Run(2, "", ["moss: error: no audio in the folder notes"])
+    assert run == Run(2, "", ["moss: error: no audio files in the folder notes"])
     assert not (tmp_path / "out").exists()
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_audio_is_code_4(moss: Moss, tmp_path: Path, content: bytes, 
 
 def test_a_recording_of_no_samples_is_code_4(moss: Moss, wav: Wav) -> None:
     wav("a.wav", 0)
-    assert moss(*TINY, "a.wav") == Run(4, "", ["moss: error: a.wav holds no audio samples"])
+    assert moss(*TINY, "a.wav") == Run(4, "", ["moss: error: a.wav contains no audio samples"])
 
 
 def test_a_recording_of_three_samples_is_transcribed(moss: Moss, wav: Wav) -> None:
@@ -72,7 +72,7 @@ def test_only_nan_is_code_4_and_some_nan_is_a_warning(moss: Moss, wav: Wav) -> N
     assert run.out == "==> some.wav <==\nhello there\n"
     assert run.err == [
         "moss: warning: some.wav: 161 samples between 0.010 and 0.025 s silenced: NaN, infinite or absurdly large",
-        "moss: error: all.wav holds only samples that are NaN, infinite or absurdly large",
+        "moss: error: all.wav contains only NaN, infinite or absurdly large samples",
     ]
 
 
@@ -89,7 +89,7 @@ def test_one_broken_sample_is_one_sample(moss: Moss, wav: Wav) -> None:
 def test_samples_over_full_scale_are_a_warning(moss: Moss, wav: Wav) -> None:
     wav("a.wav", np.full((1600, 1), 6.0, np.float32), subtype="FLOAT")
     run = moss(*TINY, "a.wav")
-    message = "a.wav: samples reach 6 where 1.0 is full scale; they are used as they are"
+    message = "a.wav: samples reach 6, beyond the full scale of 1.0; they are used unchanged"
     assert run == Run(0, "hello there\n", [f"moss: warning: {message}"])
 
 
@@ -198,7 +198,7 @@ def test_a_name_with_a_dash_in_front_needs_a_double_dash_or_a_folder(moss: Moss,
 
 def test_an_empty_name_is_refused_and_not_the_working_folder(moss: Moss, wav: Wav) -> None:
     wav("a.wav")
-    assert moss(*TINY, "") == Run(2, "", ["moss: error: an input's name is empty"])
+    assert moss(*TINY, "") == Run(2, "", ["moss: error: an input name is empty"])
 
 
 def test_an_input_given_twice_is_transcribed_once(moss: Moss, wav: Wav) -> None:
@@ -213,7 +213,7 @@ def test_standard_input_is_an_input_like_others(moss: Moss, wav: Wav) -> None:
 
 
 def test_standard_input_can_be_given_only_once(moss: Moss) -> None:
-    assert moss(*TINY, "-", "-") == Run(2, "", ["moss: error: standard input (-) can be read only once"])
+    assert moss(*TINY, "-", "-") == Run(2, "", ["moss: error: standard input (-) can only be read once"])
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_bad_standard_input_is_called_by_its_name_and_does_not_stop_the_others(
 
 def test_a_warning_about_standard_input_calls_it_so(moss: Moss, wav: Wav) -> None:
     audio = wav("a.wav", np.full((1600, 1), 6.0, np.float32), subtype="FLOAT").read_bytes()
-    message = "standard input: samples reach 6 where 1.0 is full scale; they are used as they are"
+    message = "standard input: samples reach 6, beyond the full scale of 1.0; they are used unchanged"
     assert moss(*TINY, "-", stdin=audio).err == [f"moss: warning: {message}"]
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_may_not_be_read_is_code_4(moss: Moss, wav: Wav) -> None:
     path.chmod(0)
     if os.access(path, os.R_OK):
         pytest.skip("root may read everything")
-    assert moss(*TINY, "a.wav") == Run(4, "", ["moss: error: a.wav may not be read: permission denied"])
+    assert moss(*TINY, "a.wav") == Run(4, "", ["moss: error: a.wav cannot be read: permission denied"])
 
 
 def test_a_recording_longer_than_the_model_takes_is_cut_into_pieces_of_file_time(moss: Moss, wav: Wav) -> None:
@@ -304,7 +304,7 @@ def test_a_recording_longer_than_the_limit_is_code_4(moss: Moss, wav: Wav) -> No
         4,
         "",
         [
-            "moss: error: a.wav lasts 1.5 s or more: the limit is 1 s",
+            "moss: error: a.wav is at least 1.5 s long; the limit is 1 s",
             "hint: raise the limit with --max-duration",
         ],
     )

@@ -18,7 +18,7 @@ Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
 AGAIN = "hint: fetch it again with `moss models pull`, or check it with `moss models verify`"
-KNOWN = "known are tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking"
+KNOWN = "known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def split(folder: Path) -> None:
             5,
             [
                 "moss: error: the default model, 4b-instruct, is not on this machine",
-                "hint: fetch it with `moss models pull 4b-instruct` (10.5 GB), or try the embedded one with "
+                "hint: download it with `moss models pull 4b-instruct` (10.5 GB), or try the embedded one with "
                 "`--model tiny`",
             ],
         ),
@@ -81,14 +81,14 @@ def split(folder: Path) -> None:
             5,
             [
                 "moss: error: model 8b-thinking is not on this machine",
-                "hint: fetch it with `moss models pull 8b-thinking` (18.1 GB), or try the embedded one with "
+                "hint: download it with `moss models pull 8b-thinking` (18.1 GB), or try the embedded one with "
                 "`--model tiny`",
             ],
         ),
         (
             ["-m", "nope"],
             5,
-            ["moss: error: no model named nope", f"hint: {KNOWN}; a folder is written with a /, as ./nope"],
+            ["moss: error: no model named nope", f"hint: {KNOWN}; write a folder with a /, as in ./nope"],
         ),
         (["-m", "./nope"], 5, ["moss: error: no checkpoint folder: ./nope"]),
         (["-m", "~no-such-user/x"], 5, ["moss: error: no checkpoint folder: ~no-such-user/x"]),
@@ -105,7 +105,7 @@ def split(folder: Path) -> None:
                 "hint: see `moss models list`",
             ],
         ),
-        (["-m", ""], 2, ["moss: error: the name of the model is empty"]),
+        (["-m", ""], 2, ["moss: error: the model name is empty"]),
         (["-m", "./"], 5, ["moss: error: . has no config.json", "hint: is this a checkpoint folder?"]),
     ],
 )

@@ -95,9 +95,9 @@ def test_a_command_that_cannot_be_is_one_line_and_a_hint(moss: Moss, argv: list[
 
 def test_a_start_past_the_end_is_code_2_and_an_end_past_it_a_warning(moss: Moss) -> None:
     run = moss(*TINY, "a.wav", "--start", "9")
-    assert run == Run(2, "", ["moss: error: a.wav is 0.1 s long: nothing starts at 9 s"])
+    assert run == Run(2, "", ["moss: error: a.wav is 0.1 s long; nothing starts at 9 s"])
     run = moss(*TINY, "a.wav", "--end", "99")
-    assert run == Run(0, "hello there\n", ["moss: warning: a.wav is 0.1 s long: the range to 99 s ends there"])
+    assert run == Run(0, "hello there\n", ["moss: warning: a.wav is 0.1 s long; the range to 99 s ends there"])
     assert moss(*TINY, "a.wav", "--end", "99", "--quiet") == Run(0, "hello there\n", [])
 
 

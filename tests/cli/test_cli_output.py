@@ -88,7 +88,7 @@ def test_what_moss_did_not_write_is_overwritten_only_with_force(moss: Moss, tmp_
     mine = tmp_path / "x.txt"
     mine.write_text("mine")
     assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(
-        2, "", ["moss: error: x.txt exists", "hint: --force overwrites it"]
+        2, "", ["moss: error: x.txt already exists", "hint: use --force to overwrite it"]
     )
     assert mine.read_text() == "mine"
     assert moss(*TINY, "a.wav", "-o", "x.txt", "--force") == Run(0, "", [])
@@ -111,7 +111,7 @@ def test_in_a_folder_the_existing_file_fails_and_the_others_are_written(moss: Mo
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.txt").write_text("mine")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
     assert (tmp_path / "out/a.txt").read_text() == "mine"
     assert (tmp_path / "out/b.txt").read_text() == "hello there\n"
 
@@ -127,7 +127,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
     backend.at_step = appear
     wav("b.wav")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt exists", "hint: --force overwrites it"])
+    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
     assert (tmp_path / "out/a.txt").read_text() == "of another program"
     assert tree(tmp_path / "out") == ["a.txt", "b.txt"]
 
@@ -168,10 +168,10 @@ def test_where_no_record_can_be_kept_a_result_is_written_all_the_same(moss: Moss
         ("a.wav/x.txt", 1, ["moss: error: cannot write a.wav/x.txt: not a directory"]),
         ("a.wav/", 2, ["moss: error: a.wav is a file, and a folder is needed to write to"]),
         ("/dev/full", 1, ["moss: error: cannot write /dev/full: no space left on device"]),
-        ("/proc/x.txt", 1, ["moss: error: cannot write /proc/x.txt: no file can be made there"]),
+        ("/proc/x.txt", 1, ["moss: error: cannot write /proc/x.txt: a file cannot be created there"]),
         ("/proc/x/", 1, ["moss: error: the folder /proc/x cannot be made: No such file or directory"]),
         ("z" * 256, 1, [f"moss: error: cannot write {'z' * 256}: file name too long"]),
-        ("", 2, ["moss: error: the name of the output is empty"]),
+        ("", 2, ["moss: error: the output name is empty"]),
     ],
     ids=lambda value: value[:12] if isinstance(value, str) else None,
 )
@@ -206,7 +206,7 @@ def test_a_link_out_of_the_folder_is_not_followed(moss: Moss, tmp_path: Path) ->
         "",
         [
             f"moss: error: cannot write out/x.txt: a symbolic link leads out of the folder, to {target}",
-            "hint: name the place itself as the output",
+            "hint: give the real path as the output",
         ],
     )
     assert target.read_text() == "precious"
@@ -239,11 +239,11 @@ def test_a_usage_error_makes_no_folder(moss: Moss, tmp_path: Path) -> None:
     [
         (
             ["a.wav", "-f", "srt", "-f", "txt"],
-            ["moss: error: several formats need a folder to write to", "hint: add -o FOLDER/"],
+            ["moss: error: several formats need an output folder", "hint: add -o FOLDER/"],
         ),
         (
             ["a.wav", "b.wav", "-f", "srt"],
-            ["moss: error: several inputs as srt need a folder to write to", "hint: add -o FOLDER/"],
+            ["moss: error: several inputs as srt need an output folder", "hint: add -o FOLDER/"],
         ),
         (
             ["a.wav", "-f", "vtt", "--timestamps", "none"],

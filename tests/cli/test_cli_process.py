@@ -173,12 +173,12 @@ def test_a_closed_pipe_on_stdout_ends_quietly(environment: dict[str, str]) -> No
 def test_a_stdout_that_is_closed_or_full_is_code_1(environment: dict[str, str]) -> None:
     for argv, said in ((["--version"], []), ([*TINY, "gone.wav", "-f", "json"], [DEMO])):
         run = finished(argv, environment, stdout=None, preexec_fn=lambda: os.close(1))
-        message = "moss: error: standard output cannot be written: Bad file descriptor"
+        message = "moss: error: cannot write to standard output: Bad file descriptor"
         assert (run.returncode, run.stderr.splitlines()) == (1, [*said, message])
     if Path("/dev/full").exists():
         with Path("/dev/full").open("w") as full:
             run = finished(["--version"], environment, stdout=full)
-        message = "moss: error: standard output cannot be written: No space left on device"
+        message = "moss: error: cannot write to standard output: No space left on device"
         assert (run.returncode, run.stderr.splitlines()) == (1, [message])
 
 

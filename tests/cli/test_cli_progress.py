@@ -14,14 +14,19 @@ import termios
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from cli_run import DEMO, TINY, Run
+from hypothesis import given
+from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from moss_cli.cli.console import Console
-from moss_cli.cli.progress import Progress, times
-from moss_cli.run.job import Source, Step
+from moss_cli.cli.progress import AudioBar
+from moss_cli.cli.tally import times
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Step
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -52,67 +57,137 @@ def paths(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in "abc"]
 
 
-def step(path: Path, what: str = "listening", done_s: float = 0.0, total_s: float | None = None) -> Step:
-    return Step(what, Source(path, path.name), 0, done_s, total_s)
+def step(path: Path, what: str = "listening", done_s: float = 0.0, total_s: float | None = None, n: int = 0) -> Step:
+    return Step(what, Input(path), n, done_s, total_s)
+
+
+def bar_of(paths: Sequence[Path], clock: Clock) -> AudioBar:
+    return AudioBar(paths, io.StringIO(), clock)
 
 
 def test_nothing_is_claimed_before_anything_is_known(paths: list[Path], clock: Clock) -> None:
-    progress = Progress(paths, clock)
-    assert progress.line() == "0 of 3 files"
-    progress.step(step(paths[0], "reading"))
+    bar = bar_of(paths, clock)
+    assert (str(bar), bar.line()) == (", 0/3 files", "")
+    bar.step(step(paths[0], "reading"))
     clock.now += 5
-    assert progress.line() == "0 of 3 files"
-    assert Progress(paths[:1], clock).line() == ""
+    assert re.fullmatch(r"reading \S*/a, 0/3 files", str(bar))
+    assert bar.line() == ""
+    bar.step(step(paths[0], total_s=60))
+    assert (bar.done_s, bar.total_s, bar.line()) == (0, 240, "")
+    one = bar_of(paths[:1], clock)
+    one.step(step(paths[0], "loading"))
+    assert str(one).startswith("loading the model for ")
 
 
 def test_speed_and_time_left_follow_from_what_is_done_and_sizes_stand_for_lengths(
     paths: list[Path], clock: Clock
 ) -> None:
-    progress = Progress(paths, clock)
-    progress.step(step(paths[0], "reading"))
+    bar = bar_of(paths, clock)
+    bar.step(step(paths[0], "reading"))
     clock.now += 10
-    progress.step(step(paths[0], done_s=60, total_s=120))
-    assert progress.line() == "0 of 3 files, 1:10 left, 1:00 of ~8:00 of audio, 6.0x real time"
-    clock.now += 5
-    assert progress.left_s == 65
-    clock.now += 5
-    progress.finished(paths[0], 120)
-    progress.finished(paths[1], None)  # it could not be read: that much less is to be done
-    assert progress.line() == "2 of 3 files, 0:40 left, 2:00 of ~6:00 of audio, 6.0x real time"
-    progress.step(step(paths[2], total_s=3600))
-    assert progress.line() == "2 of 3 files, 10:00 left, 2:00 of 1:02:00 of audio, 6.0x real time"
+    bar.step(step(paths[0], done_s=60, total_s=120))
+    assert bar.line() == "0 of 3 files, 01:10 left, 01:00 of ~08:00 of audio, 6.0x real time"
+    assert str(bar).endswith("| 01:00/~08:00 [01:10 left, 6.0x, 0/3 files]")
+    assert " 12%|" in str(bar)
+    clock.now += 10
+    bar.finished(paths[0], 120)
+    bar.finished(paths[1], None)  # it could not be read: that much less is to be done
+    assert bar.line() == "2 of 3 files, 00:40 left, 02:00 of ~06:00 of audio, 6.0x real time"
+    bar.step(step(paths[2], total_s=3600))
+    assert bar.line() == "2 of 3 files, 10:00 left, 02:00 of 1:02:00 of audio, 6.0x real time"
     clock.now += 600
-    progress.finished(paths[2], 3600)
-    assert progress.line() == "3 of 3 files, 0:00 left, 1:02:00 of 1:02:00 of audio, 6.0x real time"
+    bar.finished(paths[2], 3600)
+    assert bar.line() == "3 of 3 files, 00:00 left, 1:02:00 of 1:02:00 of audio, 6.0x real time"
+
+
+def test_files_that_are_in_progress_together_are_added_up(paths: list[Path], clock: Clock) -> None:
+    bar = bar_of(paths, clock)
+    for path in paths:
+        bar.step(step(path, total_s=100))
+    clock.now += 10
+    for done_s in (20, 40):
+        for path in reversed(paths):
+            bar.step(step(path, "answering", done_s, 100))
+    assert bar.line() == "0 of 3 files, 00:15 left, 02:00 of 05:00 of audio, 12.0x real time"
+    assert re.match(r"thinking about …?\S*a and 2 more|…\S*a ", str(bar))
+    bar.finished(paths[1], 100)  # not the first one
+    assert bar.done_s == 180
+    bar.finished(paths[0], None)
+    assert (bar.done_s, bar.total_s) == (140, 200)
+    bar.step(step(paths[1], done_s=100, total_s=100))  # late, of one that is finished
+    assert (bar.done_s, bar.total_s) == (140, 200)
+
+
+def test_tokens_are_counted_while_one_answer_is_decoded(clock: Clock) -> None:
+    bar = bar_of([Path("a"), Path("b")], clock)
+    bar.step(step(Path("a"), "answering", n=1))
+    assert str(bar) == "thinking about a, 1 token, 0/2 files"
+    bar.step(step(Path("a"), "answering", n=32))
+    assert str(bar) == "thinking about a, 32 tokens, 0/2 files"
+    bar.step(step(Path("b"), "reading"))
+    assert str(bar) == "thinking about a and 1 more, 0/2 files"
+    bar.finished(Path("a"), 1)
+    assert str(bar).startswith("reading b")
 
 
 def test_the_loading_of_the_model_tells_nothing_of_speed(paths: list[Path], clock: Clock) -> None:
-    progress = Progress(paths, clock)
-    progress.step(step(paths[0], "reading"))
-    progress.step(step(paths[0], "loading"))
+    bar = bar_of(paths[:1], clock)
+    bar.step(step(paths[0], "reading"))
+    bar.step(step(paths[0], "loading"))
     clock.now += 1000
-    progress.step(step(paths[0]))
+    bar.step(step(paths[0]))
     clock.now += 10
-    progress.step(step(paths[0], done_s=5, total_s=10))
-    assert progress.speed == 0.5
+    bar.step(step(paths[0], done_s=5, total_s=10))
+    assert bar.line().endswith("00:10 left, 00:05 of 00:10 of audio, 0.50x real time")
+
+
+def test_the_speed_does_not_fall_while_a_chunk_is_decoded(paths: list[Path], clock: Clock) -> None:
+    bar = bar_of(paths[:1], clock)
+    bar.step(step(paths[0], total_s=100))
+    clock.now += 10
+    bar.step(step(paths[0], done_s=50, total_s=100))
+    before = bar.line()
+    clock.now += 100
+    bar.step(step(paths[0], "answering", done_s=50, total_s=100, n=16))
+    assert bar.line() == before == "0 of 1 file, 00:10 left, 00:50 of 01:40 of audio, 5.0x real time"
 
 
 def test_a_file_that_fails_half_way_is_neither_done_nor_waited_for(paths: list[Path], clock: Clock) -> None:
-    progress = Progress(paths[:2], clock)
-    progress.step(step(paths[0], done_s=30, total_s=60))
-    progress.finished(paths[0], None)
+    bar = bar_of(paths[:2], clock)
+    bar.step(step(paths[0], done_s=30, total_s=60))
+    bar.finished(paths[0], None)
     clock.now += 10
-    progress.step(step(paths[1], done_s=20, total_s=40))
-    assert progress.line() == "1 of 2 files, 0:10 left, 0:20 of 0:40 of audio, 2.0x real time"
+    bar.step(step(paths[1], done_s=20, total_s=40))
+    assert bar.line() == "1 of 2 files, 00:10 left, 00:20 of 00:40 of audio, 2.0x real time"
 
 
 def test_what_has_no_size_does_not_matter_to_the_estimate(clock: Clock) -> None:
     paths = [Path("-"), Path("gone"), Path("nul\0")]
-    progress = Progress(paths, clock)
-    progress.step(step(paths[0]))
+    bar = bar_of(paths, clock)
+    bar.step(step(paths[0]))
     clock.now += 1
-    progress.finished(paths[0], 10)
-    assert progress.line() == "1 of 3 files, 0:00 left, 0:10 of ~0:10 of audio, 10.0x real time"
+    bar.finished(paths[0], 10)
+    assert bar.line() == "1 of 3 files, 00:00 left, 00:10 of ~00:10 of audio, 10.0x real time"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(range(4)), st.floats(0, 1e6), st.floats(0, 1e6), st.booleans()), max_size=20),
+    st.integers(1, 200),
+)
+def test_whatever_happens_the_bar_fits_and_is_never_more_than_full(
+    events: list[tuple[int, float, float, bool]], columns: int
+) -> None:
+    clock, names = Clock(), ["a", "\x1b[31m" + "b" * 300, "会议录音" * 40, "{desc}\n{bar}"]
+    with mock.patch("moss_cli.cli.progress.columns_of", lambda stream: columns):
+        bar = AudioBar([Path(name) for name in names], io.StringIO(), clock)
+        for index, done_s, total_s, is_end in events:
+            clock.now += 0.5
+            if is_end:
+                bar.finished(Path(names[index]), done_s)
+            else:
+                bar.step(step(Path(names[index]), "answering", done_s, max(done_s, total_s)))
+            assert bar.total_s is None or 0 <= bar.done_s <= bar.total_s
+            assert 0 <= wcswidth(str(bar)) <= max(1, columns - 1)  # -1: it holds a control character
 
 
 def test_speeds_are_rounded_to_what_matters() -> None:
@@ -138,18 +213,18 @@ def plain(clock: Clock, paths: Sequence[Path], **settings: bool) -> list[str]:
 
 def test_plain_lines_come_at_intervals_and_only_when_asked_for(paths: list[Path], clock: Clock) -> None:
     told = [
-        "moss: 0 of 3 files, 3:30 left, 5:00 of ~40:00 of audio, 10.0x real time",
-        "moss: 1 of 3 files, 3:00 left, 10:00 of ~40:00 of audio, 10.0x real time",
-        "moss: 1 of 3 files, 2:30 left, 15:00 of ~40:00 of audio, 10.0x real time",
-        "moss: 2 of 3 files, 2:00 left, 20:00 of ~40:00 of audio, 10.0x real time",
-        "moss: 2 of 3 files, 0:30 left, 25:00 of 30:00 of audio, 10.0x real time",
-        "moss: 3 of 3 files, 0:00 left, 30:00 of 30:00 of audio, 10.0x real time",
+        "moss: 0 of 3 files, 03:30 left, 05:00 of ~40:00 of audio, 10.0x real time",
+        "moss: 1 of 3 files, 03:00 left, 10:00 of ~40:00 of audio, 10.0x real time",
+        "moss: 1 of 3 files, 02:30 left, 15:00 of ~40:00 of audio, 10.0x real time",
+        "moss: 2 of 3 files, 02:00 left, 20:00 of ~40:00 of audio, 10.0x real time",
+        "moss: 2 of 3 files, 00:30 left, 25:00 of 30:00 of audio, 10.0x real time",
+        "moss: 3 of 3 files, 00:00 left, 30:00 of 30:00 of audio, 10.0x real time",
     ]
     assert plain(clock, paths) == []
     assert plain(clock, paths, progress=True) == told
     said = plain(clock, paths, verbose=True)
     assert [line for line in said if "of audio" in line] == told
-    assert said[:2] == ["moss: reading a", "moss: listening to a"]
+    assert said[:2] == [f"moss: reading {paths[0]}", f"moss: listening to {paths[0]}"]
     assert len(said) == len(told) + 6
     assert plain(clock, paths, verbose=True, progress=False) == [line for line in said if "of audio" not in line]
     assert plain(clock, paths, verbose=True, quiet=True) == plain(clock, paths, progress=True, quiet=True) == []
@@ -200,55 +275,40 @@ def on_terminal(argv: Sequence[str], folder: Path, columns: int, *, code: int = 
     return bytes(shown)
 
 
-_CONTROL = re.compile(r"\x1b\[(\??)([\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
-
-
 class Screen:
-    """As much of a terminal as live lines need; `painted` is every line that ever stood on it."""
+    """As much of a terminal as a bar needs; `painted` is every line that ever stood on it."""
 
-    def __init__(self, columns: int) -> None:
-        self.columns, self.lines, self.row = columns, [""], 0
-        self.painted: set[str] = set()
-
-    def feed(self, text: str) -> None:
-        for private, number, letter, end, written in _CONTROL.findall(text):
-            if written:
-                self.lines[self.row] = written if not self.lines[self.row] else self.lines[self.row] + written
-                self.painted.add(self.lines[self.row])
-            elif end == "\n":
-                self.row += 1
-                self.lines += [""] * (self.row + 1 - len(self.lines))
-            elif letter == "A":
-                self.row -= int(number or 1)
-            elif letter == "K":
-                self.lines[self.row] = ""
-            else:
-                assert end == "\r" or letter == "m" or private, f"the screen does not know {letter!r}"
+    def __init__(self, text: str) -> None:
+        self.lines, self.painted = [""], set[str]()
+        for line, end in re.findall(r"([^\r\n]*)([\r\n]|$)", re.sub(r"\x1b\[\d*m", "", text)):
+            assert "\x1b" not in line
+            if line:
+                self.painted.add(line.rstrip())
+                self.lines[-1] = line.rstrip()
+            if end == "\n":
+                self.lines.append("")
 
 
 @pytest.mark.parametrize("columns", [80, 30])
-def test_a_terminal_shows_two_lines_that_fit_and_leaves_none_of_them(tmp_path: Path, wav: Wav, columns: int) -> None:
+def test_a_terminal_shows_a_bar_that_fits_and_leaves_nothing_of_it(tmp_path: Path, wav: Wav, columns: int) -> None:
     for name in ("a.wav", "b" * 120 + ".wav", "会议录音" * 20 + ".wav"):
         wav(f"in/{name}", 4000)
     argv = [*TINY, "in", "--batch-size", "1", "--no-vad", "-o", "out", "-f", "txt"]
-    screen = Screen(columns)
-    shown = on_terminal(argv, tmp_path, columns).decode()
-    screen.feed(shown)
-    live = {line for line in screen.painted if "reading " in line or line.startswith("  ")}
-    assert any("reading in/a.wav" in line for line in live)
-    assert any(re.search(r"reading …b+\.wav", line) for line in live)
-    assert any(re.search(r"reading …[会议录音]+\.wav", line) for line in live)
-    assert max(wcswidth(line) for line in live) < columns
+    screen = Screen(on_terminal(argv, tmp_path, columns, NO_COLOR="1").decode())
+    bars = {line for line in screen.painted if "%" in line or (" files" in line and "inputs" not in line)}
+    bars -= {line for line in bars if line.startswith("moss:")}
+    assert any("in/a.wav" in line for line in bars)
+    assert any(re.search(r"…b+\.wav", line) for line in bars)
+    assert any(re.search(r"…[会议录音]+\.wav", line) for line in bars)
+    assert max(wcswidth(line) for line in bars) < columns
     if columns == 80:
-        whole = r"  2 of 3 files, \d+:\d\d left, 0:00 of ~?0:01 of audio, [\d.]+x real time"
-        assert any(re.fullmatch(whole, line) for line in live)
+        assert any(re.search(r"%\|.*\| 00:00/~?00:00 \[\d\d:\d\d left, [\d.]+x, 2/3 files\]$", line) for line in bars)
     else:
-        assert any(line.startswith("  2 of 3 files, ") for line in live)
+        assert any(re.search(r"%", line) for line in bars)
     left = "\n".join(line for line in screen.lines if line).replace("\n      ", " ").split("\n")
     assert left[0] == DEMO
-    assert not any("reading" in line or line.startswith("  ") for line in left)
+    assert not bars & set(left)
     assert left[-2] == "moss: 3 inputs: 3 done"
-    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
 
 
 @pytest.mark.parametrize("colour", [True, False])

@@ -127,10 +127,10 @@ def test_one_input_has_a_report_too_and_the_next_run_writes_over_it(moss: Moss, 
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (["--report", "mine.json"], 2, "mine.json exists"),
-        (["--report", "a.wav"], 2, "a.wav exists"),
+        (["--report", "mine.json"], 2, "mine.json already exists"),
+        (["--report", "a.wav"], 2, "a.wav already exists"),
         (["--report", "no/r.json"], 1, "folder no does not exist"),
-        (["--report", "-"], 2, "the report needs a file"),
+        (["--report", "-"], 2, "--report needs a file name"),
         (["--report", "a.txt", "-o", "./a.txt"], 2, "a.txt cannot be both the output and the report"),
     ],
 )
@@ -155,7 +155,7 @@ def test_force_writes_a_report_over_anything(moss: Moss, wav: Wav, tmp_path: Pat
 def test_a_result_is_not_lost_to_a_report_of_the_same_name(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     wav("in/a.wav")
     run = moss(*TINY, "in", "-o", ".", "-f", "json", "--report", "a.json")
-    assert (run.code, run.err[0]) == (2, "moss: error: a.json exists")
+    assert (run.code, run.err[0]) == (2, "moss: error: a.json already exists")
     assert json.loads((tmp_path / "a.json").read_text())["text"] == "hello there"
 
 
@@ -207,11 +207,11 @@ def test_an_interrupted_run_into_a_folder_says_that_the_next_one_goes_on_from_th
     at_answer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
     run = moss(*argv)
     assert (run.code, run.err) == (130, ["moss: error: interrupted"])
-    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run goes on from there"
+    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run will go on from there"
     assert moss(*argv).summary[0] == "4 inputs: 2 done, 2 already done"
 
 
-@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run goes on from there"), ([], "")])
+@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run will go on from there"), ([], "")])
 def test_a_run_that_is_interrupted_before_its_first_result_says_that_nothing_is_done(
     moss: Moss, wav: Wav, at_answer: Any, more: Sequence[str], said: str
 ) -> None:
@@ -278,7 +278,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_its_reason_and_whole_files(
 @pytest.mark.parametrize(
     ("command", "answer", "what"),
     [
-        (["transcribe"], "", "the model heard no words"),
+        (["transcribe"], "", "the model recognized no words"),
         (["ask", "What is said?"], '{"answer": null, "evidence": []}', "the model gave no answer"),
     ],
 )

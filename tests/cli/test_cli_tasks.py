@@ -202,11 +202,11 @@ def test_a_model_says_what_it_was_not_trained_for(option: list[str], capfd: pyte
     assert [w["code"] for w in json.loads(capfd.readouterr().out)["warnings"]][:1] == ["untrained"]
 
 
-def test_an_embedded_model_needs_no_fetching(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_embedded_model_needs_no_download(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "pull", "tiny"]) == 0
     captured = capfd.readouterr()
     assert captured.out.strip().endswith("weights/tiny")
-    assert captured.err == "moss: tiny needs no fetching\n"
+    assert captured.err == "moss: tiny is a local model; there is nothing to download\n"
 
 
 AS_IN = 'as in moss ask "What is said?" talk.mp3'

@@ -55,7 +55,7 @@ def test_existing_file_stays_unless_told(tmp_path):
         with pytest.raises(UsageError) as caught:
             refuse()
         assert caught.value.message == f"{path} exists"
-        assert caught.value.hint == "--force overwrites it"
+        assert caught.value.hint == "use --force to overwrite it"
         assert caught.value.code == "exists"
         assert caught.value.exit_code == ExitCode.USAGE
     assert path.read_bytes() == b"old"
@@ -213,7 +213,7 @@ def test_names_that_are_not_utf8_are_written(tmp_path):
     assert [os.fsencode(left.name) for left in tmp_path.iterdir()] == [b"a\xff.srt"]
     with pytest.raises(UsageError) as caught:
         write_atomic(path, b"whole", overwrite=False)
-    assert caught.value.message == f"{tmp_path}/a\\xff.srt exists"
+    assert caught.value.message == f"{tmp_path}/a\\xff.srt already exists"
 
 
 def test_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
