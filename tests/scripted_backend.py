@@ -29,7 +29,7 @@ def loop(text: str, settled: str | None = None) -> Answer:
 
 @dataclass(frozen=True)
 class HeardClip:
-    samples: Samples
+    samples: Samples = field(repr=False, compare=False)
 
     @property
     def duration_s(self) -> float:

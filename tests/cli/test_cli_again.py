@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 from cli_run import TINY, Run
-from scripted_backend import ScriptedBackend
+from scripted_backend import ScriptedBackend, opening
 
 from moss_cli.backends.protocol import Request
+from moss_cli.cli.main import run
 
 Asked = list[Request]
 Moss = Callable[..., Run]
@@ -381,7 +382,8 @@ def test_another_run_s_result_of_other_options_is_not_overwritten(
 
     def beside(n: int) -> None:
         backend.at_step = lambda n: None
-        assert moss(*TINY, "in/b.wav", "-o", "out/", "--seed", "1").code == 0
+        another = opening(ScriptedBackend())
+        assert run([*TINY, "in/b.wav", "-o", "out/", "--seed", "1"], open_backend=another) == 0
 
     backend.at_step = beside
     before = moss(*TINY, "in", "-o", "out", "--batch-size", "1")
