@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from moss_cli.errors import MossError
-from moss_cli.output.formats import FORMATS, TASKS
+from moss_cli.output.formats import FORMATS
+from moss_cli.tasks.catalogue import TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
 DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]

@@ -19,6 +19,6 @@ def schema(
     """
     import json
 
-    from moss_cli.schema import json_schema
+    from moss_cli.output.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(task.value), indent=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from moss_cli.answers import Sampling, draw_seed
 from moss_cli.engine.engine import Engine
@@ -17,8 +17,9 @@ from moss_cli.engine.thinking import split_tokens
 from moss_cli.errors import AnswerError
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import Piece, halves
-from moss_cli.schema import RESULT_TYPES, Notice, Result, TaskName
+from moss_cli.schema import Notice
 from moss_cli.span import Span
+from moss_cli.tasks.catalogue import entry
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 MOST_ATTEMPTS = 3
@@ -61,11 +62,11 @@ class Answered:
         }
 
     @classmethod
-    def from_json(cls, task: TaskName, kept: dict[str, Any]) -> Answered:
+    def from_json(cls, task: str, kept: dict[str, Any]) -> Answered:
         """What `to_json` made. Raises KeyError, TypeError, ValueError or OverflowError for anything else."""
         notices = tuple(Notice.model_validate(notice) for notice in kept["notices"])
-        result = RESULT_TYPES[task].model_validate(kept["result"])
-        reading = Reading(cast("Result", result), str(kept["text"]), notices, bool(kept["complete"]))
+        result = entry(task).load().result_type.model_validate(kept["result"])
+        reading = Reading(result, str(kept["text"]), notices, bool(kept["complete"]))
         start_s, end_s = map(float, kept["span"])
         n_prompt, n_generated = map(int, kept["tokens"])
         thought, ended, attempts = kept["thought"], kept["finish_reason"], int(kept["attempts"])
@@ -239,7 +240,7 @@ class Answerer:
         if self.job.max_new_tokens is not None:
             return self.job.max_new_tokens
         needed = question.room(asked.piece.span.duration_s if asked.piece else 0.0)
-        return max(min(needed, self._n_positions - n_prompt), question.n_characters)
+        return max(min(needed, self._n_positions - n_prompt), question.n_least)
 
     @property
     def _n_positions(self) -> int:
