@@ -8,15 +8,13 @@ import typer
 
 from moss_cli.cli.options import TaskChoice
 
+EXAMPLES = ("moss schema transcribe > transcribe.schema.json",)
+
 
 def schema(
     task: Annotated[TaskChoice, typer.Argument(metavar="TASK", help="A task, such as transcribe.", show_default=False)],
 ) -> None:
-    """Print the JSON Schema of a task's output.
-
-    \b
-    moss schema transcribe > transcribe.schema.json
-    """
+    """Print the JSON Schema of a task's output."""
     import json
 
     from moss_cli.output.json_schema import json_schema

@@ -11,7 +11,8 @@ from moss_cli.tasks.catalogue import entry
 
 def envelope_type(task: str) -> type[Envelope]:
     """The envelope of a task's results: `envelope_type("scene").model_validate_json(text)` reads one back."""
-    return Envelope[entry(task).load().result_type]  # type: ignore[no-any-return, misc]
+    filled: type[Envelope] = Envelope.__class_getitem__(entry(task).load().result_type)  # type: ignore[assignment]
+    return filled
 
 
 def json_schema(task: str) -> dict[str, Any]:

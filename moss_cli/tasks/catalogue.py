@@ -118,7 +118,7 @@ CATALOGUE = (
         module="music",
         class_name="DescribeMusic",
         heading="Music",
-        help="Describe music: style, tempo, key, instruments, sections.",
+        help="Describe music: style, tempo, key and instruments.",
         examples=(
             "moss music song.mp3",
             "moss music album/ -o notes/ -f md",
