@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
 from moss_cli.tasks.catalogue import TaskEntry
+
+if TYPE_CHECKING:
+    from moss_cli.tasks.reading.task import Task
 
 
 def plain_command(entry: TaskEntry) -> Callable[..., int]:
@@ -17,6 +21,7 @@ def plain_command(entry: TaskEntry) -> Callable[..., int]:
     def command(context: typer.Context, inputs: Inputs, *, options: AnalysisOptions) -> int:
         from moss_cli.cli.analyse import analyse
 
-        return analyse(context.obj, entry.load()(custom_prompt=options.prompt), inputs, options)
+        make: Callable[..., Task[Any]] = entry.load()
+        return analyse(context.obj, make(custom_prompt=options.prompt), inputs, options)
 
     return command
