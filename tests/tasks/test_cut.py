@@ -18,7 +18,7 @@ from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker
 from moss_cli.tasks.emotion import DescribeEmotion
 from moss_cli.tasks.music import DescribeMusic
-from moss_cli.tasks.reading.json_answers import LONGEST_TEXT, MOST_ITEMS, broken_off, is_of_length
+from moss_cli.tasks.reading.json_answers import LONGEST_TEXT, MOST_ITEMS, broken_off
 from moss_cli.tasks.reading.task import Part, Task
 from moss_cli.tasks.scene import EVENTS_FORM, DescribeScene
 from moss_cli.tasks.summarize import Summarize
@@ -183,14 +183,6 @@ def test_the_form_of_events_has_the_limits_that_are_looked_for() -> None:
     assert isinstance(EVENTS_FORM, Grammar)
     assert f"NEXT{{0,{MOST_ITEMS - 1}}}" in EVENTS_FORM.text
     assert EVENTS_FORM.text.count(f"[^\\n]{{1,{LONGEST_TEXT}}}") == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "limit", "reached"),
-    [("abc", 3, True), ("abc", 4, False), ("a\U0001f600", 3, True), ("a\U0001f600", 2, True), ("abcd", 3, False)],
-)
-def test_a_character_may_count_as_one_or_as_two(text: str, limit: int, reached: bool) -> None:
-    assert is_of_length(text, limit) is reached
 
 
 def test_what_was_cut_in_a_piece_is_cut_in_the_whole_each_field_once() -> None:

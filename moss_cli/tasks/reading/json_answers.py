@@ -154,18 +154,13 @@ def _parsed(text: str) -> tuple[Mapping[str, Any], bool]:
 def _ends_at_limit(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a value, or one inside it, is as long as its schema lets it be."""
     if isinstance(value, str):
-        return "maxLength" in schema and is_of_length(value, schema["maxLength"])
+        return len(value) == schema.get("maxLength")
     if isinstance(value, list):
         inside = schema.get("items", {})
         return len(value) == schema.get("maxItems") or any(_ends_at_limit(one, inside) for one in value)
     if isinstance(value, dict):
         return any(_ends_at_limit(one, schema.get("properties", {}).get(name, {})) for name, one in value.items())
     return False
-
-
-def is_of_length(text: str, limit: int) -> bool:
-    """Whether a text may have ended at a limit in characters: escaped, one beyond the 16-bit plane counts as two."""
-    return len(text) <= limit <= len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def broken_off(answer: str, names: Sequence[str]) -> str:
