@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from moss_cli.output.formats import FORMATS, TIMED, has_times
+from moss_cli.tasks.catalogue import CATALOGUE, TaskEntry
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "examples.md"
 
@@ -37,46 +40,24 @@ class Example:
     exit_code: int = 0
 
 
-EXAMPLES = (
-    Example(
-        "transcribe",
-        "What is said, and when, in every format.",
-        "moss transcribe samples/meeting.wav --model tiny -f txt -f json -f jsonl -f srt -f vtt -f md -f tsv -o out/",
-    ),
-    Example(
-        "describe-speaker",
-        "How a voice sounds. There are no times in it, and so no subtitles.",
-        "moss describe-speaker samples/voice.wav --model tiny -f txt -f json -f md -o out/",
-    ),
-    Example(
-        "emotion",
-        "What a voice conveys, and when that changes.",
-        "moss emotion samples/emotion.wav --model tiny -f txt -f json -f srt -f md -o out/",
-    ),
-    Example(
-        "scene",
-        "Where it is, and what sounds when.",
-        "moss scene samples/scene.wav --model tiny -f txt -f json -f srt -f md -f tsv -o out/",
-    ),
-    Example(
-        "music",
-        "What the music is like, and its sections.",
-        "moss music samples/music.wav --model tiny -f txt -f json -f srt -f md -o out/",
-    ),
-    Example(
-        "ask",
-        "Any question. Where in the recording the answer is found comes with it, if the model says so.",
-        "moss ask 'What is said?' samples/station.wav --model tiny -f txt -f json -f srt -f md -o out/",
-    ),
+# By task: what stands behind its name in the command line.
+ARGUMENTS = {
+    "transcribe": "samples/meeting.wav",
+    "describe-speaker": "samples/voice.wav",
+    "emotion": "samples/emotion.wav",
+    "scene": "samples/scene.wav",
+    "music": "samples/music.wav",
+    "ask": "'What is said?' samples/station.wav",
+    "summarize": "samples/minutes.wav",
+}
+USUAL_FORMATS = {"txt", "json", "srt", "md"}
+MORE_FORMATS = {"transcribe": set(FORMATS), "scene": {"tsv"}}
+
+MORE_EXAMPLES = (
     Example(
         "ask with answers to choose from",
         "The answer is one of them.",
         "moss ask 'What colour is the letter?' samples/station.wav --choice red --choice blue --model tiny -f json",
-    ),
-    Example(
-        "summarize",
-        "What it is about, point by point and chapter by chapter.",
-        "moss summarize samples/minutes.wav --model tiny -f txt -f json -f srt -f md -o out/",
     ),
     Example(
         "Several files",
@@ -90,6 +71,19 @@ EXAMPLES = (
         exit_code=4,
     ),
 )
+
+
+def task_example(task: TaskEntry) -> Example:
+    """A task in the formats that its results can have."""
+    shown = USUAL_FORMATS | MORE_FORMATS.get(task.name, set())
+    if not has_times(task.name, None):
+        shown -= TIMED
+    written = " ".join(f"-f {fmt}" for fmt in FORMATS if fmt in shown)
+    command = f"moss {task.name} {ARGUMENTS[task.name]} --model tiny {written} -o out/"
+    return Example(task.name, task.help, command)
+
+
+EXAMPLES = (*(task_example(task) for task in CATALOGUE if task.name in ARGUMENTS), *MORE_EXAMPLES)
 
 INTRODUCTION = """\
 # What the commands print
@@ -158,8 +152,6 @@ def messages(stderr: str) -> Iterator[str]:
 
 def written(folder: Path) -> list[tuple[str, str]]:
     """Path and text of the files that a command wrote, in the order of the formats."""
-    from moss_cli.output.formats import FORMATS
-
     paths = [path for path in folder.rglob("*") if path.is_file() and ".moss" not in path.parts]
     paths.sort(key=lambda path: (FORMATS.index(path.suffix[1:]), path))
     return [(path.as_posix(), without_times(path.read_text(encoding="utf-8"))) for path in paths]

@@ -25,8 +25,10 @@ from moss_cli.cli.main import CLOSED_STDOUT, run
 from moss_cli.errors import ExitCode, MossError
 from moss_cli.folders.runs import ActiveRun
 from moss_cli.folders.status import FolderStatus, InputStatus
-from moss_cli.output.formats import FORMATS, TASKS, has_times
-from moss_cli.schema import SCHEMA_VERSION, json_schema
+from moss_cli.output.formats import FORMATS, has_times
+from moss_cli.output.json_schema import json_schema
+from moss_cli.schema import SCHEMA_VERSION
+from moss_cli.tasks.catalogue import TASKS
 
 FROZEN = Path(__file__).parent / "fixtures" / "contract"
 OPTIONS = FROZEN / "options.json"

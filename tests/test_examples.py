@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from moss_cli.output.formats import FORMATS, TASKS, has_times
+from moss_cli.output.formats import FORMATS, has_times
+from moss_cli.tasks.catalogue import TASKS
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from moss_cli.cli.main import run
-from moss_cli.output.formats import TASKS
+from moss_cli.tasks.catalogue import TASKS
 
 CLIPS = Path(__file__).parent / "fixtures" / "tasks"
 ROWS = [

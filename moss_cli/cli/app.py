@@ -7,29 +7,21 @@ from typing import Annotated
 import typer
 
 from moss_cli import __version__
-from moss_cli.cli import (
-    ask,
-    batch,
-    completions,
-    demo,
-    describe_speaker,
-    emotion,
-    inspect,
-    models,
-    music,
-    scene,
-    schema,
-    summarize,
-    transcribe,
-)
+from moss_cli.cli import ask, batch, completions, demo, inspect, models, schema, summarize, transcribe
 from moss_cli.cli.config import default_map
+from moss_cli.cli.help import Command, examples
+from moss_cli.cli.plain_task import plain_command
+from moss_cli.tasks.catalogue import CATALOGUE
+
+ABOUT = "Transcribe, describe and question recordings with the MOSS-Audio models, on your own machine."
+WITH_OWN_OPTIONS = {"transcribe": transcribe.transcribe, "ask": ask.ask, "summarize": summarize.summarize}
 
 app = typer.Typer(
     name="moss",
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine.",
+    help=ABOUT,
     epilog="Try it: moss demo",
 )
 
@@ -40,28 +32,24 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(help=ABOUT)
 def main(
     context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Ask recordings questions: transcripts and more, by the MOSS-Audio models, on this machine."""
-    # Here, past --help and completion: these work whatever config.toml holds.
+    """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
     context.default_map = default_map(context.command, context.obj)
 
 
-app.command("transcribe")(transcribe.transcribe)
-app.command("describe-speaker")(describe_speaker.describe_speaker)
-app.command("emotion")(emotion.emotion)
-app.command("scene")(scene.scene)
-app.command("music")(music.music)
-app.command("ask")(ask.ask)
-app.command("summarize")(summarize.summarize)
+for entry in CATALOGUE:
+    about = "\n\n".join(filter(None, (entry.help, entry.more)))
+    made = WITH_OWN_OPTIONS.get(entry.name) or plain_command(entry)
+    app.command(entry.name, cls=Command, help=about, epilog=examples(entry.examples))(made)
 app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
-app.command("demo")(demo.demo)
-app.command("schema")(schema.schema)
-app.command("inspect")(inspect.inspect)
-app.command("completions")(completions.completions)
+app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
+app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
+app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
+app.command("completions", cls=Command, epilog=examples(completions.EXAMPLES))(completions.completions)

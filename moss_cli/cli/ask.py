@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from moss_cli.cli.options import DECODING, AnalysisOptions, with_analysis_options
+from moss_cli.cli.help import TASK
+from moss_cli.cli.options import AnalysisOptions, with_analysis_options
 
 EXAMPLE = 'moss ask "What is said?" talk.mp3'
 
@@ -17,27 +18,21 @@ EXAMPLE = 'moss ask "What is said?" talk.mp3'
 @with_analysis_options
 def ask(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question to ask.", show_default=False)],
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT...]", help="Files, folders, or - for stdin.", show_default=False),
+        typer.Argument(metavar="[INPUT...]", help="Audio or video files, folders, or - for stdin.", show_default=False),
     ] = None,
     choice: Annotated[
         list[str] | None,
-        typer.Option("--choice", help="One of the answers to choose from; repeatable.", rich_help_panel=DECODING),
+        typer.Option(
+            "--choice", metavar="TEXT", help="A possible answer to choose from; repeatable.", rich_help_panel=TASK
+        ),
     ] = None,
     *,
     options: AnalysisOptions,
 ) -> int:
-    """Ask a question about recordings, or without any.
-
-    A question that names a time is answered from that part of the recording.
-
-    \b
-    moss ask "What is the speaker's main point?" talk.mp3
-    moss ask "What is said at the two-minute mark?" talk.mp3
-    moss ask "What is falling?" roof.wav --choice rain --choice hail
-    """
+    """Check the question, and ask it of the inputs or, without any, of the model alone."""
     from moss_cli.cli.analyse import analyse, answer_text
     from moss_cli.errors import UsageError
     from moss_cli.tasks.ask import MOST_CHOICES, Ask

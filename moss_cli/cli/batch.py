@@ -7,25 +7,26 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(rich_markup_mode=None, help="What is done in an output folder, and what is not.")
+from moss_cli.cli.help import Command, examples
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A folder that was given to a command as -o.", show_default=False)
-]
+STATUS_EXAMPLES = (
+    "moss batch status out/",
+    """moss batch status out/ -f json | jq -r '.inputs[] | select(.status == "failed") | .path'""",
+)
+
+app = typer.Typer(rich_markup_mode=None, help="Show or clean up the state of an output folder.")
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that was given as -o.", show_default=False)]
 
 
-@app.command("status")
+@app.command("status", cls=Command, epilog=examples(STATUS_EXAMPLES))
 def status(
     folder: Folder,
-    format: Annotated[Literal["txt", "json"], typer.Option("--format", "-f", help="As text or JSON.")] = "txt",
+    format: Annotated[Literal["txt", "json"], typer.Option("--format", "-f", help="Text or JSON.")] = "txt",
 ) -> None:
-    """Say what is done in an output folder, and what is not.
+    """Show what is done in an output folder and what is not.
 
-    That is: done, partial, unfinished, failed last time or no longer as it was written, and which runs are at work.
-
-    \b
-    moss batch status out/
-    moss batch status out/ -f json | jq -r '.inputs[] | select(.status == "failed") | .path'
+    Lists the inputs that are done, partial, unfinished, failed or changed since, and the runs at work.
     """
     import json
 
@@ -38,15 +39,12 @@ def status(
         typer.echo("\n".join(state.lines()))
 
 
-@app.command("clean")
+@app.command("clean", cls=Command, epilog="moss batch clean out/")
 def clean(context: typer.Context, folder: Folder) -> None:
-    """Forget the inputs that have no result here.
+    """Forget the inputs that have no result in an output folder.
 
-    Those are the unfinished, the failed and those that were not begun. What killed runs left behind is removed, results
-    stay. Not while a run is at work.
-
-    \b
-    moss batch clean out/
+    Drops unfinished and failed inputs and those not begun, and removes what killed runs left behind. Results stay.
+    Refused while a run is at work.
     """
     from moss_cli.folders import status as folder_state
 

@@ -1,20 +1,24 @@
-"""`moss demo`: a tour of the seven commands on the clips that come with the package."""
+"""`moss demo`: a tour of the commands on the clips that come with the package."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from moss_cli.tasks.catalogue import CATALOGUE, TaskEntry
+
 if TYPE_CHECKING:
     from moss_cli.cli.console import Console
+    from moss_cli.run.job import Outcome
     from moss_cli.run.runner import Runner
     from moss_cli.tasks.reading.task import Task
 
 SAMPLES = Path(__file__).parents[1] / "samples"
+EXAMPLES = ("moss demo",)
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,14 @@ class Stop:
 
     arguments: tuple[str, ...]
     clip: str
-    task: Task
+    task: Task[Any]
     think: bool | None = None
 
 
 def demo(context: typer.Context) -> int:
-    """Show what the seven commands print, on clips of its own.
+    """Tour the commands on clips that come with the package.
 
-    The embedded model answers. Above each answer stands the command that gives it.
-
-    \b
-    moss demo
+    The embedded model answers. Each answer is printed below the command that gives it.
     """
     from moss_cli.cli.analyse import DEMO_NOTE, make_job
     from moss_cli.cli.options import AnalysisOptions
@@ -52,20 +53,25 @@ def demo(context: typer.Context) -> int:
         typer.echo(("\n" if i else "") + "$ " + command_line(stop, path))
         if model.entry.knows(stop.task.name):
             runner = runner.with_task(stop.task, think=stop.think)
-            whole = _show(console, runner, path) and whole
+            whole = _show(console, _run_one(runner, path)) and whole
         else:
             typer.echo(f"({model.entry.name} was not trained for {stop.task.name}: what it would answer means nothing)")
     return ExitCode.OK if whole else ExitCode.INCOMPLETE
 
 
-def _show(console: Console, runner: Runner, path: Path) -> bool:
-    """Print what a command prints of a clip, and say what it warns of. Returns whether the answer is whole; raises
-    MossError where there is none."""
-    from moss_cli.output.render import render
-    from moss_cli.output.terminal import printable
+def _run_one(runner: Runner, path: Path) -> Outcome:
+    """What comes of one job over one clip."""
     from moss_cli.run.inputs import Input
 
-    outcome = next(runner.run([Input(path)]))
+    return next(runner.run([Input(path)]))
+
+
+def _show(console: Console, outcome: Outcome) -> bool:
+    """Print what a command prints, and its warnings. Returns whether the answer is whole; raises MossError where there
+    is none."""
+    from moss_cli.output.render import render
+    from moss_cli.output.terminal import printable
+
     if outcome.error is not None:
         raise outcome.error
     for notice in outcome.envelope.warnings:
@@ -91,33 +97,23 @@ def _from_here(path: Path) -> Path:
 
 
 def tour() -> list[Stop]:
-    """One stop for each command, in the order of the help, on the clip that was made for it."""
+    """One stop for each task that has a clip of its own, in the order of the help."""
     import json
 
-    from moss_cli.tasks.transcribe import Transcribe
+    clips: dict[str, Mapping[str, Any]] = {}  # by task: what the first of its clips is and was asked
+    for line in (SAMPLES / "labels.jsonl").read_text(encoding="utf-8").splitlines():
+        clip = json.loads(line)
+        clips.setdefault(clip.get("task", "transcribe"), clip)
+    return [_stop(entry, clips[entry.name]) for entry in CATALOGUE if entry.name in clips]
 
-    rows = [json.loads(line) for line in (SAMPLES / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
-    spoken = rows[0]["file"]
-    own = [_stop(row) for row in rows if "task" in row]
-    return [Stop(("transcribe", spoken), spoken, Transcribe()), *own]
 
-
-def _stop(row: Mapping[str, Any]) -> Stop:
+def _stop(entry: TaskEntry, clip: Mapping[str, Any]) -> Stop:
     """The command that a clip was made for, from what its label says was asked."""
-    from moss_cli.tasks.ask import Ask
-    from moss_cli.tasks.describe_speaker import DescribeSpeaker
-    from moss_cli.tasks.emotion import DescribeEmotion
-    from moss_cli.tasks.music import DescribeMusic
-    from moss_cli.tasks.scene import DescribeScene
-    from moss_cli.tasks.summarize import Summarize
-
-    name, clip = row["task"], row["file"]
-    if name == "ask":
-        choices: Sequence[str] = row["choices"] or ()
-        think = True if row["settings"]["two_step"] else None
-        options = [argument for choice in choices for argument in ("--choice", choice)] + ["--think"] * bool(think)
-        return Stop((name, row["question"], clip, *options), clip, Ask(row["question"], tuple(choices)), think)
-    if name == "summarize":
-        return Stop((name, clip, "--style", row["style"]), clip, Summarize(row["style"]))
-    plain: tuple[Task, ...] = (DescribeSpeaker(), DescribeEmotion(), DescribeScene(), DescribeMusic())
-    return Stop((name, clip), clip, next(task for task in plain if task.name == name))
+    question, choices, style = clip.get("question"), tuple(clip.get("choices") or ()), clip.get("style")
+    settings = {"question": question, "choices": choices, "style": style}
+    task = entry.load()(**{name: value for name, value in settings.items() if value})
+    think = True if clip["settings"].get("two_step") else None
+    options = [argument for choice in choices for argument in ("--choice", choice)]
+    options += ["--style", style] if style else []
+    options += ["--think"] if think else []
+    return Stop((entry.name, *([question] if question else []), clip["file"], *options), clip["file"], task, think)

@@ -8,22 +8,32 @@ import typer
 
 from moss_cli.cli.options import DtypeChoice
 
+EXAMPLES = ('moss inspect talk.wav --prompt "Describe this audio." --out tensors.npz',)
+
 
 def inspect(
-    prompt: Annotated[str, typer.Option("--prompt", help="The question.", metavar="TEXT", show_default=False)],
+    prompt: Annotated[
+        str, typer.Option("--prompt", help="The instruction to the model.", metavar="TEXT", show_default=False)
+    ],
     out: Annotated[str, typer.Option("--out", help="The .npz file to write.", metavar="FILE", show_default=False)],
     audio: Annotated[
-        str | None, typer.Argument(metavar="[AUDIO]", help="An audio file; none for text alone.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[AUDIO]", help="An audio file; without one, the prompt alone.", show_default=False),
     ] = None,
-    new_tokens: Annotated[int, typer.Option("--new-tokens", help="Greedy tokens to decode.", min=1)] = 24,
+    new_tokens: Annotated[int, typer.Option("--new-tokens", help="Number of tokens to decode greedily.", min=1)] = 24,
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", envvar="MOSS_MODEL", show_envvar=False, metavar="NAME", help="A name or a folder."
+            "--model",
+            "-m",
+            envvar="MOSS_MODEL",
+            show_envvar=False,
+            metavar="NAME",
+            help="A model from `moss models list`, or a checkpoint folder.",
         ),
     ] = None,
     dtype: Annotated[
-        DtypeChoice, typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, help="How the weights are held.")
+        DtypeChoice, typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, help="Precision of the weights.")
     ] = "auto",
     device: Annotated[
         str,
@@ -36,13 +46,15 @@ def inspect(
         ),
     ] = "auto",
     time_markers: Annotated[
-        bool, typer.Option("--time-markers/--no-time-markers", help="Write the time into what the model hears.")
+        bool,
+        typer.Option("--time-markers/--no-time-markers", help="Insert elapsed-time markers into the audio prompt."),
     ] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write the engine's tensors for one input to a file.
 
-    An .npz file; their shapes are printed."""
+    The file is an .npz; the name, type and shape of each tensor are printed.
+    """
     import io
     from pathlib import Path
 

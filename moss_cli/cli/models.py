@@ -11,21 +11,21 @@ from moss_cli.cli.options import model_names
 if TYPE_CHECKING:
     from moss_cli.models.registry import ModelEntry, Resolved
 
-app = typer.Typer(rich_markup_mode=None, help="Which models there are, and where they lie.")
+app = typer.Typer(rich_markup_mode=None, help="List, show and download models.")
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A name of `moss models list`.", show_default=False, autocompletion=model_names
+        metavar="NAME", help="A model from `moss models list`.", show_default=False, autocompletion=model_names
     ),
 ]
 
 
 @app.command("list")
 def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the models, and which are on this machine."""
+    """List the models and whether they are on this machine."""
     from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
 
@@ -42,8 +42,8 @@ def list_models(
 
 
 @app.command("show")
-def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Show what is known of a model."""
+def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the details of a model."""
     from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
 
@@ -67,7 +67,7 @@ def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help=
 
 @app.command("path")
 def model_path(name: Name) -> None:
-    """Print the folder in which a model lies. Fails if it is not on this machine."""
+    """Print the folder of a model. Fails if it is not on this machine."""
     from moss_cli.models.registry import resolve
 
     typer.echo(resolve(name).folder)
@@ -75,7 +75,7 @@ def model_path(name: Name) -> None:
 
 @app.command("pull")
 def pull_model(name: Name) -> None:
-    """Download a model from the Hugging Face hub, at the pinned revision. Prints its folder."""
+    """Download a model at its pinned revision, and print its folder."""
     import sys
 
     from moss_cli.models.hub import download

@@ -1,4 +1,4 @@
-"""The options that the seven analysis commands share, declared once."""
+"""The options that all analysis commands share, declared once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from moss_cli.cli.help import AUDIO, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
 from moss_cli.errors import MossError
-from moss_cli.output.formats import FORMATS, TASKS
+from moss_cli.output.formats import FORMATS
+from moss_cli.tasks.catalogue import TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
 DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
@@ -20,10 +22,9 @@ DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
 TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Files, folders, or - for stdin.", show_default=False)
+    list[str],
+    typer.Argument(metavar="INPUT", help="Audio or video files, folders, or - for stdin.", show_default=False),
 ]
-
-MODEL, INPUTS, OUTPUT, RANGE, DECODING, MESSAGES = "Model", "Inputs", "Output", "Audio", "Decoding", "Messages"
 
 
 def model_names(incomplete: str) -> list[str]:
@@ -53,7 +54,7 @@ class AnalysisOptions:
             "--model",
             "-m",
             panel=MODEL,
-            help="A name of `moss models list`, or a checkpoint folder.",
+            help="A model from `moss models list`, or a checkpoint folder.",
             metavar="NAME",
             autocompletion=model_names,
         ),
@@ -61,26 +62,26 @@ class AnalysisOptions:
     device: Annotated[
         str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
     ] = "auto"
-    dtype: Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="How the weights are held.")] = "auto"
+    dtype: Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precision of the weights.")] = "auto"
     include: Annotated[
         list[str] | None,
         option(
             "--include",
             panel=INPUTS,
-            help="Of folders, take these files only: '*.mp3', 'calls/**'; repeatable.",
+            help="In folders, analyse only files that match: '*.mp3', 'calls/**'; repeatable.",
             metavar="PATTERN",
         ),
     ] = None
     exclude: Annotated[
         list[str] | None,
-        option("--exclude", panel=INPUTS, help="Of folders, leave these out; repeatable.", metavar="PATTERN"),
+        option("--exclude", panel=INPUTS, help="In folders, skip files that match; repeatable.", metavar="PATTERN"),
     ] = None
     files_from: Annotated[
         str | None,
         option(
             "--files-from",
             panel=INPUTS,
-            help="Take inputs from a list too, one a line or NUL-separated; - reads it from stdin.",
+            help="Read more inputs from a file, one per line or NUL-separated; - reads the list from stdin.",
             metavar="LIST",
         ),
     ] = None
@@ -90,97 +91,140 @@ class AnalysisOptions:
             "--format",
             "-f",
             panel=OUTPUT,
-            help=f"{', '.join(FORMATS)}; repeatable with a folder as -o. [default: by -o's suffix, else txt]",
+            help=f"{', '.join(FORMATS)}; repeatable if -o is a folder. [default: from the suffix of -o, else txt]",
             metavar="FORMAT",
         ),
     ] = None
     output: Annotated[
         str | None,
         option(
-            "--output", "-o", panel=OUTPUT, help="A file, or a folder for several inputs or formats.", metavar="PATH"
+            "--output",
+            "-o",
+            panel=OUTPUT,
+            help="Write to this file, or to this folder for several inputs or formats. [default: stdout]",
+            metavar="PATH",
         ),
     ] = None
     force: Annotated[
-        bool, option("--force", panel=OUTPUT, help="Redo what is done; overwrite files that moss did not write.")
+        bool, option("--force", panel=OUTPUT, help="Redo finished inputs, and overwrite files that moss did not write.")
     ] = False
     checksum: Annotated[
         bool,
-        option("--checksum", panel=OUTPUT, help="Read inputs to tell whether they changed, whatever their times say."),
+        option(
+            "--checksum", panel=OUTPUT, help="Tell by their content whether inputs have changed, not by size and time."
+        ),
     ] = False
     prompt: Annotated[
-        str | None, option("--prompt", panel=DECODING, help="Replaces the task's instruction.", metavar="TEXT")
+        str | None,
+        option("--prompt", panel=TASK, help="Use this instruction instead of the task's own.", metavar="TEXT"),
     ] = None
     start: Annotated[
         str | None,
-        option("--start", panel=RANGE, help="Analyse from here: 90, 1:30, 00:01:30.5, 1m30s.", metavar="TIME"),
+        option(
+            "--start", panel=AUDIO, help="Start of the part to analyse: 90, 1:30, 00:01:30.5 or 1m30s.", metavar="TIME"
+        ),
     ] = None
-    end: Annotated[str | None, option("--end", panel=RANGE, help="Analyse up to here.", metavar="TIME")] = None
+    end: Annotated[str | None, option("--end", panel=AUDIO, help="End of the part to analyse.", metavar="TIME")] = None
     chunk: Annotated[
         float | None,
         option(
             "--chunk",
-            panel=RANGE,
-            help="Longest piece given to the model at once. [default: by the model]",
+            panel=AUDIO,
+            help="Longest piece of audio given to the model at once. [default: depends on the model]",
             min=1.0,
             metavar="SECONDS",
         ),
     ] = None
     max_duration: Annotated[
-        str, option("--max-duration", panel=RANGE, help="Refuse longer inputs.", metavar="TIME")
+        str, option("--max-duration", panel=AUDIO, help="Refuse inputs longer than this.", metavar="TIME")
     ] = "24h"
     time_markers: Annotated[
         bool | None,
         option(
             "--time-markers/--no-time-markers",
-            panel=RANGE,
-            help="Write the time into what the model hears. [default: as the model was trained]",
+            panel=AUDIO,
+            help="Insert elapsed-time markers into the audio prompt. [default: as the model was trained]",
         ),
     ] = None
-    vad: Annotated[bool, option("--vad/--no-vad", panel=RANGE, help="Pass over audio without speech.")] = True
+    vad: Annotated[bool, option("--vad/--no-vad", panel=AUDIO, help="Skip audio in which nobody speaks.")] = True
     temperature: Annotated[
-        float, option("--temperature", panel=DECODING, help="0 always takes the likeliest token.", min=0.0, max=10.0)
+        float,
+        option(
+            "--temperature",
+            panel=DECODING,
+            help="Randomness of the answer; 0 always takes the most likely token.",
+            min=0.0,
+            max=10.0,
+            metavar="T",
+        ),
     ] = 0.0
     top_p: Annotated[
-        float, option("--top-p", panel=DECODING, help="Sample from this share of the likeliest.", min=0.0, max=1.0)
+        float,
+        option(
+            "--top-p",
+            panel=DECODING,
+            help="Sample only from the most likely tokens, up to this total probability.",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+        ),
     ] = 1.0
     top_k: Annotated[
-        int, option("--top-k", panel=DECODING, help="Sample from this many of the likeliest; 0: all.", min=0)
+        int,
+        option(
+            "--top-k",
+            panel=DECODING,
+            help="Sample only from this many of the most likely tokens; 0 means all.",
+            min=0,
+            metavar="N",
+        ),
     ] = 50
     think: Annotated[
         bool | None,
-        option("--think/--no-think", panel=DECODING, help="Think before answering. [default: as the model pleases]"),
+        option(
+            "--think/--no-think",
+            panel=DECODING,
+            help="Let the model think before it answers. [default: up to the model]",
+        ),
     ] = None
     thinking_budget: Annotated[
-        int | None, option("--thinking-budget", panel=DECODING, help="Longest thought, in tokens.", min=0, metavar="N")
+        int | None,
+        option("--thinking-budget", panel=DECODING, help="Maximum length of a thought, in tokens.", min=0, metavar="N"),
     ] = None
     show_thinking: Annotated[
-        bool, option("--show-thinking", panel=MESSAGES, help="Show thoughts on stderr; JSON always has them.")
+        bool,
+        option("--show-thinking", panel=MESSAGES, help="Print thoughts to stderr; JSON output always includes them."),
     ] = False
     batch_size: Annotated[
         str,
-        option("--batch-size", panel=MODEL, help="Pieces decoded together: auto or a number.", metavar="auto|N"),
+        option("--batch-size", panel=MODEL, help="Number of pieces decoded together.", metavar="auto|N"),
     ] = "auto"
-    seed: Annotated[int, option("--seed", panel=DECODING, help="Of the draws, with a temperature.", min=0)] = 0
+    seed: Annotated[
+        int,
+        option("--seed", panel=DECODING, help="Random seed, used when --temperature is above 0.", min=0, metavar="N"),
+    ] = 0
     max_new_tokens: Annotated[
         int | None,
         option(
             "--max-new-tokens",
             panel=DECODING,
-            help="Longest answer. [default: by the audio's length]",
+            help="Maximum length of an answer, in tokens. [default: depends on the length of the audio]",
             min=1,
             metavar="N",
         ),
     ] = None
     quiet: Annotated[
-        bool, option("--quiet", "-q", panel=MESSAGES, help="Only errors (and that tiny is a demonstration).")
+        bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only, and that tiny is a demonstration model.")
     ] = False
-    verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Say more.")] = False
+    verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Print more about what is being done.")] = (
+        False
+    )
     progress: Annotated[
-        bool | None, option("--progress/--no-progress", panel=MESSAGES, help="Progress. [default: on a terminal]")
+        bool | None, option("--progress/--no-progress", panel=MESSAGES, help="Show progress. [default: on a terminal]")
     ] = None
     report: Annotated[
         str | None,
-        option("--report", panel=MESSAGES, help="Write what came of each input to a JSON file.", metavar="FILE"),
+        option("--report", panel=MESSAGES, help="Write a JSON report on every input to this file.", metavar="FILE"),
     ] = None
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 

@@ -8,17 +8,15 @@ import typer
 
 from moss_cli.cli.options import TaskChoice
 
+EXAMPLES = ("moss schema transcribe > transcribe.schema.json",)
+
 
 def schema(
     task: Annotated[TaskChoice, typer.Argument(metavar="TASK", help="A task, such as transcribe.", show_default=False)],
 ) -> None:
-    """Print the JSON Schema of a task's output.
-
-    \b
-    moss schema transcribe > transcribe.schema.json
-    """
+    """Print the JSON Schema of a task's output."""
     import json
 
-    from moss_cli.schema import json_schema
+    from moss_cli.output.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(task.value), indent=2))

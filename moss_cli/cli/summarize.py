@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from moss_cli.cli.options import DECODING, AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.cli.help import TASK
+from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
 
 
 @with_analysis_options
@@ -15,19 +16,12 @@ def summarize(
     inputs: Inputs,
     style: Annotated[
         Literal["brief", "bullets", "meeting", "chapters"],
-        option("--style", panel=DECODING, help="What is asked for."),
+        option("--style", panel=TASK, help="Kind of summary."),
     ] = "brief",
     *,
     options: AnalysisOptions,
 ) -> int:
-    """Summarize what is said: key points, chapters.
-
-    Chapters have their times.
-
-    \b
-    moss summarize meeting.m4a --style meeting -o minutes.md
-    moss summarize lecture.mp3 -f json | jq -r '.result.key_points[]'
-    """
+    """Run the task with its own options."""
     from moss_cli.cli.analyse import analyse
     from moss_cli.tasks.summarize import Summarize
 

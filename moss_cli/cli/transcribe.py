@@ -6,18 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from moss_cli.cli.options import OUTPUT, RANGE, AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.cli.help import OUTPUT, TASK
+from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
 
 Timestamps = Annotated[
     Literal["segment", "word", "none"],
-    option("--timestamps", panel=OUTPUT, help="Times of each sentence, of each word too, or plain text."),
+    option("--timestamps", panel=TASK, help="Timestamps for segments, for words as well, or none."),
 ]
-Speakers = Annotated[bool, option("--speakers", panel=OUTPUT, help="Say who speaks.")]
+Speakers = Annotated[bool, option("--speakers", panel=TASK, help="Label who is speaking.")]
 Language = Annotated[
     str | None,
-    option(
-        "--language", panel=RANGE, metavar="NAME", help="The language spoken, such as English: a hint to the model."
-    ),
+    option("--language", panel=TASK, metavar="NAME", help="Language spoken, such as English: a hint to the model."),
 ]
 LineWidth = Annotated[
     int | None,
@@ -26,7 +25,7 @@ LineWidth = Annotated[
         panel=OUTPUT,
         metavar="N",
         min=1,
-        help="Break lines of srt and vtt at N columns; an ideograph takes two.",
+        help="Wrap lines of srt and vtt at N columns; wide characters take two.",
     ),
 ]
 LineCount = Annotated[
@@ -36,7 +35,7 @@ LineCount = Annotated[
         panel=OUTPUT,
         metavar="N",
         min=1,
-        help="Lines of one cue in srt and vtt; needs --max-line-width.",
+        help="At most N lines per cue in srt and vtt; needs --max-line-width.",
     ),
 ]
 
@@ -53,14 +52,7 @@ def transcribe(
     *,
     options: AnalysisOptions,
 ) -> int:
-    """Write down what is said, with times.
-
-    \b
-    moss transcribe talk.mp3
-    moss transcribe talk.mp3 -o talk.srt --max-line-width 42 --max-line-count 2
-    moss transcribe recordings/ -o out/ -f srt -f json
-    curl -s https://example.org/a.mp3 | moss transcribe - -f json | jq .text
-    """
+    """Run the task with its own options."""
     from moss_cli.cli.analyse import analyse
     from moss_cli.errors import UsageError
     from moss_cli.output.wrap import Layout

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from moss_cli.output.formats import TASKS
 from moss_cli.run.inputs import STDIN, Input, identity
+from moss_cli.tasks.catalogue import TASKS
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 STATE_FOLDER = ".moss"

@@ -1,12 +1,15 @@
-"""What the timed items of a result are. A new result type is taught to every format here."""
+"""The timed items of a result, the same for every format. Where a task has them stands in the catalogue."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from moss_cli.output.text import one_line
 from moss_cli.output.times import to_ms
-from moss_cli.schema import Answer, Emotion, Envelope, Music, Scene, Segment, SpeakerDescription, Summary, Transcription
+from moss_cli.schema import Envelope
+from moss_cli.tasks.catalogue import entry
 
 
 @dataclass(frozen=True)
@@ -31,25 +34,17 @@ class Cue:
 
 def cues(envelope: Envelope) -> list[Cue]:
     """The timed items of a result, in its order; none where it has none."""
-    match envelope.result:
-        case Transcription(segments=segments):
-            return [_of_segment(segment) for segment in segments]
-        case Emotion(segments=segments):
-            return [_cue(s.start, s.end, s.emotion, s.cue) for s in segments]
-        case Scene(events=parts) | Music(sections=parts):
-            return [_cue(part.start, part.end, part.label) for part in parts]
-        case Answer(evidence=parts):
-            return [_cue(part.start, part.end, part.text) for part in parts]
-        case Summary(chapters=chapters):
-            return [_cue(c.start, c.end, c.title, c.summary) for c in chapters]
-        case SpeakerDescription() | None:
-            return []
+    timeline = entry(envelope.task).timeline
+    if envelope.result is None or timeline is None:
+        return []
+    return [_cue(item, timeline.text) for item in getattr(envelope.result, timeline.field)]
 
 
-def _cue(start: float, end: float, text: str, more: str | None = None) -> Cue:
-    return Cue(to_ms(start), to_ms(end), f"{text}: {more}" if more else text)
-
-
-def _of_segment(segment: Segment) -> Cue:
-    words = tuple(TimedWord(to_ms(w.start), to_ms(w.end), one_line(w.word)) for w in segment.words or ())
-    return Cue(to_ms(segment.start), to_ms(segment.end), segment.text, segment.speaker, words)
+def _cue(item: Any, attributes: Sequence[str]) -> Cue:
+    """An item has a `start` and an `end` in seconds, and may have a `speaker` and `words`."""
+    text = ": ".join(filter(None, (getattr(item, name) for name in attributes)))
+    words = tuple(
+        TimedWord(to_ms(word.start), to_ms(word.end), one_line(word.word))
+        for word in getattr(item, "words", None) or ()
+    )
+    return Cue(to_ms(item.start), to_ms(item.end), text, getattr(item, "speaker", None), words)

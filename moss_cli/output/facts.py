@@ -5,20 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from moss_cli.output.text import one_line
-from moss_cli.schema import Envelope, Transcription
-
-# The field that is the answer itself: shown first, and without its name.
-_MAIN = {"answer", "summary"}
-_HEADINGS = {
-    "transcribe": "Transcript",
-    "describe-speaker": "Speaker",
-    "emotion": "Emotion",
-    "scene": "Scene",
-    "music": "Music",
-    "ask": "Answer",
-    "summarize": "Summary",
-}
-_TIMELINES = {"scene": "Events", "music": "Sections", "ask": "Evidence", "summarize": "Chapters", "emotion": "Course"}
+from moss_cli.schema import Envelope
+from moss_cli.tasks.catalogue import TaskEntry, entry
 
 
 @dataclass(frozen=True)
@@ -30,38 +18,31 @@ class Fact:
     is_list: bool = False
 
 
-def heading(task: str) -> str:
-    """What a task's result is called."""
-    return _HEADINGS[task]
-
-
-def timeline_heading(task: str) -> str | None:
-    """What a task's timed items are called; None where they are the result itself."""
-    return _TIMELINES.get(task)
+def is_running_text(task: str) -> bool:
+    """Whether a task's timed items, one after the other, are all there is to read, as in a transcript."""
+    timeline = entry(task).timeline
+    return timeline is not None and timeline.heading is None
 
 
 def main_text(envelope: Envelope) -> str | None:
     """The answer itself, in running text, where the result has one."""
-    found = (getattr(envelope.result, name, None) for name in sorted(_MAIN))
-    return next((one_line(text) for text in found if text), None)
+    name = entry(envelope.task).main_field
+    text = getattr(envelope.result, name, None) if name else None
+    return one_line(text) if text else None
 
 
 def facts(envelope: Envelope) -> list[Fact]:
-    """The named values that the model gave, in the order of the schema; none for a transcript."""
-    if envelope.result is None or isinstance(envelope.result, Transcription):
+    """The named values that the model gave, in the order of the schema."""
+    if envelope.result is None:
         return []
-    found = []
-    for name in type(envelope.result).model_fields:
-        value = getattr(envelope.result, name)
-        if name in _MAIN or not value:
-            continue
-        if isinstance(value, tuple):
-            if all(isinstance(item, str) for item in value):
-                found.append(Fact(_shown(name), tuple(map(one_line, value)), is_list=True))
-        else:
-            found.append(Fact(_shown(name), (f"{value:g}" if isinstance(value, float) else one_line(str(value)),)))
-    return found
+    task = entry(envelope.task)
+    shown_elsewhere = {task.main_field, task.timeline and task.timeline.field}
+    values = {name: getattr(envelope.result, name) for name in type(envelope.result).model_fields}
+    return [_fact(task, name, value) for name, value in values.items() if value and name not in shown_elsewhere]
 
 
-def _shown(name: str) -> str:
-    return {"tempo_bpm": "tempo (BPM)"}.get(name, name.replace("_", " "))
+def _fact(task: TaskEntry, field: str, value: object) -> Fact:
+    name = task.labels.get(field, field.replace("_", " "))
+    if isinstance(value, tuple):
+        return Fact(name, tuple(one_line(str(item)) for item in value), is_list=True)
+    return Fact(name, (f"{value:g}" if isinstance(value, float) else one_line(str(value)),))

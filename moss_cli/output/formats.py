@@ -1,14 +1,13 @@
-"""The names of the output formats and tasks. The command's help imports this: standard library only."""
+"""The names of the output formats. The command's help imports this: standard library only."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from moss_cli.tasks.catalogue import entry
+
 FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv")
 TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
-TASKS = ("transcribe", "describe-speaker", "emotion", "scene", "music", "ask", "summarize")
-
-_TASKS_WITH_TIMES = {"transcribe", "emotion", "scene", "music", "ask", "summarize"}
 
 
 def format_of(path: Path) -> str | None:
@@ -19,4 +18,4 @@ def format_of(path: Path) -> str | None:
 
 def has_times(task: str, timestamps: str | None) -> bool:
     """Whether the results of `task` have timed items, given its `--timestamps` (None where it has no such option)."""
-    return task in _TASKS_WITH_TIMES and timestamps != "none"
+    return entry(task).timeline is not None and timestamps != "none"

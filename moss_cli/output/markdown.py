@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from moss_cli.output.cues import Cue, cues
-from moss_cli.output.facts import Fact, facts, heading, main_text, timeline_heading
+from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, to_ms
-from moss_cli.schema import Envelope, Notice, Transcription
+from moss_cli.schema import Envelope, Notice
+from moss_cli.tasks.catalogue import entry
 
 COLUMNS = 80
 
@@ -20,13 +21,13 @@ _BLOCK_START = re.compile(r"(?=[#+\-=:>])|\d+(?=[.)])")
 
 
 def to_markdown(envelope: Envelope) -> str:
-    """Heading, what to beware of, facts, then the items with their times, or the text where there are none."""
+    """Heading, warnings, facts, then the items with their times, or the text where there are none."""
     parts = [f"# {_escape(_name(envelope)).replace('#', chr(92) + '#')}"]
     if notes := list(_notes(envelope)):
         parts.append("\n".join(_wrap(note, first="> - ", rest=">   ") for note in notes))
-    parts.append("\n".join(_wrap(fact, first="- ", rest="  ") for fact in _facts(envelope)))
+    parts.append("\n".join(_wrap(line, first="- ", rest="  ") for line in _head(envelope)))
     if envelope.status != "error":
-        parts += [f"## {heading(envelope.task)}", *_body(envelope)]
+        parts += [f"## {entry(envelope.task).heading}", *_body(envelope)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,13 +50,14 @@ def _note(warning: Notice) -> str:
     return f"**Warning{at}:** {_escape(warning.message)}"
 
 
-def _facts(envelope: Envelope) -> Iterator[str]:
+def _head(envelope: Envelope) -> Iterator[str]:
+    """What was analysed, and by which model."""
     if envelope.input is not None and envelope.input.duration is not None:
         yield f"**Duration:** {human(to_ms(envelope.input.duration))}"
     if envelope.params.start is not None or envelope.params.end is not None:
         yield f"**Part:** {_range(envelope.params.start or 0.0, envelope.params.end)}"
-    if isinstance(envelope.result, Transcription) and envelope.result.language:
-        yield f"**Language:** {_escape(envelope.result.language)}"
+    if is_running_text(envelope.task):
+        yield from (f"**{fact.name.capitalize()}:** {_escape(', '.join(fact.values))}" for fact in facts(envelope))
     if envelope.params.question:
         yield f"**Question:** {_escape(envelope.params.question)}"
     model = envelope.model
@@ -64,16 +66,19 @@ def _facts(envelope: Envelope) -> Iterator[str]:
 
 
 def _body(envelope: Envelope) -> list[str]:
-    if isinstance(envelope.result, Transcription):
+    timeline = entry(envelope.task).timeline
+    items = [cue for cue in cues(envelope) if lines(cue.text)]
+    if is_running_text(envelope.task):
         paragraphs = [] if cues(envelope) else lines(envelope.text or "")
+        rows = []
     else:
         paragraphs = [text] if (text := main_text(envelope)) else []
+        rows = [row for fact in facts(envelope) for row in _fact(fact)]
     parts = [_wrap(_escape(line), first="", rest="") for line in paragraphs]
-    if rows := [row for fact in facts(envelope) for row in _fact(fact)]:
+    if rows:
         parts.append("\n".join(rows))
-    items = [cue for cue in cues(envelope) if lines(cue.text)]
-    if items and (title := timeline_heading(envelope.task)):
-        parts.append(f"### {title}")
+    if items and timeline and timeline.heading:
+        parts.append(f"### {timeline.heading}")
     if items:
         parts.append("\n".join(_wrap(_item(cue), first="- ", rest="  ") for cue in items))
     return parts or ["*(nothing)*"]

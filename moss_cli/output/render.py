@@ -9,7 +9,7 @@ from typing import Any
 
 from moss_cli.errors import UsageError
 from moss_cli.output.cues import Cue, cues
-from moss_cli.output.facts import Fact, facts, main_text
+from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.markdown import to_markdown
 from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
@@ -17,7 +17,7 @@ from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human
 from moss_cli.output.tsv import to_tsv
 from moss_cli.output.wrap import Layout
-from moss_cli.schema import Envelope, Transcription
+from moss_cli.schema import Envelope
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 # What json.dumps leaves as it is although it drives terminals or ends a line for some readers.
@@ -57,7 +57,7 @@ def _dumps(value: Any, *, indent: int | None) -> str:
 
 def _txt(envelope: Envelope) -> str:
     timed = [cue for cue in cues(envelope) if lines(cue.text)]
-    if envelope.result is None or isinstance(envelope.result, Transcription):
+    if envelope.result is None or is_running_text(envelope.task):
         said = [_line(cue) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)

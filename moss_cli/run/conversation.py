@@ -143,7 +143,7 @@ class Asking:
             clip=clip,
             form=question.form,
             n_characters=question.room(span.duration_s),
-            n_least=question.n_characters,
+            n_least=question.n_least,
             max_new_tokens=job.max_new_tokens,
             time_markers=job.time_markers,
             think=job.think,

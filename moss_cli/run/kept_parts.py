@@ -6,7 +6,7 @@ import math
 from typing import Any, get_args
 
 from moss_cli.answers import Cost, FinishReason
-from moss_cli.schema import RESULT_TYPES, Notice
+from moss_cli.schema import Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Part, Reading, Task
 
@@ -46,7 +46,7 @@ def _from_json(task: Task[Any], kept: dict[str, Any]) -> Part[Any] | None:
     if not (is_whole and isinstance(thought, str | None) and ending in ENDINGS):
         return None
     reading = Reading(
-        RESULT_TYPES[task.name].model_validate(kept["result"]),
+        task.result_type.model_validate(kept["result"]),
         str(kept["text"]),
         tuple(Notice.model_validate(notice) for notice in kept["notices"]),
         bool(kept["complete"]),

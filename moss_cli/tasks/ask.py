@@ -5,27 +5,27 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from moss_cli.answers import Grammar
 from moss_cli.errors import UsageError
-from moss_cli.schema import Answer, Evidence, TaskName
+from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.question_time.find import clock, find_time
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
 from moss_cli.tasks.reading.merge_rules import (
     PARTS_OF_ONE,
-    Weighed,
-    complete,
-    notices,
+    merged,
     place_of,
     prevailing,
     sentences,
     timeline,
+    united,
+    weighed,
 )
 from moss_cli.tasks.reading.task import Focus, Part, Question, Reading, Task
 
-# The maintainers' own words; they name four options.
+# The model authors' own words; they name four options.
 PROMPT_CHOICE = (
     "Choose the most suitable answer from options {letters} for the question on the next line. You should output only "
     "{either}. Do not provide any additional explanations or content.\nQuestion:{question}\n{options}"
@@ -39,18 +39,38 @@ AROUND_POINT_S = 15.0  # what is heard before and after a moment that a question
 AROUND_RANGE_S = 5.0
 LONGEST_S = 1e9  # no file lasts so long: whether a question names a time can be told before its file is opened
 MOST_CHOICES = len(string.ascii_uppercase)
+CHARACTERS_PER_SECOND = 10  # evidence: a quotation of 100 characters, times included, every 10 s
+
+
+class Evidence(Record):
+    """Where in the file an answer comes from."""
+
+    start: Seconds
+    end: Seconds
+    text: str
+
+
+class Answer(Record):
+    """Result of `ask`."""
+
+    answer: str | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True)
-class Ask(Task):
+class Ask(Task[Answer]):
     """`question` is the instruction. With `choices`, the answer is one of them; `has_audio` False
-    asks without any recording. A question that names a time is asked about that part of the file."""
+    asks without any recording. A question that names a time is asked about that part of the file.
+
+    Not divisible: what answers a question may lie in one half, and the other half's answer to it is wrong.
+    """
 
     question: str
     choices: tuple[str, ...] = ()
     has_audio: bool = True
     place: str = ""  # where in the recording the audio lies, told to the model with the question
-    name: TaskName = "ask"
+    name: str = "ask"
+    result_type: ClassVar[type[Answer]] = Answer
     shows: ClassVar[bool] = True
 
     @property
@@ -71,7 +91,8 @@ class Ask(Task):
             alternatives = " | ".join(f'"{letter}"' for letter in letters)
             return (Question(self._choice_prompt(letters), Grammar(f"start: {alternatives}")),)
         fields = FIELDS if self.has_audio else TEXT_FIELDS
-        return (Question(in_json(self._instruction, fields), form(fields)),)
+        prompt = in_json(self._instruction, fields)
+        return (Question(prompt, form(fields), n_characters_per_second=CHARACTERS_PER_SECOND),)
 
     def _choice_prompt(self, letters: str) -> str:
         options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, self.choices, strict=True))
@@ -110,49 +131,42 @@ class Ask(Task):
     def params(self) -> dict[str, Any]:
         return {"question": self.question, "choices": self.choices or None}
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
+    def read(self, answers: Sequence[str], span: Span) -> Reading[Answer]:
         if self.choices:
             return self._read_choice(answers[0])
-        found = read_json(answers[0])
+        found = read_json(answers[0], FIELDS if self.has_audio else TEXT_FIELDS)
         evidence = tuple(
             Evidence(start=start, end=end, text=part.text("text") or "")
             for start, end, part in found.timed("evidence", span, "text")
         )
         result = Answer(answer=found.text("answer"), evidence=evidence)
-        return Reading(result, result.answer or "", complete=found.complete)
+        return Reading(result, result.answer or "", complete=found.complete, cut=found.cut)
 
     def shown(self, answer: str) -> str | None:
-        return None if self.choices else read_json(answer).text("answer")
+        return None if self.choices else read_json(answer, FIELDS).text("answer")
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
+    def merge(self, parts: Sequence[Part[Answer]]) -> Reading[Answer]:
         """Every piece's evidence; the choice that holds for most of the recording, or what the pieces say in turn."""
-        answers = [cast("Answer", part.reading.result) for part in parts]
         if self.choices:
-            weighed = (Weighed(a.answer, part.span.duration_s) for a, part in zip(answers, parts, strict=True))
-            answer = prevailing(weighed)
+            answer = prevailing(weighed(parts, lambda one: one.answer))
         else:
-            answer = sentences(one.answer for one in answers)
-        evidence = timeline(
-            parts, lambda part: cast("Answer", part.reading.result).evidence, lambda item: item.text, _joined
-        )
-        return Reading(Answer(answer=answer, evidence=evidence), answer or "", notices(parts), complete(parts))
+            answer = sentences(part.reading.result.answer for part in parts)
+        evidence = timeline(parts, lambda one: one.evidence, lambda item: item.text, _joined)
+        return merged(Answer(answer=answer, evidence=evidence), answer or "", parts)
 
-    def over(self, parts: Sequence[Part]) -> Task | None:
+    def over(self, parts: Sequence[Part[Answer]]) -> Task[Answer] | None:
         """The question again, about what the pieces gave as answers."""
-        notes = "\n".join(
-            f"{place_of(part.span)}: {cast('Answer', part.reading.result).answer or 'nothing on this'}"
-            for part in parts
-        )
+        notes = "\n".join(f"{place_of(part.span)}: {part.reading.result.answer or 'nothing on this'}" for part in parts)
         question = f"{PARTS_OF_ONE} Each answers this question for its part alone: {self.question}\n\n{notes}\n\n"
         question += f"Now answer it for the whole recording: {self.question}"
         return replace(self, question=question, has_audio=False, place="")
 
-    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
+    def with_overall(self, merged: Reading[Answer], overall: Reading[Answer]) -> Reading[Answer]:
         """The model's answer for the whole; the evidence is the pieces'."""
-        whole, pieces = cast("Answer", overall.result), cast("Answer", merged.result)
-        return replace(merged, result=pieces.model_copy(update={"answer": whole.answer}), text=overall.text)
+        result = merged.result.model_copy(update={"answer": overall.result.answer})
+        return replace(merged, result=result, text=overall.text, cut=united([merged.cut, overall.cut]))
 
-    def _read_choice(self, answer: str) -> Reading:
+    def _read_choice(self, answer: str) -> Reading[Answer]:
         letter = answer.strip()[:1].upper()
         place = string.ascii_uppercase.find(letter) if letter else -1
         chosen = self.choices[place] if 0 <= place < len(self.choices) else None

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from moss_cli.schema import SpeakerDescription, TaskName
+from moss_cli.schema import Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import TEXT, Field, form, in_json, read_json
-from moss_cli.tasks.reading.merge_rules import Weighed, complete, notices, prevailing
+from moss_cli.tasks.reading.merge_rules import merged, prevailing, weighed
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
-# The maintainers' own words; they ask for JSON themselves.
+# The model authors' own words; they ask for JSON themselves.
 PROMPT = (
     "Describe the vocal characteristics in the audio in JSON format. Include the following fields: gender, age, pitch, "
     "speed, volume, clarity, fluency, accent, texture, emotion, tone, personality, and summary. Fill each field with "
@@ -27,12 +27,34 @@ FIELDS = tuple(
 )
 
 
+class SpeakerDescription(Record):
+    """Result of `describe-speaker`, in the model's words."""
+
+    gender: str | None = None
+    age: str | None = None
+    accent: str | None = None
+    pitch: str | None = None
+    volume: str | None = None
+    speed: str | None = None
+    texture: str | None = None
+    clarity: str | None = None
+    fluency: str | None = None
+    emotion: str | None = None
+    tone: str | None = None
+    personality: str | None = None
+    summary: str | None = None
+
+
 @dataclass(frozen=True)
-class DescribeSpeaker(Task):
-    """`custom_prompt` replaces the instruction and keeps the form of the answer."""
+class DescribeSpeaker(Task[SpeakerDescription]):
+    """`custom_prompt` replaces the instruction and keeps the form of the answer.
+
+    Not divisible: each field is one value for the whole voice, and half the audio makes none of them shorter.
+    """
 
     custom_prompt: str | None = None
-    name: TaskName = "describe-speaker"
+    name: str = "describe-speaker"
+    result_type: ClassVar[type[SpeakerDescription]] = SpeakerDescription
     needs_speech: ClassVar[bool] = True
 
     @property
@@ -40,18 +62,16 @@ class DescribeSpeaker(Task):
         prompt = PROMPT if self.custom_prompt is None else in_json(self.custom_prompt, FIELDS)
         return (Question(prompt, form(FIELDS)),)
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
-        found = read_json(answers[0])
+    def read(self, answers: Sequence[str], span: Span) -> Reading[SpeakerDescription]:
+        found = read_json(answers[0], FIELDS)
         result = SpeakerDescription(**{field.name: found.text(field.name) for field in FIELDS})
-        return Reading(result, result.summary or "", complete=found.complete)
+        return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
-        """Of each field what was said of most of the recording."""
-        fields = {
-            field.name: prevailing(
-                Weighed(getattr(part.reading.result, field.name), part.span.duration_s) for part in parts
-            )
-            for field in FIELDS
-        }
-        result = SpeakerDescription(**fields)
-        return Reading(result, result.summary or "", notices(parts), complete(parts))
+    def merge(self, parts: Sequence[Part[SpeakerDescription]]) -> Reading[SpeakerDescription]:
+        """Of each field, what was said of most of the recording."""
+        result = SpeakerDescription(**{field.name: _prevailing(parts, field.name) for field in FIELDS})
+        return merged(result, result.summary or "", parts)
+
+
+def _prevailing(parts: Sequence[Part[SpeakerDescription]], name: str) -> str | None:
+    return prevailing(weighed(parts, lambda result: getattr(result, name)))

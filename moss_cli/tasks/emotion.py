@@ -4,37 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
-from moss_cli.schema import Emotion, EmotionSegment, TaskName
+from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
-from moss_cli.tasks.reading.merge_rules import Weighed, complete, notices, prevailing, timeline, without_repeats
+from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, timeline, weighed, without_repeats
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
-PROMPT = "What emotion does the speaker convey?"  # the maintainers' own words
+PROMPT = "What emotion does the speaker convey?"  # the model authors' own words
 FIELDS = (
     Field("overall", TEXT, "the main emotion, in a word or two"),
     Field("evidence", TEXT, "what in the voice or the words shows it"),
     Field("segments", items(emotion=SAID, cue=TEXT), "a list of start, end, emotion and cue, one for each change"),
 )
+CHARACTERS_PER_SECOND = 15  # a segment of 75 characters every 5 s
+
+
+class EmotionSegment(Record):
+    """A stretch with one emotion, and what shows it."""
+
+    start: Seconds
+    end: Seconds
+    emotion: str
+    cue: str | None = None
+
+
+class Emotion(Record):
+    """Result of `emotion`."""
+
+    overall: str | None = None
+    evidence: str | None = None
+    segments: tuple[EmotionSegment, ...] = ()
 
 
 @dataclass(frozen=True)
-class DescribeEmotion(Task):
+class DescribeEmotion(Task[Emotion]):
     """`custom_prompt` replaces the instruction and keeps the form of the answer."""
 
     custom_prompt: str | None = None
-    name: TaskName = "emotion"
+    name: str = "emotion"
+    result_type: ClassVar[type[Emotion]] = Emotion
     needs_speech: ClassVar[bool] = True
+    is_divisible: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), form(FIELDS)),)
+        prompt = in_json(self.custom_prompt or PROMPT, FIELDS)
+        return (Question(prompt, form(FIELDS), n_characters_per_second=CHARACTERS_PER_SECOND),)
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
-        found = read_json(answers[0])
-        segments = without_repeats(  # one for each change, also where a model tells of each sentence
+    def read(self, answers: Sequence[str], span: Span) -> Reading[Emotion]:
+        found = read_json(answers[0], FIELDS)
+        segments = without_repeats(  # one for each change, also where a model describes each sentence
             (
                 EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
                 for start, end, part in found.timed("segments", span, "emotion")
@@ -43,23 +64,18 @@ class DescribeEmotion(Task):
             _joined,
         )
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
-        return Reading(result, result.overall or "", complete=found.complete)
+        return Reading(result, result.overall or "", complete=found.complete, cut=found.cut)
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
-        """One timeline; overall is what most of the recording was said to convey."""
-        overall = prevailing(Weighed(_of(part).overall, part.span.duration_s) for part in parts)
+    def merge(self, parts: Sequence[Part[Emotion]]) -> Reading[Emotion]:
+        """One timeline; overall is what most of the recording conveys, with the evidence of the pieces that say so."""
+        overall = prevailing(weighed(parts, lambda result: result.overall))
+        agreeing = [part for part in parts if same(part.reading.result.overall, overall)]
         result = Emotion(
             overall=overall,
-            evidence=prevailing(
-                Weighed(_of(part).evidence, part.span.duration_s) for part in parts if _of(part).overall == overall
-            ),
-            segments=timeline(parts, lambda part: _of(part).segments, lambda segment: segment.emotion, _joined),
+            evidence=prevailing(weighed(agreeing, lambda result: result.evidence)),
+            segments=timeline(parts, lambda result: result.segments, lambda segment: segment.emotion, _joined),
         )
-        return Reading(result, result.overall or "", notices(parts), complete(parts))
-
-
-def _of(part: Part) -> Emotion:
-    return cast("Emotion", part.reading.result)
+        return merged(result, result.overall or "", parts)
 
 
 def _joined(first: EmotionSegment, second: EmotionSegment) -> EmotionSegment:

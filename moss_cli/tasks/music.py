@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, ClassVar
 
-from moss_cli.schema import Labelled, Music, TaskName
+from pydantic import Field as Bounded
+
+from moss_cli.schema import Record
 from moss_cli.span import Span
-from moss_cli.tasks.reading.json_answers import NAMES, NUMBER, SAID, TEXT, Field, form, in_json, items, read_json
+from moss_cli.tasks.reading.json_answers import NUMBER, SAID, TEXT, TEXTS, Field, form, in_json, items, read_json
 from moss_cli.tasks.reading.merge_rules import (
-    Weighed,
-    complete,
     joined_labels,
+    merged,
     middle,
-    notices,
     prevailing,
     sentences,
     timeline,
+    weighed,
 )
-from moss_cli.tasks.reading.summary_of_parts import retelling, retold
+from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.timed import Labelled
 
-# The maintainers' own words.
+# The model authors' own words.
 PROMPT = (
     "Please describe this piece of music in terms of style and tempo, tonality and harmony, instrumentation, "
     "structural arrangement, and overall mood."
@@ -32,32 +34,48 @@ FIELDS = (
     Field("style", TEXT),
     Field("tempo_bpm", NUMBER, "beats a minute, as a number"),
     Field("key", TEXT, "such as C major"),
-    Field("instruments", NAMES, "a list"),
+    Field("instruments", TEXTS, "a list"),
     Field("mood", TEXT),
     Field("summary", TEXT, "the description in a few sentences"),
     Field("sections", items(label=SAID), "a list of start, end and label, in order"),
 )
+CHARACTERS_PER_SECOND = 10  # a section of 50 characters every 5 s
+
+
+class Music(Record):
+    """Result of `music`."""
+
+    style: str | None = None
+    tempo_bpm: Annotated[float, Bounded(gt=0, allow_inf_nan=False)] | None = None
+    key: str | None = None
+    instruments: tuple[str, ...] = ()
+    mood: str | None = None
+    summary: str | None = None
+    sections: tuple[Labelled, ...] = ()
 
 
 @dataclass(frozen=True)
-class DescribeMusic(Task):
+class DescribeMusic(Task[Music]):
     """`custom_prompt` replaces the instruction and keeps the form of the answer."""
 
     custom_prompt: str | None = None
-    name: TaskName = "music"
+    name: str = "music"
+    result_type: ClassVar[type[Music]] = Music
+    is_divisible: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        return (Question(in_json(self.custom_prompt or PROMPT, FIELDS), form(FIELDS)),)
+        prompt = in_json(self.custom_prompt or PROMPT, FIELDS)
+        return (Question(prompt, form(FIELDS), n_characters_per_second=CHARACTERS_PER_SECOND),)
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
-        found = read_json(answers[0])
+    def read(self, answers: Sequence[str], span: Span) -> Reading[Music]:
+        found = read_json(answers[0], FIELDS)
         tempo = found.number("tempo_bpm")
         result = Music(
             style=found.text("style"),
             tempo_bpm=tempo if tempo and tempo > 0 else None,
             key=found.text("key"),
-            instruments=tuple(dict.fromkeys(found.names("instruments"))),
+            instruments=tuple(dict.fromkeys(found.texts("instruments"))),
             mood=found.text("mood"),
             summary=found.text("summary"),
             sections=tuple(
@@ -65,26 +83,28 @@ class DescribeMusic(Task):
                 for start, end, part in found.timed("sections", span, "label")
             ),
         )
-        return Reading(result, result.summary or "", complete=found.complete)
+        return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
-        """One timeline, every instrument that was heard, and of the rest what holds for most of the recording."""
-        pieces = [(cast("Music", part.reading.result), part.span.duration_s) for part in parts]
+    def merge(self, parts: Sequence[Part[Music]]) -> Reading[Music]:
+        """One timeline, every instrument heard, and of the rest what holds for most of the recording."""
+        results = [part.reading.result for part in parts]
         result = Music(
-            style=prevailing(Weighed(piece.style, seconds) for piece, seconds in pieces),
-            tempo_bpm=middle((piece.tempo_bpm, seconds) for piece, seconds in pieces),
-            key=prevailing(Weighed(piece.key, seconds) for piece, seconds in pieces),
-            instruments=tuple(dict.fromkeys(name for piece, _ in pieces for name in piece.instruments)),
-            mood=prevailing(Weighed(piece.mood, seconds) for piece, seconds in pieces),
-            summary=sentences(piece.summary for piece, _ in pieces),
-            sections=timeline(
-                parts, lambda part: cast("Music", part.reading.result).sections, lambda part: part.label, joined_labels
-            ),
+            style=prevailing(weighed(parts, lambda music: music.style)),
+            tempo_bpm=middle((part.reading.result.tempo_bpm, part.span.duration_s) for part in parts),
+            key=prevailing(weighed(parts, lambda music: music.key)),
+            instruments=tuple(dict.fromkeys(name for music in results for name in music.instruments)),
+            mood=prevailing(weighed(parts, lambda music: music.mood)),
+            summary=sentences(music.summary for music in results),
+            sections=timeline(parts, lambda music: music.sections, lambda section: section.label, joined_labels),
         )
-        return Reading(result, result.summary or "", notices(parts), complete(parts))
+        return merged(result, result.summary or "", parts)
 
-    def over(self, parts: Sequence[Part]) -> Task | None:
-        return retelling(self, PROMPT_PARTS, parts)
+    def over(self, parts: Sequence[Part[Music]]) -> Task[Music] | None:
+        return summary_of_parts(self, PROMPT_PARTS, parts, _told)
 
-    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
-        return retold(merged, overall)
+    def with_overall(self, merged: Reading[Music], overall: Reading[Music]) -> Reading[Music]:
+        return with_summary(merged, overall, overall.result.summary)
+
+
+def _told(music: Music) -> tuple[str | None, Iterable[str]]:
+    return music.summary, (section.label for section in music.sections)

@@ -1,29 +1,33 @@
-"""Scenes: where it is, and what sounds when."""
+"""Scenes: where a recording was made, and what is heard when."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar
 
 from moss_cli.answers import Grammar
-from moss_cli.schema import Labelled, Scene, TaskName
+from moss_cli.schema import Record
 from moss_cli.span import Span
-from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, Json, form, in_json, items, read_json, within
-from moss_cli.tasks.reading.merge_rules import (
-    Weighed,
-    complete,
-    joined_labels,
-    notices,
-    prevailing,
-    sentences,
-    timeline,
+from moss_cli.tasks.reading.json_answers import (
+    LONGEST_TEXT,
+    MOST_ITEMS,
+    SAID,
+    TEXT,
+    Field,
+    form,
+    in_json,
+    items,
+    read_json,
+    within,
 )
-from moss_cli.tasks.reading.summary_of_parts import retelling, retold
+from moss_cli.tasks.reading.merge_rules import joined_labels, merged, prevailing, sentences, timeline, united, weighed
+from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.timed import Labelled
 
-# The maintainers' own words, both.
+# The model authors' own words, both.
 PROMPT_EVENTS = (
     "Analyze the audio and describe the main sound events in chronological order. Output one event per line using this "
     "format:\nstart_sec - end_sec: event description\nUse plain decimal seconds for start_sec and end_sec. Cover the "
@@ -37,64 +41,78 @@ WHOLE_FIELDS = (
     Field("summary", TEXT, "what happens, in a sentence"),
 )
 FIELDS = (*WHOLE_FIELDS, Field("events", items(label=SAID), "a list of start, end and label, in order"))
+CHARACTERS_PER_SECOND = 15  # an event of 45 characters every 3 s
 
-EVENTS_FORM = Grammar(
-    "start: EVENTS?\n"
-    r"EVENTS: /[0-9]{1,5}(\.[0-9]{1,3})? - [0-9]{1,5}(\.[0-9]{1,3})?: [^\n]{1,300}"
-    r"(\n[0-9]{1,5}(\.[0-9]{1,3})? - [0-9]{1,5}(\.[0-9]{1,3})?: [^\n]{1,300}){0,63}/"
-)
+# A lexeme a line: the masks of one expression over all lines take longer.
+_EVENT = rf"[0-9]{{1,5}}(\.[0-9]{{1,3}})? - [0-9]{{1,5}}(\.[0-9]{{1,3}})?: [^\n]{{1,{LONGEST_TEXT}}}"
+EVENTS_FORM = Grammar(f"start: (FIRST NEXT{{0,{MOST_ITEMS - 1}}})?\nFIRST: /{_EVENT}/\nNEXT: /\\n{_EVENT}/")
 _LINE = re.compile(
     r"\s*\[?(\d{1,6}(?:\.\d+)?)\s*s?\s*(?:-|–|—|to)\s*(\d{1,6}(?:\.\d+)?)\s*s?\]?\s*[:,]?\s*(.*)", re.ASCII
 )
 
 
+class Scene(Record):
+    """Result of `scene`."""
+
+    setting: str | None = None
+    atmosphere: str | None = None
+    summary: str | None = None
+    events: tuple[Labelled, ...] = ()
+
+
 @dataclass(frozen=True)
-class DescribeScene(Task):
+class DescribeScene(Task[Scene]):
     """Asks twice: for the events line by line, and for the whole. With `custom_prompt`, once."""
 
     custom_prompt: str | None = None
-    name: TaskName = "scene"
+    name: str = "scene"
+    result_type: ClassVar[type[Scene]] = Scene
+    is_divisible: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
         if self.custom_prompt is not None:
-            return (Question(in_json(self.custom_prompt, FIELDS), form(FIELDS)),)
-        whole = Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), form(WHOLE_FIELDS))
-        return (Question(PROMPT_EVENTS, EVENTS_FORM), whole)
+            prompt = in_json(self.custom_prompt, FIELDS)
+            return (Question(prompt, form(FIELDS), n_characters_per_second=CHARACTERS_PER_SECOND),)
+        events = Question(PROMPT_EVENTS, EVENTS_FORM, n_characters_per_second=CHARACTERS_PER_SECOND)
+        return (events, Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), form(WHOLE_FIELDS)))
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
-        whole = read_json(answers[-1])
-        if self.custom_prompt is not None:
+    def read(self, answers: Sequence[str], span: Span) -> Reading[Scene]:
+        whole = read_json(answers[-1], WHOLE_FIELDS if self.custom_prompt is None else FIELDS)
+        if self.custom_prompt is None:
+            events = read_events(answers[0], span)
+            cut = united([("events",) if _ends_at_limit(answers[0]) else (), whole.cut])
+        else:
             found = whole.timed("events", span, "label")
             events = tuple(Labelled(start=s, end=e, label=part.text("label") or "") for s, e, part in found)
-        else:
-            events = read_events(answers[0], span)
-        return Reading(_scene(whole, events), whole.text("summary") or "", complete=whole.complete)
-
-    def merge(self, parts: Sequence[Part]) -> Reading:
-        """One timeline; the setting and the atmosphere of most of the recording."""
-        scenes = [(cast("Scene", part.reading.result), part.span.duration_s) for part in parts]
+            cut = whole.cut
         result = Scene(
-            setting=prevailing(Weighed(scene.setting, seconds) for scene, seconds in scenes),
-            atmosphere=prevailing(Weighed(scene.atmosphere, seconds) for scene, seconds in scenes),
-            summary=sentences(scene.summary for scene, _ in scenes),
-            events=timeline(
-                parts, lambda part: cast("Scene", part.reading.result).events, lambda event: event.label, joined_labels
-            ),
+            setting=whole.text("setting"),
+            atmosphere=whole.text("atmosphere"),
+            summary=whole.text("summary"),
+            events=events,
         )
-        return Reading(result, result.summary or "", notices(parts), complete(parts))
+        return Reading(result, result.summary or "", complete=whole.complete, cut=cut)
 
-    def over(self, parts: Sequence[Part]) -> Task | None:
-        return retelling(self, PROMPT_PARTS, parts)
+    def merge(self, parts: Sequence[Part[Scene]]) -> Reading[Scene]:
+        """One timeline; the setting and the atmosphere of most of the recording."""
+        result = Scene(
+            setting=prevailing(weighed(parts, lambda scene: scene.setting)),
+            atmosphere=prevailing(weighed(parts, lambda scene: scene.atmosphere)),
+            summary=sentences(part.reading.result.summary for part in parts),
+            events=timeline(parts, lambda scene: scene.events, lambda event: event.label, joined_labels),
+        )
+        return merged(result, result.summary or "", parts)
 
-    def with_overall(self, merged: Reading, overall: Reading) -> Reading:
-        return retold(merged, overall)
+    def over(self, parts: Sequence[Part[Scene]]) -> Task[Scene] | None:
+        return summary_of_parts(self, PROMPT_PARTS, parts, _told)
+
+    def with_overall(self, merged: Reading[Scene], overall: Reading[Scene]) -> Reading[Scene]:
+        return with_summary(merged, overall, overall.result.summary)
 
 
-def _scene(whole: Json, events: tuple[Labelled, ...]) -> Scene:
-    return Scene(
-        setting=whole.text("setting"), atmosphere=whole.text("atmosphere"), summary=whole.text("summary"), events=events
-    )
+def _told(scene: Scene) -> tuple[str | None, Iterable[str]]:
+    return scene.summary, (event.label for event in scene.events)
 
 
 def read_events(answer: str, span: Span) -> tuple[Labelled, ...]:
@@ -107,3 +125,9 @@ def read_events(answer: str, span: Span) -> tuple[Labelled, ...]:
             start, end = within(float(match[1]), float(match[2]), span)
             events.append(Labelled(start=start, end=end, label=label))
     return tuple(sorted(events, key=lambda event: (event.start, event.end)))
+
+
+def _ends_at_limit(answer: str) -> bool:
+    """Whether a list of events has as many, or one as long, as its form allows."""
+    lines = answer.split("\n")
+    return len(lines) == MOST_ITEMS or any(len(line.partition(": ")[2]) == LONGEST_TEXT for line in lines)

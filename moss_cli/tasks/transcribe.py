@@ -6,20 +6,21 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 from moss_cli.answers import Form, Grammar
-from moss_cli.schema import Notice, Segment, TaskName, Transcription
+from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
-from moss_cli.tasks.reading.merge_rules import complete, join_texts, notices
+from moss_cli.tasks.reading.merge_rules import join_texts, merged
 from moss_cli.tasks.reading.overlap import splice
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.timed import Segment
 from moss_cli.tasks.reading.timestamps import TimedText, drafts, read_timestamps
 from moss_cli.tasks.reading.words import with_words
 
 Timestamps = Literal["segment", "word", "none"]
 
-# The maintainers' own words; the models are known to work with them as they stand.
+# The model authors' own words; the models are known to work with them as they stand.
 PROMPT_PLAIN = "Transcribe the audio."
 PROMPT_SEGMENTS = (
     "Transcribe the audio into sentence-level timestamps using the format [xx.xx]text[yy.yy], where xx.xx and yy.yy "
@@ -71,8 +72,15 @@ FEWEST_CHARACTERS = 64
 CHARACTERS_PER_SECOND_WORDS = 90  # each word has two times of its own
 
 
+class Transcription(Record):
+    """Result of `transcribe`."""
+
+    language: str | None = None
+    segments: tuple[Segment, ...] = ()
+
+
 @dataclass(frozen=True)
-class Transcribe(Task):
+class Transcribe(Task[Transcription]):
     """`timestamps` "segment" asks for a start and an end of each sentence, "word" for those of each word as
     well, "none" for plain text. `speakers` asks who says it. `language` is told to the model as a hint.
     `custom_prompt` replaces the instruction and keeps the form in which the answer is read."""
@@ -81,7 +89,8 @@ class Transcribe(Task):
     speakers: bool = False
     language: str | None = None
     custom_prompt: str | None = None
-    name: TaskName = "transcribe"
+    name: str = "transcribe"
+    result_type: ClassVar[type[Transcription]] = Transcription
     needs_speech: ClassVar[bool] = True
     is_divisible: ClassVar[bool] = True
 
@@ -104,52 +113,50 @@ class Transcribe(Task):
     def is_usual(self) -> bool:
         return super().is_usual and not (self.speakers or self.language)
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
+    def read(self, answers: Sequence[str], span: Span) -> Reading[Transcription]:
         answer = answers[0]
         if self.timestamps == "none":
             return Reading(Transcription(language=self.language), " ".join(answer.split()))
-        reading = read_timestamps(answer, span.duration_s)
-        segments = tuple(segment for timed in reading.segments for segment in self._segments(timed, span))
+        timed = read_timestamps(answer, span.duration_s)
+        segments = tuple(segment for text in timed.texts for segment in self._segments(text, span))
         text = join_texts(s.text for s in segments)
-        found = tuple(_notices(reading.untimed, reading.repaired, span))
+        found = tuple(_notices(timed.untimed, timed.repaired, span))
         if self.timestamps == "word" and segments:
             segments = tuple(with_words(segments, drafts(answers[1]), span))
             found += tuple(_words_missing(segments, span))
         return Reading(Transcription(language=self.language, segments=segments), text, found)
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
+    def merge(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
         """The segments of all pieces, those of pieces that overlap spliced where both have heard the same."""
         if self.timestamps == "none":
             return self._merge_texts(parts)
-        several = _has_several(any(s.speaker for s in _segments_of(part)) for part in parts)
-        merged: list[Segment] = []
+        several = _has_several(any(s.speaker for s in part.reading.result.segments) for part in parts)
+        joined: list[Segment] = []
         heard_to_s = 0.0
         for number, part in enumerate(parts, 1):
-            segments = [_renamed(s, number) if several else s for s in _segments_of(part)]
-            if segments and merged and heard_to_s > part.span.start_s:
-                merged = splice(merged, segments, Span(part.span.start_s, heard_to_s))
+            segments = [_renamed(s, number) if several else s for s in part.reading.result.segments]
+            if segments and joined and heard_to_s > part.span.start_s:
+                joined = splice(joined, segments, Span(part.span.start_s, heard_to_s))
             else:
-                merged += segments
+                joined += segments
             if segments:  # what a piece has not heard is no reason to drop what another has
                 heard_to_s = max(heard_to_s, part.span.end_s)
-        result = Transcription(language=self.language, segments=tuple(merged))
-        said = (*notices(parts), *_told_apart(several))
-        return Reading(result, join_texts(s.text for s in merged), said, complete(parts))
+        result = Transcription(language=self.language, segments=tuple(joined))
+        return merged(result, join_texts(s.text for s in joined), parts, more=_told_apart(several))
 
-    def _merge_texts(self, parts: Sequence[Part]) -> Reading:
+    def _merge_texts(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
         """Texts without times: where pieces overlap, the words that both have are written once."""
         several = self.speakers and _has_several(bool(_LABELS.search(part.reading.text)) for part in parts)
-        merged: list[Segment] = []
+        joined: list[Segment] = []
         for number, part in enumerate(parts, 1):
             text, span = part.reading.text, part.span
             line = Segment(start=span.start_s, end=span.end_s, text=_relabelled(text, number) if several else text)
-            if text and merged and merged[-1].end > line.start:
-                merged = splice(merged, [line], Span(line.start, merged[-1].end))
+            if text and joined and joined[-1].end > line.start:
+                joined = splice(joined, [line], Span(line.start, joined[-1].end))
             elif text:
-                merged.append(line)
-        text = join_texts(line.text for line in merged)
-        said = (*notices(parts), *_told_apart(several))
-        return Reading(Transcription(language=self.language), text, said, complete(parts))
+                joined.append(line)
+        text = join_texts(line.text for line in joined)
+        return merged(Transcription(language=self.language), text, parts, more=_told_apart(several))
 
     def _segments(self, timed: TimedText, span: Span) -> Iterable[Segment]:
         """One segment; of a text with several speakers in it, one each, all over the same time."""
@@ -165,7 +172,7 @@ class Transcribe(Task):
 
 
 def _question(prompt: str, form: Form | None = None, per_second: int = CHARACTERS_PER_SECOND) -> Question:
-    return Question(prompt, form, FEWEST_CHARACTERS, per_second)
+    return Question(prompt, form, FEWEST_CHARACTERS, per_second, n_least=FEWEST_CHARACTERS)
 
 
 _QUESTIONS: dict[tuple[Timestamps, bool], Question] = {
@@ -175,10 +182,6 @@ _QUESTIONS: dict[tuple[Timestamps, bool], Question] = {
     ("none", True): _question(PROMPT_SPEAKERS, SPEAKERS_FORM),
 }
 _WORDS = _question(PROMPT_WORDS, SEGMENTS_FORM, CHARACTERS_PER_SECOND_WORDS)
-
-
-def _segments_of(part: Part) -> tuple[Segment, ...]:
-    return cast("Transcription", part.reading.result).segments
 
 
 def _has_several(spoken: Iterable[bool]) -> bool:

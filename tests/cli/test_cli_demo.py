@@ -14,7 +14,7 @@ from cli_run import DEMO
 from moss_cli.cli.demo import SAMPLES, command_line, tour
 from moss_cli.cli.main import run
 from moss_cli.models.registry import load_registry
-from moss_cli.output.formats import TASKS
+from moss_cli.tasks.catalogue import TASKS
 
 WEIGHTS = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from moss_cli.schema import Envelope, InputInfo, ModelInfo, Params, Segment, Transcription
+from moss_cli.schema import Envelope, InputInfo, ModelInfo, Params
+from moss_cli.tasks.reading.timed import Segment
+from moss_cli.tasks.transcribe import Transcription
 
 NASTY = [
     "-->",

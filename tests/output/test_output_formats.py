@@ -29,7 +29,7 @@ def test_timed_formats_are_formats():
     assert set(FORMATS) >= TIMED
 
 
-@pytest.mark.parametrize("module", ["formats", "paths", "atomic", "terminal"])
+@pytest.mark.parametrize("module", ["formats", "atomic", "terminal"])
 def test_module_loads_nothing_heavy(module):
     code = (
         f"import sys, moss_cli.output.{module}; "

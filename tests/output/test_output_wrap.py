@@ -15,7 +15,7 @@ from moss_cli.output.cues import Cue, TimedWord
 from moss_cli.output.render import render
 from moss_cli.output.text import one_line
 from moss_cli.output.wrap import Layout, fit, wrapped
-from moss_cli.schema import Segment
+from moss_cli.tasks.reading.timed import Segment
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.schema import Labelled
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker
@@ -25,22 +24,25 @@ from moss_cli.tasks.reading.merge_rules import (
     timeline,
 )
 from moss_cli.tasks.reading.task import Part, Reading, Task
-from moss_cli.tasks.scene import DescribeScene
+from moss_cli.tasks.reading.timed import Labelled
+from moss_cli.tasks.scene import DescribeScene, Scene
 from moss_cli.tasks.summarize import Summarize
 from moss_cli.tasks.transcribe import Transcribe
 
 
-def parts(task: Task, *answers: Sequence[str] | str, seconds: float = 10.0, overlap: float = 0.0) -> list[Part]:
+def parts(
+    task: Task[Any], *answers: Sequence[str] | str, seconds: float = 10.0, overlap: float = 0.0
+) -> list[Part[Any]]:
     """Pieces of `seconds` each, one after another, with these answers."""
     found = []
     for i, answer in enumerate(answers):
         start = i * (seconds - overlap)
         span = Span(start, start + seconds)
-        found.append(Part(span, task.read([answer] if isinstance(answer, str) else answer, span)))
+        found.append(Part(span=span, reading=task.read([answer] if isinstance(answer, str) else answer, span)))
     return found
 
 
-def merged(task: Task, *answers: Sequence[str] | str, **options: float) -> Any:
+def merged(task: Task[Any], *answers: Sequence[str] | str, **options: float) -> Any:
     return task.merge(parts(task, *answers, **options)).result
 
 
@@ -120,6 +122,33 @@ def test_what_holds_for_most_of_the_recording_prevails() -> None:
     assert [(s.start, s.end) for s in result.segments] == [(0, 20)]
 
 
+def test_evidence_is_that_of_all_pieces_that_spell_the_emotion_in_either_case() -> None:
+    result = merged(
+        DescribeEmotion(),
+        '{"overall": "sad", "evidence": null, "segments": []}',
+        '{"overall": "Sad", "evidence": "slow", "segments": []}',
+        '{"overall": "happy", "evidence": "fast", "segments": []}',
+    )
+    assert (result.overall, result.evidence) == ("sad", "slow")
+
+
+def test_no_emotion_has_the_evidence_of_the_pieces_that_name_none() -> None:
+    result = merged(DescribeEmotion(), *['{"overall": null, "evidence": "nobody speaks", "segments": []}'] * 2)
+    assert (result.overall, result.evidence) == (None, "nobody speaks")
+
+
+def test_labels_beyond_those_named_to_the_model_are_counted() -> None:
+    task = DescribeScene()
+    lines = "\n".join(f"{i}.0 - {i}.5: sound {i % 43}" for i in range(90))
+    found = parts(task, (lines, '{"summary": "Many."}'), ("0 - 1: rain", '{"summary": null}'), seconds=100)
+    question = task.over(found)
+    assert question is not None
+    first, second = question.questions[0].prompt.splitlines()[2:4]
+    assert first.startswith("From 0 to 100 seconds: Many. sound 0, sound 1, ")
+    assert first.endswith(", sound 39, and 3 more.")
+    assert second == "From 100 to 200 seconds: rain"
+
+
 def test_music_is_merged_field_by_field() -> None:
     result = merged(
         DescribeMusic(),
@@ -190,12 +219,9 @@ def test_spans_that_overlap_are_shared_half_and_half() -> None:
 def test_timelines_are_in_order_and_inside_the_file(found: list[list[tuple[float, float]]]) -> None:
     pieces = []
     for i, items in enumerate(found):
-        labels = tuple(Labelled(start=i * 8 + min(t), end=i * 8 + max(t), label="x") for t in items)
-        pieces.append(
-            (Part(Span(i * 8, i * 8 + 10), Reading(DescribeScene().read(["", ""], Span(0, 1)).result, "")), labels)
-        )
-    lookup = {id(part): labels for part, labels in pieces}
-    merged_items = timeline([p for p, _ in pieces], lambda p: lookup[id(p)], lambda item: item.label, joined_labels)
+        events = tuple(Labelled(start=i * 8 + min(t), end=i * 8 + max(t), label="x") for t in items)
+        pieces.append(Part(span=Span(i * 8, i * 8 + 10), reading=Reading(Scene(events=events), "")))
+    merged_items = timeline(pieces, lambda scene: scene.events, lambda event: event.label, joined_labels)
     starts = [item.start for item in merged_items]
     assert starts == sorted(starts)
     assert all(0 <= item.start <= item.end <= len(found) * 8 + 2 for item in merged_items)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.schema import Segment, Word
 from moss_cli.span import Span
 from moss_cli.tasks.reading.overlap import splice
 from moss_cli.tasks.reading.task import Part, Reading
+from moss_cli.tasks.reading.timed import Segment, Word
 from moss_cli.tasks.transcribe import Transcribe
 
 

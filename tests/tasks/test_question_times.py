@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moss_cli.errors import ExitCode, UsageError
-from moss_cli.tasks.question_time.find import TimeRange, find_time
+from moss_cli.span import Span
+from moss_cli.tasks.question_time.find import find_time
 from moss_cli.tasks.question_time.spoken_numbers import with_digits
 
 TIMES = [
@@ -409,7 +410,7 @@ def test_a_part_of_no_length_is_an_error(question: str) -> None:
     [("at 0 seconds", 0), ("at 0:00", 0), ("0 seconds in", 0), ("0 seconds before the end", 600)],
 )
 def test_a_moment_may_be_at_zero(question: str, start_s: float) -> None:
-    assert find_time(question, 600) == TimeRange(start_s, start_s)
+    assert find_time(question, 600) == Span(start_s, start_s)
 
 
 @pytest.mark.parametrize(
@@ -489,4 +490,4 @@ def test_a_long_question_is_read_in_no_time(piece: str) -> None:
 
 
 def test_a_point_has_no_length() -> None:
-    assert find_time("at 90s", 600) == TimeRange(90, 90)
+    assert find_time("at 90s", 600) == Span(90, 90)

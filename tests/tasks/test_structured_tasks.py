@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moss_cli.answers import JsonSchema
 from moss_cli.output.formats import FORMATS
+from moss_cli.output.json_schema import envelope_type, json_schema
 from moss_cli.output.render import render
-from moss_cli.schema import (
-    RESULT_TYPES,
-    Chapter,
-    Emotion,
-    Envelope,
-    Evidence,
-    InputInfo,
-    Labelled,
-    ModelInfo,
-    Params,
-    json_schema,
-)
+from moss_cli.schema import Envelope, InputInfo, ModelInfo, Params
 from moss_cli.span import Span
-from moss_cli.tasks.ask import Ask
-from moss_cli.tasks.describe_speaker import DescribeSpeaker
+from moss_cli.tasks.ask import Ask, Evidence
+from moss_cli.tasks.catalogue import CATALOGUE
+from moss_cli.tasks.describe_speaker import DescribeSpeaker, SpeakerDescription
 from moss_cli.tasks.emotion import DescribeEmotion
 from moss_cli.tasks.music import DescribeMusic
 from moss_cli.tasks.reading.task import Reading, Task
+from moss_cli.tasks.reading.timed import Labelled
 from moss_cli.tasks.scene import DescribeScene, read_events
-from moss_cli.tasks.summarize import Summarize
+from moss_cli.tasks.summarize import Chapter, Summarize
 from moss_cli.tasks.transcribe import Transcribe
 
 SPAN = Span(60.0, 80.0)
-TASKS: list[Task] = [
+TASKS: list[Task[Any]] = [
     Transcribe(),
     Transcribe("none"),
     Transcribe(speakers=True),
@@ -52,7 +45,7 @@ TASKS: list[Task] = [
 FORMS = [task for task in TASKS if task.name != "transcribe"]
 
 
-def envelope(task: Task, reading: Reading) -> Envelope:
+def envelope(task: Task[Any], reading: Reading[Any]) -> Envelope:
     return Envelope(
         moss="0.1.0",
         task=task.name,
@@ -78,9 +71,9 @@ def times(result: Any) -> list[tuple[float, float]]:
     return [(item["start"], item["end"]) for items in lists for item in items if isinstance(item, dict)]
 
 
-def assert_keeps_the_rules(task: Task, reading: Reading) -> None:
+def assert_keeps_the_rules(task: Task[Any], reading: Reading[Any]) -> None:
     """What SPEC promises of every result, and that every format can write it."""
-    assert type(reading.result) is RESULT_TYPES[task.name]
+    assert type(reading.result) is task.result_type
     for start, end in times(reading.result):
         assert SPAN.start_s <= start <= end <= SPAN.end_s
     assert times(reading.result) == sorted(times(reading.result))
@@ -89,19 +82,19 @@ def assert_keeps_the_rules(task: Task, reading: Reading) -> None:
         render(made, fmt).encode()
     written = json.loads(render(made, "json"))
     validator(task.name).validate(written)
-    assert json.loads(Envelope.model_validate(written).model_dump_json()) == written
+    assert json.loads(envelope_type(task.name).model_validate(written).model_dump_json()) == written
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name}-{len(task.questions)}")
 @given(data=st.data())
-def test_any_text_becomes_a_result_that_keeps_the_rules(task: Task, data: st.DataObject) -> None:
+def test_any_text_becomes_a_result_that_keeps_the_rules(task: Task[Any], data: st.DataObject) -> None:
     answers = data.draw(st.lists(st.text(), min_size=len(task.questions), max_size=len(task.questions)))
     assert_keeps_the_rules(task, task.read(answers, SPAN))
 
 
 KEYS = sorted(
     {"start", "end", "label", "text", "title", "emotion", "cue"}
-    | {n for t in RESULT_TYPES.values() for n in t.model_fields}
+    | {n for one in CATALOGUE for n in one.load().result_type.model_fields}
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -112,7 +105,7 @@ VALUES = st.recursive(
 
 @pytest.mark.parametrize("task", FORMS, ids=lambda task: f"{task.name}-{len(task.questions)}")
 @given(values=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8), cut=st.integers(0, 400))
-def test_any_json_whole_or_broken_off_becomes_a_result(task: Task, values: dict[str, Any], cut: int) -> None:
+def test_any_json_whole_or_broken_off_becomes_a_result(task: Task[Any], values: dict[str, Any], cut: int) -> None:
     text = json.dumps(values)
     for answer in (text, text[:cut], f"```json\n{text}\n```"):
         assert_keeps_the_rules(task, task.read([answer] * len(task.questions), SPAN))
@@ -123,7 +116,7 @@ def test_a_speaker_is_read_field_by_field() -> None:
     reading = DescribeSpeaker().read([answer], SPAN)
     assert reading.text == "A high voice."
     assert reading.result.model_dump() == {
-        **dict.fromkeys(RESULT_TYPES["describe-speaker"].model_fields),
+        **dict.fromkeys(SpeakerDescription.model_fields),
         "gender": "female",
         "pitch": "high",
         "summary": "A high voice.",
@@ -150,7 +143,7 @@ def test_what_is_said_of_each_sentence_is_told_for_each_change() -> None:
     said = [(0.5, 2.0, "calm"), (2.4, 3.0, "Calm"), (3.5, 4.0, "angry"), (4.2, 5.0, "calm"), (8.0, 9.0, "calm")]
     segments = [{"start": a, "end": b, "emotion": name, "cue": f"cue {a}"} for a, b, name in said]
     answer = json.dumps({"overall": "calm", "evidence": "even", "segments": segments})
-    result = cast("Emotion", DescribeEmotion().read([answer], Span(10.0, 20.0)).result)
+    result = DescribeEmotion().read([answer], Span(10.0, 20.0)).result
     assert [(s.start, s.end, s.emotion, s.cue) for s in result.segments] == [
         (10.5, 13.0, "calm", "cue 0.5"),
         (13.5, 14.0, "angry", "cue 3.5"),
@@ -207,7 +200,7 @@ def test_the_maintainers_prompts_are_sent_as_they_stand() -> None:
 
 
 @pytest.mark.parametrize("task", FORMS, ids=lambda task: f"{task.name}-{len(task.questions)}")
-def test_a_prompt_that_asks_for_prose_gets_one_sentence_that_describes_the_json(task: Task) -> None:
+def test_a_prompt_that_asks_for_prose_gets_one_sentence_that_describes_the_json(task: Task[Any]) -> None:
     for question in task.questions:
-        if "json" in (question.form):
+        if isinstance(question.form, JsonSchema):
             assert "JSON" in question.prompt

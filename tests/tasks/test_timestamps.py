@@ -32,7 +32,7 @@ CLIP_S = 10.0
     ],
 )
 def test_answers_are_read_as_they_are_meant(answer: str, expected: list[tuple[float, float, str]]) -> None:
-    assert read_timestamps(answer, CLIP_S).segments == tuple(TimedText(*one) for one in expected)
+    assert read_timestamps(answer, CLIP_S).texts == tuple(TimedText(*one) for one in expected)
 
 
 def test_an_answer_in_order_is_not_called_repaired() -> None:
@@ -59,7 +59,7 @@ PIECES = st.lists(
 @given(answer=PIECES, duration_s=st.floats(0.01, 30))
 def test_whatever_the_model_says_no_word_is_lost_and_times_stay_in_order(answer: str, duration_s: float) -> None:
     last = 0.0
-    segments = read_timestamps(answer, duration_s).segments
+    segments = read_timestamps(answer, duration_s).texts
     for segment in segments:
         assert last <= segment.start_s <= segment.end_s <= duration_s
         last = segment.end_s
@@ -73,4 +73,4 @@ def test_what_is_written_in_the_format_is_read_back(parts: list[tuple[int, str]]
         start, at = at / 100, at + length
         answer += f"[{start:.2f}]{text}[{at / 100:.2f}]"
         expected.append(TimedText(start, at / 100, " ".join(text.split())))
-    assert read_timestamps(answer, 30.0).segments == tuple(expected)
+    assert read_timestamps(answer, 30.0).texts == tuple(expected)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.schema import Segment
 from moss_cli.span import Span
+from moss_cli.tasks.reading.timed import Segment
 from moss_cli.tasks.transcribe import Timestamps, Transcribe, join_texts
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.schema import Segment
 from moss_cli.span import Span
+from moss_cli.tasks.reading.timed import Segment
 from moss_cli.tasks.reading.timestamps import drafts
 from moss_cli.tasks.reading.words import units, with_words
 from moss_cli.tasks.transcribe import Transcribe

@@ -14,9 +14,8 @@ import pytest
 
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_thinking
-from moss_cli.schema import Summary
 from moss_cli.span import Span
-from moss_cli.tasks.summarize import Summarize
+from moss_cli.tasks.summarize import Summarize, Summary
 from training.domains.meetings import LONGEST_S, SHORTEST_S, STYLES, Placed, Rendered, example, minutes, plan
 from training.domains.meetings_bank import MeetingBank, render_bank
 from training.domains.meetings_facts import FACTS, OPENERS, TOPICS, Line, draw_fact, draw_filler, draw_opener, is_kept

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from moss_cli.schema import Summary
+from moss_cli.tasks.summarize import Summary
 from training.domains import meetings_retold
 from training.domains.meetings_facts import FACTS, NEXT, OPENERS, POOLS
 from training.domains.meetings_retold import ALSO, retold

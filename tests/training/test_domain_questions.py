@@ -14,9 +14,8 @@ import pytest
 from moss_cli.answers import Grammar
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_thinking
-from moss_cli.schema import Answer
 from moss_cli.span import Span
-from moss_cli.tasks.ask import Ask
+from moss_cli.tasks.ask import Answer, Ask
 from moss_cli.tasks.question_time.find import find_time
 from training.domains import questions_speech
 from training.domains.questions import KINDS, STEPS, Rendered, asked, example, on_part

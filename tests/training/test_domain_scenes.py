@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.schema import Scene as SceneResult
 from moss_cli.span import Span
 from moss_cli.tasks.scene import DescribeScene
+from moss_cli.tasks.scene import Scene as SceneResult
 from training.domains import beds, sounds
 from training.domains.scenes import (
     ATMOSPHERES,

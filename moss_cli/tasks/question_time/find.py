@@ -1,6 +1,6 @@
 """The time that a question names: "at the two-minute mark", "between 1:30 and 2:00", "最后一分钟".
 
-The rules (`time_rules`) rewrite the question until places in the recording are left; several make the smallest range
+The rules (`rules`) rewrite the question until places in the recording are left; several make the smallest range
 that holds all.
 """
 
@@ -10,7 +10,8 @@ import re
 from math import inf
 
 from moss_cli.errors import UsageError
-from moss_cli.tasks.question_time.places import TimeRange, hull
+from moss_cli.span import Span
+from moss_cli.tasks.question_time.places import hull
 from moss_cli.tasks.question_time.rules import RULES
 from moss_cli.tasks.question_time.spoken_numbers import with_digits
 
@@ -19,25 +20,25 @@ TOLERANCE_S = 0.5  # "at 1:00" is inside a file of 59.9 s
 _NO_MARKS = str.maketrans("⟦⟧", "  ")
 
 
-def find_time(question: str, duration_s: float) -> TimeRange | None:
+def find_time(question: str, duration_s: float) -> Span | None:
     """The part of a file of `duration_s` that a question names, or None; 0 <= start <= end <= duration.
 
     A range that begins in the file is cut at its end, and so are "first" and "last".
     Raises UsageError (code "range") for a time that lies outside, a range that is named backwards and a part of no
     length.
     """
-    text, marks = with_digits(question.translate(_NO_MARKS)), list[TimeRange]()
+    text, marks = with_digits(question.translate(_NO_MARKS)), list[Span]()
     for rule in RULES:
         text = rule.apply(text, marks, duration_s)
     places = [_inside(marks[int(n)], duration_s) for n in re.findall(r"⟦[CEP](\d+)⟧", text)]
     return hull(places) if places else None
 
 
-def _inside(asked: TimeRange, duration_s: float) -> TimeRange:
+def _inside(asked: Span, duration_s: float) -> Span:
     point = asked.start_s == asked.end_s
     is_outside = asked.start_s > duration_s + TOLERANCE_S if point else asked.start_s >= duration_s > 0
     if is_outside:
-        beyond = asked if asked.end_s >= asked.start_s else TimeRange(asked.start_s, asked.start_s)
+        beyond = asked if asked.end_s >= asked.start_s else Span(asked.start_s, asked.start_s)
         raise UsageError(
             f"the question asks about {_shown(beyond)}, and the recording ends at {clock(duration_s)}",
             hint="times in a question are places in the recording; write a time of day as 5 pm or 5 o'clock",
@@ -49,10 +50,10 @@ def _inside(asked: TimeRange, duration_s: float) -> TimeRange:
             hint="name the earlier time first",
             code="range",
         )
-    return TimeRange(min(max(asked.start_s, 0.0), duration_s), min(max(asked.end_s, 0.0), duration_s))
+    return Span(min(max(asked.start_s, 0.0), duration_s), min(max(asked.end_s, 0.0), duration_s))
 
 
-def _shown(asked: TimeRange) -> str:
+def _shown(asked: Span) -> str:
     if asked.end_s == inf:
         return f"what comes after {clock(asked.start_s)}"
     start, end = clock(asked.start_s), clock(asked.end_s)

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from moss_cli.span import Span
 from moss_cli.tasks.question_time.places import (
-    Found,
-    TimeRange,
+    RuleMatch,
     beside,
     between,
     clock_time,
@@ -51,12 +51,12 @@ class Rule:
 
     pattern: re.Pattern[str]
     kind: str
-    read: Callable[[Found], TimeRange | str]
+    read: Callable[[RuleMatch], Span | str]
 
-    def apply(self, text: str, marks: list[TimeRange], duration_s: float) -> str:
+    def apply(self, text: str, marks: list[Span], duration_s: float) -> str:
         def rewritten(match: re.Match[str]) -> str:
             inner = [marks[int(n)] for n in re.findall(r"⟦\w(\d+)⟧", match[0])]
-            result = self.read(Found(match, inner, duration_s))
+            result = self.read(RuleMatch(match, inner, duration_s))
             if isinstance(result, str):
                 return result
             marks.append(result)
@@ -115,7 +115,7 @@ _ZH_SPEAKS = r"(?=说|讲|有|是|发生|出现|谁|什么|播|他|她|它)"
 # ── the rules, in order: what an earlier one writes, a later one reads ────────────────────────────
 
 
-def _rule(kind: str, pattern: str, read: Callable[[Found], TimeRange | str]) -> Rule:
+def _rule(kind: str, pattern: str, read: Callable[[RuleMatch], Span | str]) -> Rule:
     return Rule(re.compile(pattern, re.ASCII), kind, read)
 
 
@@ -244,17 +244,17 @@ RULES = (
     _rule(
         "P",
         rf"\b(?:after|past|beyond|since|(?:starting|beginning)(?: from| at)?) {_THE}{_T}|{_T}(?:之后|以后|后)",
-        lambda f: TimeRange(f.marks[0].end_s, inf),
+        lambda f: Span(f.marks[0].end_s, inf),
     ),
     _rule(
         "P",
         rf"\bfrom {_THE}{_ANY}|从{_ANY}|{_T} (?:on|onwards?|and (?:later|after|beyond)|or later)\b",
-        lambda f: TimeRange(f.marks[0].start_s, inf),
+        lambda f: Span(f.marks[0].start_s, inf),
     ),
     _rule(
         "P",
         rf"\b(?:before|prior to|until|till|up to) {_THE}{_T}|\bby {_THE}{_CP}|{_T}(?:之前|以前|前|为止)",
-        lambda f: TimeRange(0, f.marks[0].start_s),
+        lambda f: Span(0, f.marks[0].start_s),
     ),
     # an amount in its frame; a list of them is one
     _rule("P", rf"(?:\b(?:at|around|near)|@) ?{_THE}{_A}(?:(?:,|,? and|,? or) (?:at )?{_THE}{_A})*", hull_of),

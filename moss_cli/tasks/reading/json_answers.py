@@ -1,10 +1,11 @@
-"""Answers in JSON: asked for in words, kept in form by a grammar, read whatever became of them."""
+"""Answers in JSON: described in the prompt, held to a form while they are decoded, read as far as they go."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,36 +14,42 @@ from pydantic_core import from_json
 from moss_cli.answers import JsonSchema
 from moss_cli.span import Span
 
-LONGEST_TEXT = 600  # characters of one field
-MOST_ITEMS = 64
+# Limits keep a model that has lost its way from going on in one field until its room is used up. Chosen far above what
+# an honest answer needs: 5,000 characters are two pages of print, and 1,000 items are one every 3.6 s for an hour. An
+# answer that ends at one is reported as cut (`Json.cut`). What masks cost does not depend on them.
+LONGEST_TEXT = 5_000  # characters of one field
+MOST_ITEMS = 1_000
 
 TEXT = {"type": ["string", "null"], "maxLength": LONGEST_TEXT}
 SAID = {"type": "string", "maxLength": LONGEST_TEXT}  # where an item makes no sense without it
 NUMBER = {"type": ["number", "null"], "minimum": 1, "maximum": 999}
 TIME = {"type": "number", "minimum": 0, "maximum": 99999}
-NAMES = {"type": "array", "items": {"type": "string", "maxLength": 80}, "maxItems": MOST_ITEMS}
+TEXTS = {"type": "array", "items": SAID, "maxItems": MOST_ITEMS}
+
+# A string, closed or not, or a mark: enough to tell where in an object its text ends.
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"?|([{}\[\],])', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A key of the answer: its JSON Schema, and what is said of it in the instruction."""
+    """A key of the answer: its JSON Schema, and what the instruction says of it."""
 
     name: str
-    schema: dict[str, Any]
+    schema: Mapping[str, Any]
     meaning: str = ""
 
 
-def items(**fields: dict[str, Any]) -> dict[str, Any]:
+def items(**fields: Mapping[str, Any]) -> dict[str, Any]:
     """Schema of a list of timed items, each with a start, an end and these fields."""
     return {"type": "array", "items": _object({"start": TIME, "end": TIME} | fields), "maxItems": MOST_ITEMS}
 
 
-def form(fields: Iterable[Field]) -> JsonSchema:
+def form(fields: Sequence[Field]) -> JsonSchema:
     """The form of an object with exactly these fields, in this order."""
     return JsonSchema(json.dumps(_object({field.name: field.schema for field in fields})))
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
@@ -51,8 +58,8 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def in_json(instruction: str, fields: Iterable[Field]) -> str:
-    """An instruction with one sentence added that describes the JSON it is to be answered in."""
+def in_json(instruction: str, fields: Sequence[Field]) -> str:
+    """An instruction with one sentence added that describes the JSON to answer in."""
     described = ", ".join(f"{f.name} ({f.meaning})" if f.meaning else f.name for f in fields)
     return (
         f"{instruction.rstrip()} Answer in JSON with the fields {described}; "
@@ -62,16 +69,22 @@ def in_json(instruction: str, fields: Iterable[Field]) -> str:
 
 @dataclass(frozen=True)
 class Json:
-    """A JSON object as far as it could be read. `complete`: nothing was missing at its end."""
+    """A JSON object as far as it could be read.
+
+    `complete`: nothing was missing at its end. `cut`: names of the fields that ended at a limit of their form, and of
+    the one in which the answer broke off.
+    """
 
     values: Mapping[str, Any]
-    complete: bool
+    complete: bool = True
+    cut: tuple[str, ...] = ()
 
     def text(self, key: str) -> str | None:
         """A text, or None where there is none; numbers and lists are written out."""
         return as_text(self.values.get(key))
 
     def number(self, key: str) -> float | None:
+        """A number, also one that begins a text; None where there is none."""
         value = self.values.get(key)
         if isinstance(value, str):
             try:
@@ -83,7 +96,7 @@ class Json:
         # int first: one of a thousand digits has no float
         return float(value) if abs(value) < 1e9 and math.isfinite(value) else None
 
-    def names(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; a single text is a list of one."""
         value = self.values.get(key)
         many = value if isinstance(value, list) else [value]
@@ -95,7 +108,7 @@ class Json:
         Times are brought inside the span and in order; an item's end is never before its start.
         """
         found = self.values.get(key)
-        parts = [Json(item, True) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+        parts = [Json(item) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
         parts = [part for part in parts if part.text(needed)]
         placed = [(*within(part.number("start"), part.number("end"), span), part) for part in parts]
         return sorted(placed, key=lambda item: item[:2])
@@ -118,17 +131,55 @@ def within(start_s: float | None, end_s: float | None, span: Span) -> tuple[floa
     return min(round(span.start_s + start, 3), last), min(round(span.start_s + end, 3), last)
 
 
-def read_json(answer: str) -> Json:
-    """The object in an answer, through a code fence or words around it, and as far as it goes."""
-    start = answer.find("{")
-    if start < 0:
-        return Json({}, complete=False)
-    text = answer[start:]
+def read_json(answer: str, fields: Sequence[Field]) -> Json:
+    """The object of these fields in an answer, through a code fence or words around it, and as far as it goes."""
+    values, complete = _parsed(answer[answer.find("{") :] if "{" in answer else "")
+    cut = {field.name: None for field in fields if _ends_at_limit(values.get(field.name), field.schema)}
+    if not complete and fields:
+        cut[broken_off(answer, [field.name for field in fields])] = None
+    return Json(values, complete, tuple(cut))
+
+
+def _parsed(text: str) -> tuple[Mapping[str, Any], bool]:
     for part, complete in ((text, True), (text[: text.rfind("}") + 1], True), (text, False)):
         try:
             values = from_json(part, allow_partial=False if complete else "trailing-strings", allow_inf_nan=False)
         except ValueError:
             continue
         if isinstance(values, dict):
-            return Json(values, complete)
-    return Json({}, complete=False)
+            return values, complete
+    return {}, False
+
+
+def _ends_at_limit(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value, or one inside it, is as long as its schema lets it be."""
+    if isinstance(value, str):
+        return len(value) == schema.get("maxLength")
+    if isinstance(value, list):
+        inside = schema.get("items", {})
+        return len(value) == schema.get("maxItems") or any(_ends_at_limit(one, inside) for one in value)
+    if isinstance(value, dict):
+        return any(_ends_at_limit(one, schema.get("properties", {}).get(name, {})) for name, one in value.items())
+    return False
+
+
+def broken_off(answer: str, names: Sequence[str]) -> str:
+    """The field in which an answer ends that has no end of its own. `names` are its fields in their order."""
+    depth, n_closed, key = 0, 0, ""
+    for text, mark in _tokens(answer):
+        if mark in ("{", "["):
+            depth += 1
+        elif mark in ("}", "]"):
+            depth -= 1
+        elif mark == "," and depth == 1:
+            n_closed, key = n_closed + 1, ""
+        elif not mark and depth == 1:
+            key = key or text
+    # By its own key where that is known: a backend that knows no forms may keep to another order.
+    return key if key in names else names[min(n_closed, len(names) - 1)]
+
+
+def _tokens(answer: str) -> Iterator[tuple[str, str]]:
+    """Strings and marks of an answer's object, in turn: the one or the other is empty."""
+    for match in _TOKEN.finditer(answer, max(answer.find("{"), 0)):
+        yield match[1] or "", match[2] or ""

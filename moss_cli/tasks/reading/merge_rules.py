@@ -5,29 +5,22 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-from moss_cli.schema import Labelled, Notice
+from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
-from moss_cli.tasks.reading.task import Part
+from moss_cli.tasks.reading.task import Part, Reading
+from moss_cli.tasks.reading.timed import Labelled, Timed
 
 _END_MARKS = ".!?。！？…"
 PARTS_OF_ONE = "These are notes on the parts of one recording, in the order of its parts."
 TOUCHING_S = 1.0  # what lasts up to a cut, and goes on from it, is one
 
 
-class Timed(Protocol):
-    """An item of a timeline, in seconds of the file."""
-
-    @property
-    def start(self) -> float: ...
-    @property
-    def end(self) -> float: ...
-
-
 Item = TypeVar("Item", bound=Timed)
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -43,16 +36,42 @@ def place_of(span: Span) -> str:
     return f"From {span.start_s:.0f} to {span.end_s:.0f} seconds"
 
 
-def notices(parts: Sequence[Part]) -> tuple[Notice, ...]:
-    """What is to be said of the pieces."""
+def merged(result: R, text: str, parts: Sequence[Part[R]], *, more: Iterable[Notice] = ()) -> Reading[R]:
+    """The reading of a result that was made of several pieces; `more` are notices beside the pieces' own."""
+    return Reading(result, text, (*notices(parts), *more), complete(parts), cut(parts))
+
+
+def notices(parts: Sequence[Part[Any]]) -> tuple[Notice, ...]:
+    """The notices of all pieces."""
     return tuple(notice for part in parts for notice in part.reading.notices)
 
 
-def complete(parts: Sequence[Part]) -> bool:
+def complete(parts: Sequence[Part[Any]]) -> bool:
+    """Whether no piece's answer broke off."""
     return all(part.reading.complete for part in parts)
 
 
-def own_spans(parts: Sequence[Part]) -> list[Span]:
+def cut(parts: Sequence[Part[Any]]) -> tuple[str, ...]:
+    """The fields that were cut in any piece, each once."""
+    return united(part.reading.cut for part in parts)
+
+
+def united(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Several lists of names as one, each name once, in the order of their first use."""
+    return tuple(dict.fromkeys(name for some in names for name in some))
+
+
+def weighed(parts: Iterable[Part[R]], value: Callable[[R], str | None]) -> Iterator[Weighed]:
+    """A value of each piece's result, with the piece's length."""
+    return (Weighed(value(part.reading.result), part.span.duration_s) for part in parts)
+
+
+def same(first: str | None, second: str | None) -> bool:
+    """Whether two values are the same, whatever their case."""
+    return (first and first.casefold()) == (second and second.casefold())
+
+
+def own_spans(parts: Sequence[Part[Any]]) -> list[Span]:
     """The stretch that each piece answers for: where two overlap, each up to the middle."""
     starts, ends = [part.span.start_s for part in parts], [part.span.end_s for part in parts]
     for i in range(len(parts) - 1):
@@ -114,35 +133,35 @@ def joined_labels(first: Labelled, second: Labelled) -> Labelled:
 
 
 def timeline(
-    parts: Sequence[Part],
-    items: Callable[[Part], Sequence[Item]],
+    parts: Sequence[Part[R]],
+    items: Callable[[R], Sequence[Item]],
     label: Callable[[Item], str],
     joined: Callable[[Item, Item], Item],
 ) -> tuple[Item, ...]:
-    """The items of all pieces in order.
+    """The items of all pieces' results in order.
 
     Where pieces overlap, an item counts where its middle lies in its piece's own stretch; one that both pieces put into
     the other's counts in the second. What lasts up to a cut and goes on after it under the same label is one: `joined`
     makes it.
     """
-    merged: list[Item] = []
+    kept: list[Item] = []
     left: list[Item] = []  # to the next piece
     spans = own_spans(parts)
     for place, (part, own) in enumerate(zip(parts, spans, strict=True)):
         from_s = own.start_s if place else -math.inf
         to_s = own.end_s if place < len(parts) - 1 else math.inf
         before_it, left = left, []
-        for item in items(part):
+        for item in items(part.reading.result):
             middle_s = (item.start + item.end) / 2
             if middle_s >= to_s:
                 left.append(item)
             elif middle_s >= from_s or any(_is_same(one, item, label) for one in before_it):
-                before = _carried_on(merged, item, part.span, label) if place else None
+                before = _carried_on(kept, item, part.span, label) if place else None
                 if before is None:
-                    merged.append(item)
+                    kept.append(item)
                 else:
-                    merged[before] = joined(merged[before], item)
-    return tuple(sorted(merged, key=lambda item: (item.start, item.end)))
+                    kept[before] = joined(kept[before], item)
+    return tuple(sorted(kept, key=lambda item: (item.start, item.end)))
 
 
 def without_repeats(
@@ -152,8 +171,8 @@ def without_repeats(
     kept: list[Item] = []
     for item in items:
         before = kept[-1] if kept else None
-        same = before is not None and label(before).casefold() == label(item).casefold()
-        if before is not None and same and item.start <= before.end + TOUCHING_S:
+        touches = before is not None and item.start <= before.end + TOUCHING_S
+        if before is not None and touches and same(label(before), label(item)):
             kept[-1] = joined(before, item)
         else:
             kept.append(item)
@@ -163,16 +182,16 @@ def without_repeats(
 def _is_same(first: Item, second: Item, label: Callable[[Item], str]) -> bool:
     """Whether two pieces have heard the same."""
     at_once = first.start < second.end and second.start < first.end
-    return at_once and label(first).casefold() == label(second).casefold()
+    return at_once and same(label(first), label(second))
 
 
-def _carried_on(merged: Sequence[Item], item: Item, span: Span, label: Callable[[Item], str]) -> int | None:
+def _carried_on(kept: Sequence[Item], item: Item, span: Span, label: Callable[[Item], str]) -> int | None:
     """The place of an earlier piece's item that this one, of the piece over `span`, carries on."""
     if item.start > span.start_s + TOUCHING_S:
         return None
-    for place in range(len(merged) - 1, -1, -1):
-        before = merged[place]
-        same = label(before).casefold() == label(item).casefold()
-        if same and before.start < span.start_s <= before.end + TOUCHING_S:
+    for place in range(len(kept) - 1, -1, -1):
+        before = kept[place]
+        touches = before.start < span.start_s <= before.end + TOUCHING_S
+        if touches and same(label(before), label(item)):
             return place
     return None

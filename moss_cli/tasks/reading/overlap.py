@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from moss_cli.schema import Segment, Word
 from moss_cli.span import Span
+from moss_cli.tasks.reading.timed import Segment, Word
 from moss_cli.tasks.reading.words import Unit, units
 
 # A word without a time of its own is taken to be said where it stands in its segment's text, give or take so much.

@@ -1,29 +1,31 @@
-"""One summary of what was heard part by part, asked without audio; all else of the parts is joined by rule."""
+"""One summary of what was heard part by part, asked for without audio; all else of the parts is joined by rule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Generic, TypeVar
 
-from moss_cli.schema import Music, Scene, TaskName
+from moss_cli.schema import Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import TEXT, Field, form, in_json
-from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, place_of, sentences
+from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, place_of, sentences, united
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
+R = TypeVar("R", bound=Record)
+
 FIELDS = (Field("summary", TEXT, "a few sentences on the whole"),)
-MOST_LABELS = 40  # of one part: enough to tell what it was like
+MOST_LABELS = 40  # named of one part, the others are counted: chosen so that an hour of parts fits into one question
 
 
 @dataclass(frozen=True)
-class Retelling(Task):
-    """`asked` is what was asked about each part, `instruction` what is asked about all of them."""
+class SummaryOfParts(Task[R], Generic[R]):
+    """`asked` is the task of each part, `notes` what each gave, `instruction` what is asked about all of them."""
 
-    asked: Task
+    asked: Task[R]
     instruction: str
     notes: tuple[str, ...]
-    name: TaskName
+    name: str
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -31,34 +33,41 @@ class Retelling(Task):
         prompt = f"{PARTS_OF_ONE}\n\n{notes}\n\n{in_json(self.instruction, FIELDS)}"
         return (Question(prompt, form(FIELDS)),)
 
-    def read(self, answers: Sequence[str], span: Span) -> Reading:
+    def read(self, answers: Sequence[str], span: Span) -> Reading[R]:
         return self.asked.read(answers, span)
 
-    def merge(self, parts: Sequence[Part]) -> Reading:
+    def merge(self, parts: Sequence[Part[R]]) -> Reading[R]:
         return self.asked.merge(parts)
 
 
-def retelling(task: Task, instruction: str, parts: Sequence[Part]) -> Retelling | None:
-    """What is to be asked about all parts of a scene or a piece of music; None where none of them has a summary."""
-    if not any(_result(part).summary for part in parts):
+def summary_of_parts(
+    task: Task[R],
+    instruction: str,
+    parts: Sequence[Part[R]],
+    told: Callable[[R], tuple[str | None, Iterable[str]]],
+) -> SummaryOfParts[R] | None:
+    """What to ask about all parts of a recording; None where none of them has a summary.
+
+    `told` gives the summary of a part's result and the labels of its timeline.
+    """
+    found = [(part.span, *told(part.reading.result)) for part in parts]
+    if not any(summary for _, summary, _ in found):
         return None
-    notes = tuple(f"{place_of(part.span)}: {_told(_result(part))}" for part in parts)
-    return Retelling(task, task.custom_prompt or instruction, notes, task.name)
+    notes = tuple(f"{place_of(span)}: {_note(summary, labels)}" for span, summary, labels in found)
+    return SummaryOfParts(task, task.custom_prompt or instruction, notes, task.name)
 
 
-def retold(merged: Reading, overall: Reading) -> Reading:
-    """What the rules give, with the summary of the whole; where that is empty, as it was."""
-    summary = cast("Scene | Music", overall.result).summary
+def with_summary(merged: Reading[R], overall: Reading[R], summary: str | None) -> Reading[R]:
+    """What was merged by rule, with the summary of the whole in place of the parts'; where that is None, as it was."""
     if summary is None:
         return merged
-    return replace(merged, result=merged.result.model_copy(update={"summary": summary}), text=summary)
+    result = merged.result.model_copy(update={"summary": summary})
+    return replace(merged, result=result, text=summary, cut=united([merged.cut, overall.cut]))
 
 
-def _result(part: Part) -> Scene | Music:
-    return cast("Scene | Music", part.reading.result)
-
-
-def _told(found: Scene | Music) -> str:
-    timed = found.events if isinstance(found, Scene) else found.sections
-    labels = list(dict.fromkeys(item.label for item in timed))[:MOST_LABELS]
-    return sentences([found.summary, ", ".join(labels)]) or "nothing was made out"
+def _note(summary: str | None, labels: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(labels))
+    listed = unique[:MOST_LABELS]
+    if len(unique) > MOST_LABELS:
+        listed.append(f"and {len(unique) - MOST_LABELS} more")
+    return sentences([summary, ", ".join(listed)]) or "nothing was made out"

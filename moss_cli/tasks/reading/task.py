@@ -1,4 +1,4 @@
-"""What every task gives the runner."""
+"""What every task gives the runner: questions, and how their answers are read and merged."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
-
 from moss_cli.answers import Cost, FinishReason, Form
-from moss_cli.schema import Notice
+from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
 
-R_co = TypeVar("R_co", bound=BaseModel, covariant=True)
-R = TypeVar("R", bound=BaseModel)
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
 class Question:
-    """One instruction to the model. `form` is the form that it asks for; None for free text. There is room for an
-    answer of `n_characters`, and so many more for each second of audio."""
+    """One instruction to the model. `form` is the form that it asks for; None for free text.
+
+    An answer gets room for `n_characters`, and for so many more for each second of audio, as far as the model has
+    them; where it has not even room for `n_least`, the question cannot be asked.
+    """
 
     prompt: str
     form: Form | None = None
-    n_characters: int = 1024
+    n_characters: int = 4096
     n_characters_per_second: int = 0
+    n_least: int = 1024
 
     def room(self, duration_s: float) -> int:
-        """How many characters the answer about a clip may surely have, where the user does not say."""
+        """How many characters an answer about a clip of `duration_s` seconds gets room for by default."""
         return self.n_characters + math.ceil(duration_s * self.n_characters_per_second)
 
 
@@ -37,8 +39,8 @@ class Question:
 class Reading(Generic[R_co]):
     """Answers as a result, in the file's times, and as plain text.
 
-    `complete` is False where an answer broke off. `cut`: names of the fields that ended at a limit of their form, so
-    that more may have been to be said.
+    `complete` is False where an answer broke off. `cut` names the fields that ended at a limit of their form, or in
+    which an answer broke off: there may have been more to say.
     """
 
     result: R_co
@@ -78,13 +80,16 @@ class Focus:
 
 
 class Task(ABC, Generic[R]):
-    """One of the commands: what to ask, and how to read what comes back."""
+    """One of the commands: what to ask, and how to read the answers."""
 
     name: str
-    needs_speech: ClassVar[bool] = False  # of a piece in which nobody speaks there is nothing to say
-    is_divisible: ClassVar[bool] = False  # half a clip gives half an answer, so a cut one is asked for again in halves
+    result_type: ClassVar[type[Record]]
+    needs_speech: ClassVar[bool] = False  # a piece without speech is not given to the model
+    # Whether a cut answer is asked for again in halves: where `merge` alone makes of two halves what the whole should
+    # have given.
+    is_divisible: ClassVar[bool] = False
     shows: ClassVar[bool] = False  # see `shown`
-    custom_prompt: str | None = None  # what the user says in the place of the instruction
+    custom_prompt: str | None = None  # the user's instruction in place of the task's own
 
     @property
     @abstractmethod
@@ -96,20 +101,20 @@ class Task(ABC, Generic[R]):
         """Read the answers to the questions. Never raises: whatever the model said becomes a result."""
 
     def unspoken(self, span: Span) -> Reading[R]:
-        """What there is to say of a stretch in which nobody speaks: nothing, and that is all of it."""
-        return replace(self.read([""] * len(self.questions), span), complete=True)
+        """The result of a stretch in which nobody speaks: empty, and complete."""
+        return replace(self.read([""] * len(self.questions), span), complete=True, cut=())
 
     @abstractmethod
     def merge(self, parts: Sequence[Part[R]]) -> Reading[R]:
         """What was read of several pieces, in their order, as one result. Never raises."""
 
     def over(self, parts: Sequence[Part[R]]) -> Task[R] | None:
-        """The task of bringing together what was read of several pieces, asked without audio, where that takes
-        understanding; None where `merge` is right."""
+        """A task, asked without audio, that brings together what was read of several pieces; None where `merge` does
+        that by rule."""
         return None
 
     def with_overall(self, merged: Reading[R], overall: Reading[R]) -> Reading[R]:
-        """What was merged by rule, completed by the answer to `over`."""
+        """What was merged by rule, with what the answer to `over` adds."""
         return merged
 
     @property
@@ -119,24 +124,24 @@ class Task(ABC, Generic[R]):
 
     @property
     def is_usual(self) -> bool:
-        """Whether the instruction is the task's own, which a model trained for the task knows."""
+        """Whether the instruction is the task's own, which a model trained for the task has seen."""
         return self.custom_prompt is None
 
     def shown(self, answer: str) -> str | None:
-        """What of an answer, or of its beginning, can be shown while it is decoded, if the task `shows` any.
+        """The text of an answer that can be shown while it is decoded, if the task `shows` any.
 
-        What an answer's beginning shows is the beginning of what the answer shows.
+        What the beginning of an answer shows is the beginning of what the whole answer shows.
         """
         return None
 
     @property
     def may_name_a_time(self) -> bool:
-        """Whether `focus` is to be asked, for which the length of a file must be known."""
+        """Whether `focus` has to be called, for which the length of a file must be known."""
         return False
 
     def focus(self, duration_s: float, chosen: Span) -> Focus | None:
-        """The part that a question names, of a file that lasts `duration_s` and of which only `chosen` is to be heard.
+        """The part that a question names, in a file of `duration_s` seconds of which only `chosen` is analysed.
 
-        Raises UsageError for one outside it.
+        Raises UsageError where that part lies outside `chosen`.
         """
         return None

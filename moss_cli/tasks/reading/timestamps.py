@@ -21,11 +21,11 @@ class TimedText:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read. `untimed`: the answer had text and not one time. `repaired`: times were
-    missing, ran backwards or lay outside the clip, and were bounded by their neighbours'."""
+class TimedAnswer:
+    """An answer as texts with times. `untimed`: it had text and not one time. `repaired`: times were missing, ran
+    backwards or lay outside the clip, and were bounded by their neighbours'."""
 
-    segments: tuple[TimedText, ...]
+    texts: tuple[TimedText, ...]
     untimed: bool = False
     repaired: bool = False
 
@@ -39,7 +39,7 @@ class Draft:
     end: float | None = None
 
 
-def read_timestamps(answer: str, duration_s: float) -> Reading:
+def read_timestamps(answer: str, duration_s: float) -> TimedAnswer:
     """Read an answer about a clip of `duration_s`. Never raises; never drops a word.
 
     The segments come in the answer's order, and their times never run backwards or overlap:
@@ -47,13 +47,13 @@ def read_timestamps(answer: str, duration_s: float) -> Reading:
     """
     found = drafts(answer)
     if not found:
-        return Reading(())
+        return TimedAnswer(())
     untimed = all(draft.start is None and draft.end is None for draft in found)
     times, repaired = _ordered([t for d in found for t in (d.start, d.end)], duration_s)
-    segments = tuple(
+    texts = tuple(
         TimedText(start, end, draft.text) for draft, start, end in zip(found, times[::2], times[1::2], strict=True)
     )
-    return Reading(segments, untimed=untimed, repaired=repaired)
+    return TimedAnswer(texts, untimed=untimed, repaired=repaired)
 
 
 def drafts(answer: str) -> list[Draft]:

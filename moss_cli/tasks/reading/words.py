@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
 
-from moss_cli.schema import Segment, Word
 from moss_cli.span import Span
 from moss_cli.tasks.reading.merge_rules import is_wide
+from moss_cli.tasks.reading.timed import Segment, Word
 from moss_cli.tasks.reading.timestamps import Draft
 
 MOST_MISHEARD = 2

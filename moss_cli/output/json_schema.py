@@ -1,0 +1,35 @@
+"""The JSON Schema of what a task prints."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from moss_cli.schema import Envelope
+from moss_cli.tasks.catalogue import entry
+
+
+def envelope_type(task: str) -> type[Envelope]:
+    """The envelope of a task's results: `envelope_type("scene").model_validate_json(text)` reads one back."""
+    filled: type[Envelope] = Envelope.__class_getitem__(entry(task).load().result_type)  # type: ignore[assignment]
+    return filled
+
+
+def json_schema(task: str) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a task's envelope, as `moss schema TASK` prints it."""
+    described = {"description": inspect.getdoc(Envelope)}  # which pydantic leaves out where a type is filled in
+    schema = dict(sorted((envelope_type(task).model_json_schema() | described).items()))
+    properties = schema["properties"]
+    properties["task"] = {"const": task}
+    properties["result"] = {"$ref": f"#/$defs/{entry(task).load().result_type.__name__}"}
+    always = [name for name in properties if name not in ("result", "error")]
+    failed = {"required": ["error"], "properties": {"result": False}}
+    answered = {"required": ["result"], "properties": {"error": False}}
+    return schema | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"moss {task}",
+        "required": always,
+        "if": {"properties": {"status": {"const": "error"}}},
+        "then": failed,
+        "else": answered,
+    }
