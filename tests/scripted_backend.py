@@ -10,21 +10,21 @@ import numpy as np
 
 from moss_cli.answers import Cost
 from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Delta, Event, Failed, Request
+from moss_cli.backends.protocol import Answered, BackendInfo, Delta, Event, Failed, Reply, Request
 from moss_cli.errors import MossError, as_moss_error
 
-Said = str | Answer | Exception
+Said = str | Reply | Exception
 Say = Callable[[Request, int], Said]  # for a request and its number, counted from 1
 
 HELLO = "[0.00]hello there[0.05]"
 
 
-def cut(text: str) -> Answer:
-    return Answer(text, "length")
+def cut(text: str) -> Reply:
+    return Reply(text, "length")
 
 
-def loop(text: str, settled: str | None = None) -> Answer:
-    return Answer(text, "loop", settled=text if settled is None else settled)
+def loop(text: str, settled: str | None = None) -> Reply:
+    return Reply(text, "loop", settled=text if settled is None else settled)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ScriptedBackend:
         if isinstance(said, Exception):
             del self._open[ticket]
             return [Failed(ticket, as_moss_error(said))]
-        answer = said if isinstance(said, Answer) else Answer(said, settled=said)
+        answer = said if isinstance(said, Reply) else Reply(said, settled=said)
         before = request.goes_on_from.settled if request.goes_on_from else ""
         text = before + answer.text
         until = len(text) if not self.pace else min(len(text), told + self.pace)

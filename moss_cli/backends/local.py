@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from moss_cli.answers import Cost
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.answer_text import AnswerText
-from moss_cli.backends.protocol import Answer, Answered, BackendInfo, Clip, Delta, Event, Failed, Request
+from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event, Failed, Reply, Request
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.loops import without_loop
@@ -29,7 +29,7 @@ class LocalClip:
 
 
 @dataclass(frozen=True)
-class LocalAnswer(Answer):
+class LocalReply(Reply):
     """An answer with its tokens, of which `n_settled` stand if it is gone on from."""
 
     ids: Sequence[int] = ()
@@ -112,11 +112,11 @@ class LocalBackend:
         asked.n_told = max(asked.n_told, n_settled)
         return more
 
-    def _answer(self, asked: _Asked, made: row.Generation) -> LocalAnswer:
+    def _answer(self, asked: _Asked, made: row.Generation) -> LocalReply:
         is_loop = made.finish_reason == "loop"
         settled = made.ids[: made.n_settled]
         thought, text = self._split(asked, without_loop(made.ids) if is_loop else made.ids)
-        return LocalAnswer(
+        return LocalReply(
             text=text,
             finish_reason=made.finish_reason,
             thought=thought,
@@ -148,7 +148,7 @@ def engine_request(engine: Engine, request: Request) -> row.Request:
         engine.grammars.matcher(request.form) if request.form is not None else None,
         stop_loops=True,
         thought=_thought(engine, request, n_left - n_new),
-        prefix=before.ids[: before.n_settled] if isinstance(before, LocalAnswer) else (),
+        prefix=before.ids[: before.n_settled] if isinstance(before, LocalReply) else (),
     )
 
 

@@ -23,7 +23,7 @@ class Clip(Protocol):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What came of a request.
 
     `text` is the answer without its thought; of one that went round in circles (`finish_reason` "loop"), with one round
@@ -59,7 +59,7 @@ class Request:
     thinking_budget: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
-    goes_on_from: Answer | None = None
+    goes_on_from: Reply | None = None
     tells: bool = False
 
 
@@ -78,7 +78,7 @@ class Answered:
     """A request is answered."""
 
     ticket: int
-    answer: Answer
+    reply: Reply
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from moss_cli.answers import Cost, Sampling, draw_seed
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import Samples
-from moss_cli.backends.protocol import Answer, Clip, Request
+from moss_cli.backends.protocol import Clip, Reply, Request
 from moss_cli.errors import AnswerError
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import halves
@@ -40,7 +40,7 @@ Conversation = Generator[Listen | Request, Any, T]
 class _Answers:
     """The answers to all questions of a task, in their order."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[Reply, ...]
     attempts: int
     cost: Cost
 
@@ -86,7 +86,7 @@ class Asking:
         for attempt in range(asked.attempts, MOST_ATTEMPTS + 1):
             reading = self.task.read([self._text(answer) for answer in asked.answers], span)
             endings = [answer.finish_reason for answer in asked.answers if answer.finish_reason != "stop"]
-            if reading.complete or endings or reading.cut:
+            if reading.complete or endings:
                 thoughts = [answer.thought for answer in asked.answers if answer.thought]
                 ending = endings[-1] if endings else "length" if reading.cut else "stop"
                 return Part(span, reading, ending, attempt, "\n\n".join(thoughts) or None, asked.cost)
@@ -122,7 +122,7 @@ class Asking:
             cost += Cost(0, answer.cost.generated)
         return _Answers(tuple(answers), attempt, cost)
 
-    def _text(self, answer: Answer) -> str:
+    def _text(self, answer: Reply) -> str:
         is_loop = answer.finish_reason == "loop"
         return answer.settled if is_loop and self.task.shows else answer.text
 
@@ -134,7 +134,7 @@ class Asking:
         span: Span,
         name: str,
         attempt: int,
-        goes_on_from: Answer | None = None,
+        goes_on_from: Reply | None = None,
     ) -> Request:
         job = self.job
         draws_of = f"{self.input_id}/{place}" if place else self.input_id  # a second question has draws of its own

@@ -100,7 +100,7 @@ class InFlight:
             if one.on_text is not None and event.text:
                 one.on_text(one.text)
         elif isinstance(event, Answered):
-            self._go_on(self._open.pop(event.ticket), event.answer)
+            self._go_on(self._open.pop(event.ticket), event.reply)
         else:
             self._end(event.ticket, event.error)
 

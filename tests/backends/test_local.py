@@ -13,8 +13,8 @@ import soundfile
 import moss_cli
 from moss_cli.answers import Cost, Grammar, JsonSchema, Sampling
 from moss_cli.backends.answer_text import AnswerText
-from moss_cli.backends.local import LocalAnswer, LocalBackend, engine_request
-from moss_cli.backends.protocol import Answer, Answered, Delta, Event, Failed, Request
+from moss_cli.backends.local import LocalBackend, LocalReply, engine_request
+from moss_cli.backends.protocol import Answered, Delta, Event, Failed, Reply, Request
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_tokens
 from moss_cli.errors import UsageError
@@ -38,19 +38,19 @@ def random(reference: Path) -> Engine:
     return load_engine(reference / "checkpoint", device="cpu", dtype="fp32")
 
 
-def done(backend: LocalBackend, tickets: Sequence[int]) -> tuple[dict[int, Answer], list[Event]]:
+def done(backend: LocalBackend, tickets: Sequence[int]) -> tuple[dict[int, Reply], list[Event]]:
     """The answers to some requests, and all that was told on the way."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, Reply] = {}
     told: list[Event] = []
     while len(answers) < len(tickets):
         events = backend.step()
         told += events
-        answers |= {event.ticket: event.answer for event in events if isinstance(event, Answered)}
+        answers |= {event.ticket: event.reply for event in events if isinstance(event, Answered)}
         assert not [event for event in events if isinstance(event, Failed)]
     return answers, told
 
 
-def one_answer(backend: LocalBackend, request: Request) -> Answer:
+def one_answer(backend: LocalBackend, request: Request) -> Reply:
     ticket = backend.submit(request)
     return done(backend, [ticket])[0][ticket]
 
@@ -97,7 +97,7 @@ def test_requests_of_all_kinds_are_answered_together_as_alone(random: Engine) ->
 def test_an_answer_goes_on_from_what_has_settled(random: Engine) -> None:
     backend, request = LocalBackend(random), Request("One?", n_characters=12, n_least=12)
     whole = one_answer(backend, request)
-    assert isinstance(whole, LocalAnswer)
+    assert isinstance(whole, LocalReply)
     before = replace(whole, n_settled=5)
     again = one_answer(backend, replace(request, goes_on_from=before))
     assert again.text == whole.text

@@ -9,7 +9,7 @@ from scripted_backend import cut, loop
 
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.backends.protocol import Answer, Request
+from moss_cli.backends.protocol import Reply, Request
 from moss_cli.errors import AnswerError, DeviceError, MossError
 from moss_cli.run.conversation import AGAIN
 from moss_cli.run.envelopes import ending_notices
@@ -73,7 +73,7 @@ def test_an_answer_is_given_room_by_the_audios_length() -> None:
 
 
 def test_a_thought_that_takes_all_the_length_is_named() -> None:
-    [parts], _ = asked(Ask("What?"), lambda *_: Answer("", "length", thought="so what"), clip(3.0), think=True)
+    [parts], _ = asked(Ask("What?"), lambda *_: Reply("", "length", thought="so what"), clip(3.0), think=True)
     assert isinstance(parts, list)
     [part] = parts
     assert (part.complete, part.thought, part.reading.text) == (False, "so what", "")

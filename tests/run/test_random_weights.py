@@ -29,13 +29,14 @@ from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.errors import AnswerError
 from moss_cli.models.registry import ModelEntry, Resolved
 from moss_cli.output.formats import FORMATS
+from moss_cli.output.json_schema import json_schema
 from moss_cli.output.render import render
 from moss_cli.run.conversation import MOST_ATTEMPTS, Asking, Conversation
 from moss_cli.run.envelopes import Analysis, Envelopes
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.job import Job
 from moss_cli.run.second_pass import Whole
-from moss_cli.schema import Envelope, InputInfo, json_schema
+from moss_cli.schema import Envelope, InputInfo
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker

@@ -13,11 +13,11 @@ from scripted_backend import Say, ScriptedBackend, cut
 
 from moss_cli.errors import DeviceError
 from moss_cli.run.second_pass import NOT_MERGED, Whole, needs_second_pass, second_pass
-from moss_cli.schema import Labelled
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Answer, Ask
 from moss_cli.tasks.music import DescribeMusic, Music
 from moss_cli.tasks.reading.task import Part, Reading, Task
+from moss_cli.tasks.reading.timed import Labelled
 from moss_cli.tasks.scene import DescribeScene, Scene
 from moss_cli.tasks.summarize import Chapter, Summarize, Summary
 
