@@ -54,11 +54,11 @@ def test_imports_follow_the_arrows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
-def test_only_the_command_line_knows_typer_and_rich_and_nobody_transformers(path: Path) -> None:
+def test_only_the_command_line_knows_typer_rich_and_tqdm_and_nobody_transformers(path: Path) -> None:
     used = {name.split(".")[0] for name in imports(path)}
     assert "transformers" not in used
     if part(path) != "cli":
-        assert not used & {"typer", "rich"}
+        assert not used & {"typer", "rich", "tqdm"}
 
 
 def test_nothing_imports_the_training_code() -> None:

@@ -142,7 +142,7 @@ class Batches(IterableDataset[Batch]):
         windows, n_frames, clip_tokens, frames, words, tracks = [], [], [], [], [], []
         for one in heard:
             example, count = one.example, one.count
-            for part in one.mel.split(WINDOW, dim=1):
+            for part in torch.split(one.mel, WINDOW, dim=1):
                 windows.append(pad(part, (0, WINDOW - part.shape[1])))
                 n_frames.append(part.shape[1])
             clip_tokens.append(count)

@@ -67,7 +67,8 @@ def noise(rng: np.random.Generator, kind: str, n_samples: int) -> np.ndarray:
             spectrum = np.fft.rfft(wave)
             spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
             wave = np.fft.irfft(spectrum, n_samples)
-    return (wave / np.sqrt((wave**2).mean() + 1e-20)).astype(np.float32)
+    normal: np.ndarray = (wave / np.sqrt((wave**2).mean() + 1e-20)).astype(np.float32)
+    return normal
 
 
 def bandlimit(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -148,7 +149,11 @@ def empty_clip(rng: random.Random, max_s: float) -> Clip:
     if not silent:
         samples = noise(np.random.default_rng(rng.getrandbits(48)), kind, n_samples) * np.float32(10 ** (level_db / 20))
     rate = rng.choice(SAMPLE_RATES)
-    settings = {"noise": kind, "level_db": None if silent else round(level_db, 1), "sample_rate": rate}
+    settings: dict[str, object] = {
+        "noise": kind,
+        "level_db": None if silent else round(level_db, 1),
+        "sample_rate": rate,
+    }
     return Clip(bandlimit(samples, rate), [], settings)
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from moss_cli.models.registry import resolve
 from training.commands import answers, command_lines
 from training.measures.emotions import measure_emotions
@@ -189,11 +191,12 @@ def main() -> None:
     weights = hashlib.sha256((resolve(args.model).folder / "model.safetensors").read_bytes()).hexdigest()
     kept = Kept(args.out, weights, args.count)
     study = Study(args.model, args.count, args.out / "clips")
-    for task in args.task or EVALUATIONS:
-        if args.again or kept.load(task) is None:
-            started = time.monotonic()
-            kept.save(task, EVALUATIONS[task](study))
-            print(f"{task}: {time.monotonic() - started:.0f} s", flush=True)
+    wanted = [task for task in args.task or EVALUATIONS if args.again or kept.load(task) is None]
+    for task in (bar := tqdm(wanted, unit="task", disable=None)):
+        bar.set_description(task)
+        started = time.monotonic()
+        kept.save(task, EVALUATIONS[task](study))
+        tqdm.write(f"{task}: {time.monotonic() - started:.0f} s")
     known = kept.all()
     print(table(known))
     if args.card:

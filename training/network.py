@@ -91,7 +91,8 @@ def before_attention(layer: DecoderLayer, x: Tensor, cos: Tensor, sin: Tensor) -
 def after_attention(layer: DecoderLayer, x: Tensor, out: Tensor) -> Tensor:
     """The rest of a decoder layer: x [T, C] and what attention found, [T, H, D]."""
     x = x + layer.self_attn.merge(out.transpose(0, 1)[None])[0]
-    return x + layer.mlp(layer.post_attention_layernorm(x))
+    added: Tensor = layer.mlp(layer.post_attention_layernorm(x))
+    return x + added
 
 
 class TrainingModel(nn.Module):
@@ -171,7 +172,7 @@ class TrainingModel(nn.Module):
         heard = x[is_audio]
         for i, layer in enumerate(cast(Iterable[DecoderLayer], decoder.layers)):
             q, k, v = self.before_attention(layer, x, *angles)
-            x = self.after_attention(layer, x, Attend.apply(q, k, v, laid))
+            x = self.after_attention(layer, x, Attend.apply(q, k, v, laid))  # type: ignore[no-untyped-call]
             if i < len(deepstack):
                 added = torch.zeros_like(x)
                 added[is_audio] = deepstack[i].to(x.dtype)

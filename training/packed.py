@@ -92,9 +92,10 @@ class Attend(torch.autograd.Function):
             out = torch.empty_like(queries)
             for a, b, n_seen in _blocks(group):
                 scores = queries[:, :, :, a:b].flatten(2, 3) @ keys[:, :, :n_seen].transpose(-1, -2)
-                scores = scores.unflatten(2, (-1, b - a)).add_(group.bias[:, None, None, a:b, :n_seen])
+                scores = scores.view(*scores.shape[:2], -1, b - a, n_seen).add_(group.bias[:, None, None, a:b, :n_seen])
                 share = scores.softmax(-1)
-                out[:, :, :, a:b] = (share.flatten(2, 3) @ values[:, :, :n_seen]).unflatten(2, (-1, b - a))
+                weighed = share.flatten(2, 3) @ values[:, :, :n_seen]
+                out[:, :, :, a:b] = weighed.view(*weighed.shape[:2], -1, b - a, weighed.shape[-1])
                 chances.append(share)
             outs.append(_joined(out))
         ctx.save_for_backward(q, k, v, *chances)
@@ -102,7 +103,7 @@ class Attend(torch.autograd.Function):
         return _packed(outs, laid)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, *chances = ctx.saved_tensors
         laid: Layout = ctx.laid
         scale, rest = q.shape[2] ** -0.5, iter(chances)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import soxr
+from tqdm import tqdm
 
 from training.clips import Clip, empty_clip, speech_clip
 from training.examples import SAMPLE_RATE, Example
@@ -115,7 +116,7 @@ def render(out: Path, task: str, seed: int, count: int, wanted: Wanted | None = 
     """Write clips, and when all are there their labels, to a folder; the labels come back."""
     out.mkdir(parents=True, exist_ok=True)
     labels = []
-    for name, example in clips(task, seed, count, wanted):
+    for name, example in tqdm(clips(task, seed, count, wanted), task, count, unit="clip", leave=False, disable=None):
         write_clip(out / name, example)
         labels.append(label(name, example))
     write_labels(out, labels)

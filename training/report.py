@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def table(figures: Figures) -> str:
     return markdown(("task", "figure", "reached", "floor", "met"), rows, "--- --- ---: ---: :---:")
 
 
-def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]], rule: str = "") -> str:
+def markdown(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], rule: str = "") -> str:
     """A Markdown table; without a rule all columns but the first are numbers."""
     rules = rule.split() or ["---", *["---:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *rows))

@@ -133,8 +133,8 @@ def figures(truth: Sequence[str], text: str) -> Figures:
         if part.type != "equal":
             n_wrong = max(part.ref_end_idx - part.ref_start_idx, part.hyp_end_idx - part.hyp_start_idx)
             wrong[paused[min(part.ref_start_idx, len(paused) - 1)]] += n_wrong
-    each = [100 * wrong[kind] / max(1, paused.count(kind)) for kind in (True, False)]
-    return Figures(words, (100 * words.wer, *each))
+    with_pauses, without = (100 * wrong[kind] / max(1, paused.count(kind)) for kind in (True, False))
+    return Figures(words, (100 * words.wer, with_pauses, without))
 
 
 def check_times(envelope: Mapping[str, Any]) -> None:

@@ -33,13 +33,17 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import distributed, multiprocessing, nn
+from torch import nn
+from torch.multiprocessing.spawn import spawn
 from torch.optim import AdamW, Muon
+from tqdm import tqdm
 
 from training.batches import Batches, loader
 from training.export import export
 from training.mixture import Mix, domains
 from training.network import Batch, TrainingModel
+from training.progress import seconds_bar
+from training.team import ALONE, Team
 from training.vocabulary import write_vocabulary
 
 
@@ -78,7 +82,8 @@ MEETING = "meeting"  # file by which processes find each other
 
 def optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
     """Muon for the layers' matrices, AdamW for everything else."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         hidden = parameter.dim() == 2 and not any(part in name for part in ("embed", "head"))
         (matrices if hidden else others).append(parameter)
@@ -125,49 +130,6 @@ def losses(model: TrainingModel, batch: Batch, *, with_decoder: bool) -> tuple[t
                 total = total + 0.1 * states
                 shown |= {"states": states.item()}
     return total, shown
-
-
-@dataclass(frozen=True)
-class Team:
-    """The processes that train together, and which of them this one is."""
-
-    size: int = 1
-    rank: int = 0
-
-    def join(self, meeting: Path) -> None:
-        """Wait for the others; they meet at a file that is not there yet."""
-        if self.size > 1:
-            distributed.init_process_group(
-                "gloo", init_method=meeting.absolute().as_uri(), world_size=self.size, rank=self.rank
-            )
-
-    def leave(self) -> None:
-        """End what `join` began: a process that ends with its connections open may abort."""
-        if self.size > 1:
-            distributed.destroy_process_group()
-
-    def average_gradients(self, model: nn.Module) -> None:
-        """Give every process the mean of all gradients."""
-        if self.size == 1:
-            return
-        parameters = list(model.parameters())
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        together = torch.cat([part.reshape(-1) for part in parts])
-        distributed.all_reduce(together)
-        together /= self.size
-        for p, mean in zip(parameters, together.split([p.numel() for p in parameters]), strict=True):
-            p.grad = mean.view_as(p)
-
-    def agreed(self, value: float) -> float:
-        """The first process's value."""
-        if self.size == 1:
-            return value
-        shared = torch.tensor([value], dtype=torch.float64)
-        distributed.broadcast(shared, 0)
-        return float(shared)
-
-
-ALONE = Team()
 
 
 class Slice:
@@ -217,7 +179,8 @@ class Slice:
         for step, batch in zip(range(n_steps), loader(dataset), strict=False):
             for group in optimiser.param_groups:
                 group["lr"] = HEADS_RATE * (1 - step / n_steps)
-            losses(self.model, batch, with_decoder=self.stage.with_decoder)[0].backward()
+            total, _ = losses(self.model, batch, with_decoder=self.stage.with_decoder)
+            total.backward()  # type: ignore[no-untyped-call]
             self.team.average_gradients(self.model)
             optimiser.step()
             self.model.zero_grad(set_to_none=True)
@@ -228,6 +191,7 @@ class Slice:
         dataset = Batches(self.banks, self.run / "vocabulary", self.stage.mix, seed, self.labels)
         last = saved = time.monotonic()
         averages: dict[str, float] = {}
+        bar = seconds_bar(self.stage_name, 60 * self.minutes, self.elapsed_s, is_shown=self.team.rank == 0)
         for batch in loader(dataset):
             progress = self.team.agreed(self.elapsed_s / (60 * self.minutes))
             if progress >= 1:
@@ -242,14 +206,22 @@ class Slice:
             self.elapsed_s, last = self.elapsed_s + now - last, now
             if self.team.rank > 0:
                 continue
+            bar.update(self.elapsed_s - bar.n)
             if self.step % 25 == 0:
-                figures = " ".join(f"{k} {v:.3f}" for k, v in averages.items())
-                print(f"{self.stage_name} step {self.step} {self.elapsed_s / 60:.1f} min {figures}", flush=True)
+                self._log(bar, averages)
             if now - saved > SAVE_EVERY_S:
                 self.save()
                 saved = now
+        bar.close()
         if self.team.rank == 0:
             self.save(ended=True)
+
+    def _log(self, bar: tqdm, averages: Mapping[str, float]) -> None:
+        """Show the figures beside the bar; where nobody watches, as a line of the log."""
+        figures = " ".join(f"{k} {v:.3f}" for k, v in averages.items())
+        bar.set_postfix_str(f"step {self.step} {figures}")
+        if bar.disable:
+            print(f"{self.stage_name} step {self.step} {self.elapsed_s / 60:.1f} min {figures}", flush=True)
 
     def _update(self, batch: Batch, learning_rate: float) -> dict[str, float]:
         for optimiser in self.optimisers:
@@ -307,7 +279,7 @@ def main() -> None:
         train(0, args)
         return
     (args.run / MEETING).unlink(missing_ok=True)
-    multiprocessing.spawn(train, args=(args,), nprocs=args.processes)
+    spawn(train, args=(args,), nprocs=args.processes)  # type: ignore[no-untyped-call]
 
 
 def train(rank: int, args: argparse.Namespace) -> None:

@@ -67,8 +67,9 @@ def speak(text: str, voice: Voice, *, fresh: bool = False) -> Spoken:
     espeak-ng's library remembers something of what it said before; with `fresh` it runs in a new
     process, so that the same sentence is always the same samples. That takes four times as long.
     """
+    starts: list[float] = []
     if voice.engine == "flite":
-        samples, starts = _flite(text, voice), []
+        samples = _flite(text, voice)
     elif fresh:
         with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
             samples, starts = pool.submit(_espeak, text, voice).result()
@@ -93,7 +94,8 @@ def _flite(text: str, voice: Voice) -> np.ndarray:
         path = Path(folder, "a.wav")
         subprocess.run(["flite", "-voice", voice.name, "-t", text, "-o", str(path)], check=True)
         samples, rate = soundfile.read(path, dtype="float32")
-    return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+    heard: np.ndarray = samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE)
+    return heard
 
 
 # espeak-ng's speak_lib.h

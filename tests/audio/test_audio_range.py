@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moss_cli.audio.decode import load, stream
-from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.frames import FrameConverter
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.sndfile import _SequentialFile
 from moss_cli.errors import UsageError
@@ -161,7 +161,7 @@ def test_a_range_is_sought_and_not_decoded_up_to_and_equals_the_slice_of_the_who
         return block
 
     monkeypatch.setattr(_SequentialFile, "read", counted(_SequentialFile.read))
-    monkeypatch.setattr(ContainerDecoder, "_float32", counted(ContainerDecoder._float32))
+    monkeypatch.setattr(FrameConverter, "float32", counted(FrameConverter.float32))
     with stream(path, start_s=start_s, end_s=end_s) as audio:
         samples, rate = np.concatenate(list(audio)), audio.sample_rate
         n_of_range = n_decoded

@@ -166,10 +166,10 @@ def test_where_no_record_can_be_kept_a_result_is_written_all_the_same(moss: Moss
     [
         ("no/such/x.txt", 1, ["moss: error: folder no/such does not exist", "hint: mkdir -p no/such"]),
         ("a.wav/x.txt", 1, ["moss: error: cannot write a.wav/x.txt: not a directory"]),
-        ("a.wav/", 2, ["moss: error: a.wav is a file, and a folder is needed to write to"]),
+        ("a.wav/", 2, ["moss: error: a.wav is a file; the output has to be a folder here"]),
         ("/dev/full", 1, ["moss: error: cannot write /dev/full: no space left on device"]),
         ("/proc/x.txt", 1, ["moss: error: cannot write /proc/x.txt: a file cannot be created there"]),
-        ("/proc/x/", 1, ["moss: error: the folder /proc/x cannot be made: No such file or directory"]),
+        ("/proc/x/", 1, ["moss: error: cannot create the folder /proc/x: No such file or directory"]),
         ("z" * 256, 1, [f"moss: error: cannot write {'z' * 256}: file name too long"]),
         ("", 2, ["moss: error: the output name is empty"]),
     ],
@@ -248,11 +248,11 @@ def test_a_usage_error_makes_no_folder(moss: Moss, tmp_path: Path) -> None:
         (
             ["a.wav", "-f", "vtt", "--timestamps", "none"],
             [
-                "moss: error: vtt needs times, and transcribe has none here",
-                "hint: drop --timestamps none, or choose txt",
+                "moss: error: vtt needs timestamps",
+                "hint: remove --timestamps none, or use txt",
             ],
         ),
-        (["a.wav", "b.wav", "-o", "a.wav"], ["moss: error: a.wav is a file, and a folder is needed to write to"]),
+        (["a.wav", "b.wav", "-o", "a.wav"], ["moss: error: a.wav is a file; the output has to be a folder here"]),
     ],
 )
 def test_outputs_that_do_not_fit_are_code_2(moss: Moss, arguments: list[str], lines: list[str]) -> None:

@@ -70,8 +70,8 @@ def test_every_command_writes_all_formats_that_it_can_have(
 def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
     assert capfd.readouterr().err.splitlines()[-2:] == [
-        "moss: error: srt needs times, and describe-speaker has none here",
-        "hint: choose txt, json, jsonl or md",
+        "moss: error: describe-speaker has no timed items, so it cannot be written as srt",
+        "hint: use txt, json, jsonl or md",
     ]
 
 

@@ -94,3 +94,15 @@ def test_what_is_deleted_is_forgotten(file: Path) -> None:
     assert list(file.parent.iterdir()) == []
     journal.put("1", found("b"))  # nothing is kept of an input that is done
     assert list(file.parent.iterdir()) == []
+
+
+def test_a_line_is_on_the_disk_when_put_returns(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file holds when it is synced is all that is sure to survive a power cut."""
+    synced: list[bytes] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(file.read_bytes()))
+    journal = begun(file, work="w")
+    for piece in "012":
+        journal.put(piece, found(piece))
+        assert synced[-1] == file.read_bytes()
+        assert json.loads(synced[-1].splitlines()[-1])["piece"] == piece
+    assert len(synced) == 3

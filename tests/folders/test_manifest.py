@@ -142,3 +142,15 @@ def test_a_failure_is_known_until_there_is_a_result(tmp_path: Path) -> None:
     }
     write(manifest, "a.txt", b"a", result="transcribe a")
     assert Manifest.load(tmp_path).results["transcribe a"].failure is None
+
+
+def test_what_is_announced_is_on_the_disk_before_the_file_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    manifest = Manifest.load(tmp_path)
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(manifest.file.read_bytes()))
+    for name in ("a.txt", "b.txt"):
+        manifest.announce({tmp_path / name: b"x"})
+        assert synced[-1] == manifest.file.read_bytes()
+        assert f'"{name}"'.encode() in synced[-1]

@@ -54,7 +54,7 @@ def test_existing_file_stays_unless_told(tmp_path):
     for refuse in (lambda: write_atomic(path, b"new", overwrite=False), lambda: check_writable(path)):
         with pytest.raises(UsageError) as caught:
             refuse()
-        assert caught.value.message == f"{path} exists"
+        assert caught.value.message == f"{path} already exists"
         assert caught.value.hint == "use --force to overwrite it"
         assert caught.value.code == "exists"
         assert caught.value.exit_code == ExitCode.USAGE

@@ -11,11 +11,12 @@ import random
 
 import numpy as np
 
+from moss_cli.engine.grammar import END_THINK, THINK
 from moss_cli.tasks.summarize import Summarize
 from training.domains.meetings import STYLES, Placed, minutes, plan, thought, timed_minutes
 from training.domains.meetings_facts import FACTS, NEXT, POOLS, TOPICS, Line, draw_when
 from training.domains.meetings_parts import Said, Wanted, draw_line
-from training.examples import END_THINK, THINK, Asked, in_json
+from training.examples import Asked, in_json
 from training.sentences import lexicon
 from training.voices import Voice
 
@@ -77,10 +78,10 @@ def _line(rng: random.Random, wanted: Wanted, topic: str) -> Line:
 
 def _fact(rng: random.Random, topic: str, kind: str) -> Line:
     """A fact that nobody ever says: at least one word of it is none of those that are said in its place."""
-    point, trained, _ = FACTS[kind]
-    wording = rng.choice(trained + ALSO[kind])
+    stated, trained, _ = FACTS[kind]
+    said = rng.choice(trained + ALSO[kind])
     when = draw_when(rng)
-    point, wording = (text.replace("WHEN", when).split() for text in (point, wording))
+    point, wording = (text.replace("WHEN", when).split() for text in (stated, said))
     names = [name for name in POOLS if name != "TOPIC" and name in {*point, *wording}]
     must = rng.choice([name for name in names if name in point and name in LIKE])
     slots = {"TOPIC": topic} | {
