@@ -6,7 +6,7 @@ the answer; whoever drives it may have any number of them going at once.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from moss_cli.errors import AnswerError
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import halves
 from moss_cli.span import Span
-from moss_cli.tasks.reading.task import Part, Question, Task
+from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 
 MOST_ATTEMPTS = 3
 AGAIN = Sampling(temperature=1.0, top_k=50)  # the published sampling: it gets the model out of a loop
@@ -87,6 +87,7 @@ class Asking:
             reading = self.task.read([self._text(answer) for answer in asked.answers], span)
             endings = [answer.finish_reason for answer in asked.answers if answer.finish_reason != "stop"]
             if reading.complete or endings:
+                reading = replace(reading, cut=self._cut(reading, asked.answers))
                 thoughts = [answer.thought for answer in asked.answers if answer.thought]
                 ending = endings[-1] if endings else "length" if reading.cut else "stop"
                 return Part(span, reading, ending, attempt, "\n\n".join(thoughts) or None, asked.cost)
@@ -121,6 +122,12 @@ class Asking:
             answers.append(answer)
             cost += Cost(0, answer.cost.generated)
         return _Answers(tuple(answers), attempt, cost)
+
+    def _cut(self, reading: Reading[Any], answers: Sequence[Reply]) -> tuple[str, ...]:
+        """The fields that were cut: those that the reading names, and those of answers whose text does not tell."""
+        asked = zip(self.task.questions, answers, strict=True)
+        untold = [question.fills for question, answer in asked if question.fills and answer.finish_reason == "length"]
+        return tuple(dict.fromkeys([*untold, *reading.cut]))
 
     def _text(self, answer: Reply) -> str:
         is_loop = answer.finish_reason == "loop"

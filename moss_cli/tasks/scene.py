@@ -74,7 +74,7 @@ class DescribeScene(Task[Scene]):
         if self.custom_prompt is not None:
             prompt = in_json(self.custom_prompt, FIELDS)
             return (Question(prompt, form(FIELDS), n_characters_per_second=CHARACTERS_PER_SECOND),)
-        events = Question(PROMPT_EVENTS, EVENTS_FORM, n_characters_per_second=CHARACTERS_PER_SECOND)
+        events = Question(PROMPT_EVENTS, EVENTS_FORM, n_characters_per_second=CHARACTERS_PER_SECOND, fills="events")
         return (events, Question(in_json(PROMPT_WHOLE, WHOLE_FIELDS), form(WHOLE_FIELDS)))
 
     def read(self, answers: Sequence[str], span: Span) -> Reading[Scene]:

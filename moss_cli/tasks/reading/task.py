@@ -21,7 +21,8 @@ class Question:
     """One instruction to the model. `form` is the form that it asks for; None for free text.
 
     An answer gets room for `n_characters`, and for so many more for each second of audio, as far as the model has
-    them; where it has not even room for `n_least`, the question cannot be asked.
+    them; where it has not even room for `n_least`, the question cannot be asked. `fills` names the field that an answer
+    fills whose text does not tell.
     """
 
     prompt: str
@@ -29,6 +30,7 @@ class Question:
     n_characters: int = 4096
     n_characters_per_second: int = 0
     n_least: int = 1024
+    fills: str | None = None
 
     def room(self, duration_s: float) -> int:
         """How many characters an answer about a clip of `duration_s` seconds gets room for by default."""
