@@ -235,7 +235,7 @@ def test_layers_that_are_new_leave_the_model_as_it_was() -> None:
     x = torch.randn(1, 7, TINY.language.hidden_size)
     nothing = torch.zeros(1, 7, dtype=torch.bool)
     with torch.no_grad():
-        assert torch.equal(before.prefill(x, None, [], nothing), after.prefill(x, None, [], nothing))
+        assert torch.equal(before(x, None, [], nothing), after(x, None, [], nothing))
     assert torch.equal(small.track_head.weight, large.track_head.weight[:1])
     assert large.is_state.tolist() == [False, True]
 
@@ -258,7 +258,7 @@ def _alone(model: TrainingModel, batch: Batch, answers: Answers, i: int) -> tupl
     x = moss.language_model.embed_tokens(ids).clone()
     x[mask] = moss.audio_adapter(features[mine])
     deepstack = [m(t[mine]) for m, t in zip(moss.deepstack_audio_merger_list, taps, strict=True)]
-    logits = moss.lm_head(moss.language_model.prefill(x, None, deepstack, mask))[0, n_first:]
+    logits = moss.lm_head(moss.language_model(x, None, deepstack, mask))[0, n_first:]
     counted = answers.targets[i] >= 0
     each = torch.nn.functional.cross_entropy(logits[counted], answers.targets[i][counted], reduction="none")
     weights = answers.weights[i][counted]
