@@ -103,7 +103,7 @@ def test_what_a_run_is_at_is_waited_for_and_done_by_another_when_it_dies(
         with subprocess.Popen(argv, stderr=pipe, **settings) as run:
             assert run.stderr is not None
             said = [run.stderr.readline().strip() for _ in range(2)]
-            assert said == [DEMO, "moss: another run is at an input; waiting for it"]
+            assert said == [DEMO, "moss: waiting for another run that is working on 1 input"]
             assert not (tmp_path / "out/a.txt").exists()
             other.kill()
             run.wait(timeout=60)
