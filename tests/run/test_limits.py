@@ -1,4 +1,4 @@
-"""An answer that ends at a limit is never whole: asked for again in smaller chunks, or partial, with the field named."""
+"""An answer that ends at a limit is never whole: it is asked for again in smaller chunks, or is partial."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import asked, clip
-from scripted_backend import HeardClip, Said, ScriptedBackend, cut, opening
+from scripted_backend import HeardClip, Said, ScriptedBackend, cut, noise, opening
 
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Reply, Request
@@ -34,6 +33,7 @@ from moss_cli.tasks.scene import PROMPT_EVENTS, DescribeScene
 from moss_cli.tasks.summarize import Summarize
 from moss_cli.tasks.transcribe import Transcribe
 
+WHOLE = '{"setting": null, "atmosphere": null, "summary": "A day."}'  # of a scene
 TASKS: tuple[Task[Any], ...] = (
     Transcribe(),
     Transcribe("none"),
@@ -54,9 +54,7 @@ def analysed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., E
     monkeypatch.setattr("moss_cli.run.speech_pieces.has_speech", lambda samples: True)
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
     path = tmp_path / "a.wav"
-    soundfile.write(
-        path, np.random.default_rng(0).uniform(-0.1, 0.1, 270 * SAMPLE_RATE).astype(np.float32), SAMPLE_RATE
-    )
+    soundfile.write(path, noise(270.0, pause_at=135.0), SAMPLE_RATE)
     model = resolve("tiny")
     model = replace(model, entry=replace(model.entry, tasks=(), piece_seconds={}, max_seconds=600.0))
 
@@ -71,9 +69,7 @@ def test_ninety_events_are_all_there(analysed: Callable[..., Envelope[Any]]) -> 
     events = "\n".join(f"{3 * i}.0 - {3 * i + 2}.0: event {i}" for i in range(90))
 
     def say(request: Request, n: int) -> Said:
-        return (
-            events if request.prompt == PROMPT_EVENTS else '{"setting": null, "atmosphere": null, "summary": "A day."}'
-        )
+        return events if request.prompt == PROMPT_EVENTS else WHOLE
 
     envelope = analysed(DescribeScene(), say)
     assert envelope.status == "ok"
@@ -134,7 +130,7 @@ def test_events_that_are_cut_however_short_the_chunk_are_named(analysed: Callabl
     def say(request: Request, n: int) -> Said:
         if request.prompt == PROMPT_EVENTS:
             return cut("0.0 - 1.0: rain")
-        return '{"setting": null, "atmosphere": null, "summary": "A day."}'
+        return WHOLE
 
     envelope = analysed(DescribeScene(), say)
     assert envelope.status == "partial"
