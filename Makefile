@@ -43,7 +43,7 @@ tiny: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/grammar.py
-	$(BIN)/python benchmarks/ahead.py
+	$(BIN)/python benchmarks/prefetch.py
 
 bench-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/long_audio.py

@@ -21,7 +21,7 @@ from moss_cli.audio.decode import load
 from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.model import Prompt
-from moss_cli.engine.row import Generation, Request
+from moss_cli.engine.row import DecodeRequest, Generation
 from moss_cli.tasks.transcribe import Transcribe
 
 # Clips of which the model says the same when it is free.
@@ -30,7 +30,7 @@ SAMPLES = [Path(__file__).parents[1] / "samples" / f"{name}.wav" for name in ("m
 
 def decode(engine: Engine, prompts: list[Prompt], form: Form | None) -> list[Generation]:
     matchers = [engine.grammars.matcher(form) if form else None for _ in prompts]
-    requests = [Request(prompt, 400, matcher=matcher) for prompt, matcher in zip(prompts, matchers, strict=True)]
+    requests = [DecodeRequest(prompt, 400, matcher=matcher) for prompt, matcher in zip(prompts, matchers, strict=True)]
     return generate(engine.model, requests, engine.stop_ids)
 
 

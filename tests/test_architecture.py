@@ -63,3 +63,13 @@ def test_only_the_command_line_knows_typer_rich_and_tqdm_and_nobody_transformers
 
 def test_nothing_imports_the_training_code() -> None:
     assert not [path for path in FILES if any(name.split(".")[0] == "training" for name in imports(path))]
+
+
+def test_no_type_name_means_two_things() -> None:
+    """Public or private: a reader of one file has seen another one of that name."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

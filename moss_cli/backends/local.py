@@ -130,7 +130,7 @@ class LocalBackend:
         return split_tokens(ids, self.engine.tokenizer, is_open=bool(asked.request.think))
 
 
-def engine_request(engine: Engine, request: Request) -> row.Request:
+def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
     """A request in tokens: its prompt, how long the answer and its thought may become, and what they begin with."""
     features = request.clip.features if isinstance(request.clip, LocalClip) else None
     prompt = engine.ask(request.prompt, features, time_markers=request.time_markers, think=request.think)
@@ -140,7 +140,7 @@ def engine_request(engine: Engine, request: Request) -> row.Request:
         n_new = request.max_new_tokens
     else:  # a token is a character at least
         n_new = max(min(request.n_characters, n_left), request.n_least)
-    return row.Request(
+    return row.DecodeRequest(
         prompt,
         n_new,
         request.sampling,

@@ -55,6 +55,21 @@ def inspect(
 
     The file is an .npz; the name, type and shape of each tensor are printed.
     """
+    from pathlib import Path
+
+    from moss_cli.output.atomic import check_writable, write_atomic
+
+    target = Path(out)
+    check_writable(target, overwrite=force)
+    data, lines = _tensors(audio, prompt, new_tokens, model=model, dtype=dtype, device=device, markers=time_markers)
+    write_atomic(target, data, overwrite=force)
+    typer.echo("\n".join(lines))
+
+
+def _tensors(
+    audio: str | None, prompt: str, new_tokens: int, *, model: str | None, dtype: str, device: str, markers: bool
+) -> tuple[bytes, list[str]]:
+    """The .npz file, and a line for each tensor in it."""
     import io
     from pathlib import Path
 
@@ -64,16 +79,11 @@ def inspect(
     from moss_cli.engine.engine import load_engine
     from moss_cli.engine.inspect import inspect as tensors
     from moss_cli.models.registry import resolve
-    from moss_cli.output.atomic import check_writable, write_atomic
 
-    target = Path(out)
-    check_writable(target, overwrite=force)
     resolved = resolve(model)
     samples = None if audio is None else load(Path(audio)).samples
     engine = load_engine(resolved.folder, device=device, dtype=dtype)
-    arrays = tensors(engine, samples, prompt, new_tokens=new_tokens, time_markers=time_markers)
+    arrays = tensors(engine, samples, prompt, new_tokens=new_tokens, time_markers=markers)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomic(target, buffer.getvalue(), overwrite=force)
-    for name, array in arrays.items():
-        typer.echo(f"{name:<12} {array.dtype!s:<8} {list(array.shape)}")
+    return buffer.getvalue(), [f"{name:<12} {one.dtype!s:<8} {list(one.shape)}" for name, one in arrays.items()]

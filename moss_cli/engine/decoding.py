@@ -17,7 +17,7 @@ from moss_cli.engine.cache import CacheRows, KVCache, bucket, cache_bytes
 from moss_cli.engine.choose import choose
 from moss_cli.engine.memory import is_out_of_memory, release
 from moss_cli.engine.model import MossAudio, Tokens
-from moss_cli.engine.row import Generation, Request, Row
+from moss_cli.engine.row import DecodeRequest, Generation, Row
 from moss_cli.engine.step import decode_step, prefill, prefill_groups
 from moss_cli.errors import DeviceError, UsageError
 
@@ -82,7 +82,7 @@ class Decoding:
     def n_active(self) -> int:
         return len(self._active)
 
-    def submit(self, request: Request) -> int:
+    def submit(self, request: DecodeRequest) -> int:
         """Put a request in the queue; the ticket that its events carry. Raises UsageError for one that does not fit the
         model."""
         check_fits(self._model, request)
@@ -230,7 +230,7 @@ def out_of_memory(device: torch.device, cause: Exception) -> DeviceError:
     return error
 
 
-def check_fits(model: MossAudio, request: Request) -> None:
+def check_fits(model: MossAudio, request: DecodeRequest) -> None:
     """Raises UsageError for a prompt that leaves no room for an answer."""
     limit = model.config.language.max_position_embeddings
     n_audio = int(request.prompt.audio_mask.sum())
@@ -251,7 +251,7 @@ def check_fits(model: MossAudio, request: Request) -> None:
 
 
 def generate(
-    model: MossAudio, requests: Sequence[Request], stop_ids: frozenset[int], on_token: OnToken | None = None
+    model: MossAudio, requests: Sequence[DecodeRequest], stop_ids: frozenset[int], on_token: OnToken | None = None
 ) -> list[Generation]:
     """Decode all requests together. Raises UsageError for one that does not fit the model, and what breaks one."""
     decoding = Decoding(model, stop_ids, n_slots=max(1, len(requests)))

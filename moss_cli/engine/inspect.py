@@ -8,7 +8,7 @@ from torch import Tensor
 
 from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.row import Request
+from moss_cli.engine.row import DecodeRequest
 from moss_cli.engine.step import prompt_tokens
 
 
@@ -39,6 +39,6 @@ def inspect(
     prompt = engine.ask(prompt_text, audio, time_markers=time_markers)
     arrays["input_ids"] = prompt.ids.numpy()
     arrays["last_logits"] = _array(engine.model(prompt_tokens([prompt], engine.model.device))[0])
-    answer = generate(engine.model, [Request(prompt, new_tokens)], frozenset())[0]
+    answer = generate(engine.model, [DecodeRequest(prompt, new_tokens)], frozenset())[0]
     arrays["greedy_ids"] = np.array(answer.ids, dtype=np.int64)
     return arrays

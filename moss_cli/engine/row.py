@@ -35,7 +35,7 @@ class Thought:
 
 
 @dataclass(frozen=True)
-class Request:
+class DecodeRequest:
     """One answer to decode.
 
     `seed` is of this answer alone (see `draw_seed`). `matcher` holds the answer to its grammar, and is used up by it;
@@ -79,7 +79,7 @@ class Row:
     Its draws come from a generator of its own, so that they depend on its seed and nothing else.
     """
 
-    def __init__(self, ticket: int, request: Request, stop_ids: frozenset[int]) -> None:
+    def __init__(self, ticket: int, request: DecodeRequest, stop_ids: frozenset[int]) -> None:
         self.ticket, self.request = ticket, request
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None

@@ -17,8 +17,8 @@ from typing import Any
 
 from moss_cli.errors import MossError, OutputError
 from moss_cli.folders.kinds import check_kind
+from moss_cli.folders.manifest_entry import Digest, ManifestEntry
 from moss_cli.folders.names import STATE_FOLDER
-from moss_cli.folders.records import Digest, Record
 from moss_cli.output.atomic import code_of, write_all, write_atomic
 from moss_cli.output.terminal import one_line
 
@@ -32,8 +32,8 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names: dict[str, str] = {}
-        self.results: dict[str, Record] = {}
-        self._records: dict[str, list[Record]] = {}  # by file name: all that mention it
+        self.results: dict[str, ManifestEntry] = {}
+        self._records: dict[str, list[ManifestEntry]] = {}  # by file name: all that mention it
         self._of_others: set[str] = set()  # names of files that other runs recorded last
         self._n_records = 0
         self._read_to = 0  # bytes
@@ -78,11 +78,11 @@ class Manifest:
             return
         added = added[: added.rfind(b"\n") + 1]
         self._read_to += len(added)
-        for record in filter(None, map(Record.parse, added.split(b"\n"))):
+        for record in filter(None, map(ManifestEntry.parse, added.split(b"\n"))):
             self._of_others |= {name for name in record.files if not is_another or not self._knows(name, record)}
             self._take(record)
 
-    def record_of(self, path: Path) -> Record | None:
+    def record_of(self, path: Path) -> ManifestEntry | None:
         """The record of the file at `path` as it is now: moss wrote it, and nobody has changed it since."""
         name = self._name(path)
         return next(
@@ -101,24 +101,24 @@ class Manifest:
         with self.locked():
             new = {stem: who for stem, who in choose(self.names).items() if self.names.get(stem) != who}
             if new:
-                self._append(Record(names=new))
+                self._append(ManifestEntry(names=new))
 
     def announce(
         self, outputs: Mapping[Path, bytes], *, result: str | None = None, provenance: Mapping[str, Any] | None = None
     ) -> None:
-        """Record what is about to be written. Raises OutputError."""
+        """ManifestEntry what is about to be written. Raises OutputError."""
         files = {self._name(path): Digest.of(data) for path, data in outputs.items()}
-        self._add(Record(result=result, files=files, provenance=provenance))
+        self._add(ManifestEntry(result=result, files=files, provenance=provenance))
 
-    def add_provenance(self, record: Record, provenance: Mapping[str, Any]) -> None:
-        """Record that existing files also have this provenance. Raises OutputError."""
-        self._add(Record(result=record.result, files=record.files, provenance=provenance))
+    def add_provenance(self, record: ManifestEntry, provenance: Mapping[str, Any]) -> None:
+        """ManifestEntry that existing files also have this provenance. Raises OutputError."""
+        self._add(ManifestEntry(result=record.result, files=record.files, provenance=provenance))
 
     def failed(self, result: str, failure: dict[str, str]) -> None:
-        """Record why an input has no result. Raises OutputError."""
+        """ManifestEntry why an input has no result. Raises OutputError."""
         last = self.results.get(result)
         if last is None or last.failure != failure:
-            self._add(Record(result=result, failure=failure))
+            self._add(ManifestEntry(result=result, failure=failure))
 
     def compact(self) -> None:
         """Drop replaced records, once they are most of the file. Raises OutputError."""
@@ -136,14 +136,14 @@ class Manifest:
         self.names = {stem: who for stem, who in self.names.items() if who in with_result}
         self._save()
 
-    def _knows(self, name: str, record: Record) -> bool:
+    def _knows(self, name: str, record: ManifestEntry) -> bool:
         return any(known.files[name] == record.files[name] for known in self._records.get(name, []))
 
     def _forget(self, inode: int) -> None:
         self._inode, self._read_to, self._n_records = inode, 0, 0
         self.names, self.results = {}, {}
 
-    def _take(self, record: Record) -> None:
+    def _take(self, record: ManifestEntry) -> None:
         self._n_records += 1
         self.names |= record.names
         if record.result is not None:
@@ -155,12 +155,12 @@ class Manifest:
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.folder))
 
-    def _add(self, record: Record) -> None:
+    def _add(self, record: ManifestEntry) -> None:
         with self.locked():
             self._append(record)
             self._of_others -= record.files.keys()
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: ManifestEntry) -> None:
         text = record.dump()
         with _reported():
             descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -185,7 +185,7 @@ class Manifest:
         live = {id(record): record for record in self.results.values()}
         for name, records in self._records.items():
             live |= {id(record): record for record in records if record.files[name].is_at(self.folder / name)}
-        kept = [Record(names=self.names), *sorted(live.values(), key=lambda record: record.failure is not None)]
+        kept = [ManifestEntry(names=self.names), *sorted(live.values(), key=lambda record: record.failure is not None)]
         with _reported():
             write_atomic(self.file, b"".join(record.dump() for record in kept), overwrite=True)
             status = self.file.stat()

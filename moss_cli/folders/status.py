@@ -14,7 +14,7 @@ from moss_cli.folders.journal import UNFINISHED, read_journal
 from moss_cli.folders.kinds import check_kind
 from moss_cli.folders.leftovers import remove_leftovers
 from moss_cli.folders.manifest import Manifest
-from moss_cli.folders.records import Record, result_key
+from moss_cli.folders.manifest_entry import ManifestEntry, result_key
 from moss_cli.folders.runs import ActiveRun, active_runs, forget_dead_runs
 from moss_cli.output.terminal import one_line
 from moss_cli.run.inputs import path_text
@@ -118,7 +118,7 @@ def _manifest_of(folder: Path) -> Manifest:
     return manifest
 
 
-def _settled(manifest: Manifest, record: Record) -> InputStatus:
+def _settled(manifest: Manifest, record: ManifestEntry) -> InputStatus:
     """The status of an input that a run has finished with."""
     facts = record.failure or record.provenance or {}
     path = Path(str(facts.get("input", "")))

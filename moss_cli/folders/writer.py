@@ -15,8 +15,8 @@ from moss_cli.folders.freshness import DoneStatus, FileStat, JobFingerprint, Pro
 from moss_cli.folders.journal import UNFINISHED, FileJournal
 from moss_cli.folders.leftovers import remove_leftovers
 from moss_cli.folders.manifest import Manifest
+from moss_cli.folders.manifest_entry import ManifestEntry, result_key
 from moss_cli.folders.names import PlannedOutput, plan
-from moss_cli.folders.records import Record, result_key
 from moss_cli.folders.runs import RunMarker, forget_dead_runs
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.terminal import one_line
@@ -86,7 +86,7 @@ class FolderWriter:
         self._delete_journal(one)
         return "partial" if any(each is not None and each.status == "partial" for _, each in found) else "ok"
 
-    def _records(self, one: Input) -> list[Record]:
+    def _records(self, one: Input) -> list[ManifestEntry]:
         """The records of an input's files; none unless all of the files are as they were written."""
         found = [record for path in self.outputs(one) if (record := self._manifest.record_of(path)) is not None]
         return list(dict.fromkeys(found)) if len(found) == len(self.outputs(one)) else []

@@ -10,7 +10,7 @@ import numpy as np
 from moss_cli.answers import Form, Grammar, JsonSchema, Sampling
 from moss_cli.engine.decoding import Broken, Decoded, Decoding, Ended, Event
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.row import Generation, Request
+from moss_cli.engine.row import DecodeRequest, Generation
 
 SAMPLED = Sampling(temperature=1.0, top_k=50)
 MOOD = JsonSchema(
@@ -26,17 +26,19 @@ MOOD = JsonSchema(
 WORDS = Grammar("start: /[a-z]{3,9}( [a-z]{3,9}){40}/")
 
 
-def heard(engine: Engine, seconds: float, seed: int = 0, max_new_tokens: int = 12) -> Request:
+def heard(engine: Engine, seconds: float, seed: int = 0, max_new_tokens: int = 12) -> DecodeRequest:
     """A question about noise."""
     noise = np.random.default_rng(seed).standard_normal(int(16_000 * seconds)).astype(np.float32) * 0.1
-    return Request(engine.ask("Describe this audio.", engine.hear(noise)), max_new_tokens)
+    return DecodeRequest(engine.ask("Describe this audio.", engine.hear(noise)), max_new_tokens)
 
 
-def asked(engine: Engine, text: str, max_new_tokens: int = 12, *, form: Form | None = None, seed: int = -1) -> Request:
+def asked(
+    engine: Engine, text: str, max_new_tokens: int = 12, *, form: Form | None = None, seed: int = -1
+) -> DecodeRequest:
     """A question without audio; drawn where it has a seed, else greedy."""
     matcher = None if form is None else engine.grammars.matcher(form)
     sampling = Sampling() if seed < 0 else SAMPLED
-    return Request(engine.ask(text, None), max_new_tokens, sampling, max(0, seed), matcher)
+    return DecodeRequest(engine.ask(text, None), max_new_tokens, sampling, max(0, seed), matcher)
 
 
 def finish(decoding: Decoding) -> list[Event]:

@@ -16,14 +16,14 @@ from moss_cli.engine.choose import allowed_bits, choose, sample, unpacked
 from moss_cli.engine.decoding import Decoding
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.model import Prompt
-from moss_cli.engine.row import Request, Row, Thought
+from moss_cli.engine.row import DecodeRequest, Row, Thought
 
 LOGITS = torch.tensor([0.5, 0.3, 0.2]).log()
 
 
 def row(sampling: Sampling | None = None, seed: int = 0, **options: object) -> Row:
     prompt = Prompt(torch.tensor([1]), torch.tensor([False]))
-    return Row(0, Request(prompt, 9, sampling or Sampling(), seed, **options), frozenset())  # type: ignore[arg-type]
+    return Row(0, DecodeRequest(prompt, 9, sampling or Sampling(), seed, **options), frozenset())  # type: ignore[arg-type]
 
 
 def drawn(sampling: Sampling, n: int, seed: int = 0) -> list[int]:

@@ -14,7 +14,7 @@ from decoding_requests import MOOD, SAMPLED, WORDS, asked, broken, finish, gener
 from moss_cli.engine.cache import BUCKET, cache_bytes
 from moss_cli.engine.decoding import Broken, Decoding, Ended, generate
 from moss_cli.engine.engine import Engine
-from moss_cli.engine.row import Generation, Request
+from moss_cli.engine.row import DecodeRequest, Generation
 from moss_cli.errors import AnswerError, DeviceError, ExitCode, UsageError
 
 NO_STOP: frozenset[int] = frozenset()
@@ -40,16 +40,16 @@ def failing(engine: Engine, fails: Fails) -> Iterator[list[tuple[int, int]]]:
         handle.remove()
 
 
-def alone(engine: Engine, request: Request, stop_ids: frozenset[int] = NO_STOP) -> Generation:
+def alone(engine: Engine, request: DecodeRequest, stop_ids: frozenset[int] = NO_STOP) -> Generation:
     return generate(engine.model, [fresh(request)], stop_ids)[0]
 
 
-def fresh(request: Request) -> Request:
+def fresh(request: DecodeRequest) -> DecodeRequest:
     """The request with a matcher of its own."""
     return dataclasses.replace(request, matcher=request.matcher and request.matcher.deep_copy())
 
 
-def mixed(engine: Engine, n: int = 24) -> list[Request]:
+def mixed(engine: Engine, n: int = 24) -> list[DecodeRequest]:
     """Requests of all kinds and of many lengths."""
     found = []
     for i in range(n):

@@ -9,7 +9,7 @@ from decoding_requests import asked, heard
 from moss_cli.engine.cache import BUCKET, CacheRows, KVCache, bucket
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.model import Prompt, Tokens
-from moss_cli.engine.row import Request, Row
+from moss_cli.engine.row import DecodeRequest, Row
 from moss_cli.engine.step import PADDING, PREFILL_TOKENS, prefill_groups, prompt_tokens
 
 
@@ -89,6 +89,6 @@ def test_lengths_are_whole_buckets(n: int, expected: int) -> None:
 )
 def test_prompts_of_like_lengths_are_prefilled_together(lengths: list[int], expected: list[list[int]]) -> None:
     prompts = [Prompt(torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.bool)) for n in lengths]
-    rows = [Row(i, Request(prompt, 9), frozenset()) for i, prompt in enumerate(prompts)]
+    rows = [Row(i, DecodeRequest(prompt, 9), frozenset()) for i, prompt in enumerate(prompts)]
     assert PADDING == 0.25
     assert [[row.n_positions for row in group] for group in prefill_groups(rows)] == expected

@@ -16,7 +16,7 @@ from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.inspect import inspect
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.quantize import is_quantised
-from moss_cli.engine.row import Request
+from moss_cli.engine.row import DecodeRequest
 from moss_cli.engine.step import prompt_tokens
 from moss_cli.engine.tokenizer import load_tokenizer
 
@@ -92,14 +92,14 @@ def test_from_mel_on_every_case_is_the_published_one(engine: Engine, case: dict[
     prompt = prompt_of(engine, case, expected)
     assert prompt.ids.tolist() == expected["input_ids"].tolist()
     assert distance(logits_of(engine, prompt).numpy(), expected["last_logits"]) < CLOSE
-    answer = generate(engine.model, [Request(prompt, 24)], frozenset())[0]
+    answer = generate(engine.model, [DecodeRequest(prompt, 24)], frozenset())[0]
     assert answer.ids == expected["greedy_ids"].tolist()
     assert engine.text(answer.ids) == case["text"]
 
 
 def test_a_batch_of_all_cases_gives_each_the_tokens_it_has_alone(engine: Engine) -> None:
     expected = [golden(case) for case in PLAIN]
-    requests = [Request(prompt_of(engine, c, e), 24) for c, e in zip(PLAIN, expected, strict=True)]
+    requests = [DecodeRequest(prompt_of(engine, c, e), 24) for c, e in zip(PLAIN, expected, strict=True)]
     answers = generate(engine.model, requests, frozenset())
     assert [a.ids for a in answers] == [e["greedy_ids"].tolist() for e in expected]
     reverse = generate(engine.model, requests[::-1], frozenset())

@@ -13,7 +13,7 @@ from moss_cli.answers import Grammar, Sampling
 from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import OUT_OF_TIME, Engine
 from moss_cli.engine.model import Prompt
-from moss_cli.engine.row import Request, Row, Thought
+from moss_cli.engine.row import DecodeRequest, Row, Thought
 from moss_cli.errors import AnswerError
 
 OPEN, END, STOP = 90, 91, 99
@@ -23,7 +23,7 @@ STOPS = frozenset([STOP])
 
 def make(thought: Thought | None = None, most: int = 20, **options: object) -> Row:
     prompt = Prompt(torch.tensor([1, 2]), torch.tensor([True, False]))
-    return Row(0, Request(prompt, most, thought=thought, **options), STOPS)  # type: ignore[arg-type]
+    return Row(0, DecodeRequest(prompt, most, thought=thought, **options), STOPS)  # type: ignore[arg-type]
 
 
 def feed(row: Row, *tokens: int) -> Row:
@@ -123,7 +123,7 @@ def test_the_grammar_follows_the_answer_and_not_the_thought(engine: Engine) -> N
     special, encode = engine.tokenizer.special, engine.tokenizer.encode
     think, end = special["<think>"], special["</think>"]
     matcher = engine.grammars.matcher(Grammar('start: "yes"'))
-    row = Row(0, Request(engine.ask("x", None), 20, matcher=matcher, thought=Thought(think, end)), frozenset())
+    row = Row(0, DecodeRequest(engine.ask("x", None), 20, matcher=matcher, thought=Thought(think, end)), frozenset())
     assert row.matcher is matcher
     feed(row, think, *encode("anything [goes] {here"))
     assert row.matcher is None
@@ -135,17 +135,17 @@ def test_the_grammar_follows_the_answer_and_not_the_thought(engine: Engine) -> N
 
 def test_a_token_that_the_grammar_forbids_is_an_error(engine: Engine) -> None:
     matcher = engine.grammars.matcher(Grammar('start: "yes"'))
-    row = Row(0, Request(engine.ask("x", None), 20, matcher=matcher), frozenset())
+    row = Row(0, DecodeRequest(engine.ask("x", None), 20, matcher=matcher), frozenset())
     with pytest.raises(AnswerError, match="cannot go on in its grammar") as caught:
         feed(row, engine.tokenizer.encode("no")[0])
     assert caught.value.code == "grammar"
 
 
-def thinking(engine: Engine, budget: int) -> Request:
+def thinking(engine: Engine, budget: int) -> DecodeRequest:
     special = engine.tokenizer.special
     thought = Thought(special["<think>"], special["</think>"], budget, engine.closing_words(), is_open=True)
     matcher = engine.grammars.matcher(Grammar('start: "yes"'))
-    return Request(engine.ask("Is it?", None, think=True), 200, matcher=matcher, thought=thought)
+    return DecodeRequest(engine.ask("Is it?", None, think=True), 200, matcher=matcher, thought=thought)
 
 
 @pytest.mark.parametrize("budget", [0, 7])
@@ -160,7 +160,7 @@ def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(
     engine: Engine, form: Grammar | None
 ) -> None:
     think, end, stop = (engine.tokenizer.special[name] for name in ("<think>", "</think>", "<|im_end|>"))
-    request = Request(
+    request = DecodeRequest(
         engine.ask("x", None), 9, matcher=form and engine.grammars.matcher(form), thought=Thought(think, end)
     )
     answer = generate(engine.model, [dataclasses.replace(request, prefix=[think, 40, stop])], engine.stop_ids)[0]
@@ -170,7 +170,7 @@ def test_an_answer_that_would_end_inside_its_thought_goes_on_to_the_answer(
 
 def test_a_looping_answer_stops_early(engine: Engine) -> None:
     matcher = engine.grammars.matcher(Grammar('start: "ab"{200}'))
-    request = Request(engine.ask("x", None), 400, matcher=matcher, stop_loops=True)
+    request = DecodeRequest(engine.ask("x", None), 400, matcher=matcher, stop_loops=True)
     answer = generate(engine.model, [request], engine.stop_ids)[0]
     assert answer.finish_reason == "loop"
     assert len(answer.ids) < 200

@@ -11,7 +11,7 @@ import pytest
 from moss_cli.errors import OutputError
 from moss_cli.folders import manifest as module
 from moss_cli.folders.manifest import Manifest
-from moss_cli.folders.records import Digest, Record
+from moss_cli.folders.manifest_entry import Digest, ManifestEntry
 
 
 def write(manifest: Manifest, name: str, data: bytes, **about: object) -> Path:
@@ -22,10 +22,10 @@ def write(manifest: Manifest, name: str, data: bytes, **about: object) -> Path:
 
 
 def test_a_line_is_read_as_it_was_written() -> None:
-    line = Record(
+    line = ManifestEntry(
         {"a\udcff": "/in/a\udcff.wav"}, "transcribe a", {"a.txt": Digest(3, "00")}, {"work": 1}, {"code": "x"}
     )
-    parsed = Record.parse(line.dump())
+    parsed = ManifestEntry.parse(line.dump())
     assert parsed is not None
     assert vars(parsed) == vars(line)
 
@@ -36,7 +36,7 @@ NO_NAMES = [b'{"names": {"a": "/\\ud800"}}', b'{"made": {"input": "a\\u0000"}}',
 
 @pytest.mark.parametrize("text", NO_LINES + NO_NAMES)
 def test_what_is_no_line_is_none(text: bytes) -> None:
-    assert Record.parse(text) is None
+    assert ManifestEntry.parse(text) is None
 
 
 def test_files_are_known_by_their_bytes(tmp_path: Path) -> None:

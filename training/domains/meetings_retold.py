@@ -11,7 +11,7 @@ import random
 
 import numpy as np
 
-from moss_cli.engine.grammar import END_THINK, THINK
+from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.tasks.summarize import Summarize
 from training.domains.meetings import STYLES, Placed, minutes, plan, thought, timed_minutes
 from training.domains.meetings_facts import FACTS, NEXT, POOLS, TOPICS, Line, draw_when

@@ -31,7 +31,7 @@ class Digest:
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
+class ManifestEntry:
     """Stems that were given to identities; or what came of one input: `files` that are written together, by name, and
     their `provenance`, or its `failure`. `result` is that input's task and stem."""
 
@@ -49,7 +49,7 @@ class Record:
         return json.dumps({key: value for key, value in values.items() if value}).encode() + b"\n"
 
     @classmethod
-    def parse(cls, text: bytes) -> Record | None:
+    def parse(cls, text: bytes) -> ManifestEntry | None:
         """None for what `dump` does not give."""
         try:
             values = json.loads(text)

@@ -1,6 +1,6 @@
 """Reading ahead: a folder of m4a files with the next one decoded in a thread, and with each read in its turn.
 
-    python benchmarks/ahead.py [--files 8] [--seconds 60] [--rounds 3] [--rows tiny sleeping sleeping-no-vad]
+    python benchmarks/prefetch.py [--files 8] [--seconds 60] [--rounds 3] [--rows tiny sleeping sleeping-no-vad]
 
 The two ways take turns in one process; a row has their medians and the ratio, and what they say must be the same.
 "tiny" is the embedded model on the processor, with one thread unless OMP_NUM_THREADS says otherwise: a second core is
@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,16 +28,14 @@ import av
 import numpy as np
 import soundfile
 import soxr
-import torch
 
-from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.engine.engine import Engine
-from moss_cli.engine.generate import Generation, Request
-from moss_cli.engine.model import AudioFeatures
-from moss_cli.engine.prompt import TOKENS_PER_SECOND
+from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.backends.opening import open_backend
+from moss_cli.backends.protocol import Answered, BackendInfo, Event, Reply, Request
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch as ahead
-from moss_cli.run.job import Job, Source
+from moss_cli.run import prefetch
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.run.runner import Runner
 from moss_cli.tasks.transcribe import Transcribe
 
@@ -47,9 +45,9 @@ GPU_SPEED = 100.0  # times real time
 ROWS = ("tiny", "sleeping", "sleeping-no-vad")
 
 
-def make_inputs(folder: Path, n_files: int, seconds: float) -> list[Source]:
+def make_inputs(folder: Path, n_files: int, seconds: float) -> list[Input]:
     """Stereo AAC, each a sentence over and over."""
-    sources = []
+    inputs = []
     for n in range(n_files):
         values, rate = soundfile.read(CLIPS[n % len(CLIPS)], dtype="float32")
         sound = np.resize(soxr.resample(values, rate, RATE), round(seconds * RATE)).clip(-0.99, 0.99)
@@ -61,45 +59,71 @@ def make_inputs(folder: Path, n_files: int, seconds: float) -> list[Source]:
                 frame.sample_rate, frame.pts = RATE, at
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
-        sources.append(Source(path, path.name))
-    return sources
+        inputs.append(Input(path))
+    return inputs
 
 
-def hear_asleep(self: Engine, samples: np.ndarray) -> AudioFeatures:
-    """In place of all the model's work on a piece."""
-    seconds = len(samples) / SAMPLE_RATE
-    time.sleep(seconds / GPU_SPEED)
-    return AudioFeatures(torch.zeros(max(1, round(seconds * TOKENS_PER_SECOND)), 1), [])
+@dataclass(frozen=True)
+class Slept:
+    """A clip that nobody has listened to."""
+
+    duration_s: float
 
 
-def say_hello(self: Engine, requests: Sequence[Request], *_: object, **__: object) -> list[Generation]:
-    return [Generation(self.tokenizer.encode("[0.00]hello[0.50]"), "stop") for _ in requests]
+class SleepingBackend:
+    """Sleeps in the place of all the model's work on a chunk, and says hello."""
+
+    info, n_together = BackendInfo("none", "none"), 8
+
+    def __init__(self) -> None:
+        self._n_asked = 0
+        self._waiting: list[int] = []
+
+    def fits(self, prompt: str) -> bool:
+        return True
+
+    def listen(self, samples: Samples) -> Slept:
+        seconds = len(samples) / SAMPLE_RATE
+        time.sleep(seconds / GPU_SPEED)
+        return Slept(seconds)
+
+    def submit(self, request: Request) -> int:
+        self._n_asked += 1
+        self._waiting.append(self._n_asked)
+        return self._n_asked
+
+    def step(self) -> list[Event]:
+        done, self._waiting = self._waiting, []
+        return [Answered(ticket, Reply("[0.00]hello[0.50]")) for ticket in done]
+
+    def cancel(self, ticket: int) -> None:
+        self._waiting.remove(ticket)
+
+    def close(self) -> None:
+        self._waiting.clear()
 
 
-def timed(job: Job, sources: Sequence[Source], ahead_s: float) -> tuple[float, list[dict[str, Any]]]:
+def timed(job: Job, inputs: Sequence[Input], ahead_s: float, opens: Any) -> tuple[float, list[dict[str, Any]]]:
     """Seconds of a run, and what it says. The model is loaded anew, which decoding may overlap, too."""
-    with patch.object(ahead, "AHEAD_S", ahead_s):
+    with patch.object(prefetch, "AHEAD_S", ahead_s):
         began = time.monotonic()
-        outcomes = list(Runner(job).run(sources))
+        outcomes = list(Runner(job, open_backend=opens).run(inputs))
         seconds = time.monotonic() - began
     return seconds, [outcome.envelope.model_dump() | {"usage": None} for outcome in outcomes]
 
 
-def compare(row: str, sources: Sequence[Source], n_rounds: int) -> None:
+def compare(row: str, inputs: Sequence[Input], n_rounds: int) -> None:
     """Print a row. A first run warms up and does not count."""
     job = Job(Transcribe(), resolve("tiny"), device="cpu", vad=row != "sleeping-no-vad")
     runs: list[tuple[float, float]] = []
-    with ExitStack() as stack:
-        if row != "tiny":
-            stack.enter_context(patch.object(Engine, "hear", hear_asleep))
-            stack.enter_context(patch.object(Engine, "generate", say_hello))
-        timed(job, sources[:1], 0.0)
-        for _ in range(n_rounds):
-            plain_s, plain = timed(job, sources, 0.0)
-            ahead_s, said = timed(job, sources, ahead.AHEAD_S)
-            if said != plain:
-                raise SystemExit(f"{row}: reading ahead changed what is said")
-            runs.append((plain_s, ahead_s))
+    opens = open_backend if row == "tiny" else lambda model, **options: SleepingBackend()
+    timed(job, inputs[:1], 0.0, opens)
+    for _ in range(n_rounds):
+        plain_s, plain = timed(job, inputs, 0.0, opens)
+        ahead_s, said = timed(job, inputs, prefetch.AHEAD_S, opens)
+        if said != plain:
+            raise SystemExit(f"{row}: reading ahead changed what is said")
+        runs.append((plain_s, ahead_s))
     plain_s, ahead_s = (statistics.median(each) for each in zip(*runs, strict=True))
     each = ", ".join(f"{one[1] / one[0]:.2f}" for one in runs)
     print(f"{row:<16} in turn {plain_s:6.2f} s   ahead {ahead_s:6.2f} s   ratio {ahead_s / plain_s:.2f}   ({each})")
@@ -113,9 +137,9 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ahead-") as folder:
-        sources = make_inputs(Path(folder), args.files, args.seconds)
+        inputs = make_inputs(Path(folder), args.files, args.seconds)
         for row in args.rows:
-            compare(row, sources, args.rounds)
+            compare(row, inputs, args.rounds)
 
 
 if __name__ == "__main__":
