@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
+import soundfile
 
 import moss_cli
 
@@ -123,6 +125,16 @@ assert envelope_type("noise").model_validate_json(formats["json"]) == envelope
 json.dump(formats, sys.stdout)
 """
 
+# A whole run of its command, with a model that says what it should.
+RUN = """
+import sys
+from scripted_backend import ScriptedBackend, opening
+from moss_cli.cli.main import run
+
+said = '{"noise_level": "low", "summary": "A fan hums.", "noises": [{"start": 1, "end": 3, "label": "fan"}]}'
+sys.exit(run(sys.argv[1:], open_backend=opening(ScriptedBackend(lambda request, n: said))))
+"""
+
 TXT = """\
 A fan hums. A door slams.
 
@@ -227,3 +239,29 @@ def test_its_results_are_written_in_every_format_and_validate_against_its_schema
         }
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(envelope | {"result": {"events": []}}, schema)
+
+
+def test_its_command_runs_over_a_folder_into_files(copy: Path, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.full(16_000 * 5, 0.1, np.float32), 16_000)
+    arguments = [
+        "noise",
+        str(tmp_path),
+        "-o",
+        str(tmp_path / "out"),
+        "-f",
+        "srt",
+        "-f",
+        "json",
+        "--model",
+        "tiny",
+        "-q",
+    ]
+    python(copy, "-c", RUN, *arguments, PYTHONPATH=os.pathsep.join((str(copy), str(Path(__file__).parent))))
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.noise.*")) == [
+        "a.noise.json", "a.noise.srt", "b.noise.json", "b.noise.srt",
+    ]  # fmt: skip
+    assert "00:00:01,000 --> 00:00:03,000\nfan\n" in (tmp_path / "out" / "a.noise.srt").read_text()
+    envelope = json.loads((tmp_path / "out" / "b.noise.json").read_text())
+    jsonschema.validate(envelope, json.loads(moss(copy, "schema", "noise")))
+    assert (envelope["task"], envelope["status"], envelope["text"]) == ("noise", "ok", "A fan hums.")
