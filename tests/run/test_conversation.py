@@ -78,7 +78,7 @@ def test_a_thought_that_takes_all_the_length_is_named() -> None:
     [part] = parts
     assert (part.complete, part.thought, part.reading.text) == (False, "so what", "")
     [notice] = ending_notices(part)
-    assert notice.message == "thinking used all the length allowed, so there is no answer"
+    assert notice.message == "the thought used up the maximum length, so there is no answer"
 
 
 def test_a_task_that_cannot_be_divided_is_not_halved() -> None:
@@ -138,7 +138,7 @@ def test_an_answer_of_another_form_is_decoded_again_and_then_an_error() -> None:
     assert [request.sampling for request in backend.asked[1:]] == [AGAIN, AGAIN]
     [error], backend = asked(task, lambda *_: "A man.", clip(3.0))
     assert isinstance(error, AnswerError)
-    assert (error.message, error.exit_code) == ("none of 3 answers has the form that was asked for", 7)
+    assert (error.message, error.exit_code) == ("none of the model's 3 answers had the required form", 7)
     assert len(backend.asked) == 3
 
 
