@@ -61,7 +61,7 @@ def a(wav: Wav) -> Path:
         (["--end", "9" * 400], [f"moss: error: --end: '{'9' * 400}' is not a time", TIMES]),
         (["--start", "9" * 5000 + ":00:00"], [f"moss: error: --start: '{'9' * 5000}:00:00' is not a time", TIMES]),
         (["--max-duration", ""], ["moss: error: --max-duration: '' is not a time", TIMES]),
-        (["--max-duration", "0"], ["moss: error: --max-duration 0: nothing is as short as that"]),
+        (["--max-duration", "0"], ["moss: error: --max-duration must be greater than zero"]),
         (["--end", "0"], ["moss: error: --end 0 is not after the start"]),
         (["--start", "2", "--end", "1"], ["moss: error: --end 1 is not after the start"]),
     ],

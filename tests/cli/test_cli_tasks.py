@@ -70,8 +70,8 @@ def test_every_command_writes_all_formats_that_it_can_have(
 def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
     assert capfd.readouterr().err.splitlines()[-2:] == [
-        "moss: error: srt needs times, and describe-speaker has none here",
-        "hint: choose txt, json, jsonl or md",
+        "moss: error: describe-speaker has no timed items, so it cannot be written as srt",
+        "hint: use txt, json, jsonl or md",
     ]
 
 
@@ -101,7 +101,7 @@ def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_part_of_no_recording_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "Why?", "--start", "5", "--model", "tiny"]) == 2
-    assert "--start and --end are of a recording" in capfd.readouterr().err
+    assert "--start and --end need a recording" in capfd.readouterr().err
 
 
 def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
