@@ -1,8 +1,9 @@
-"""Dependencies point one way: cli -> tasks -> engine -> audio, and cli -> output; the rest are leaves."""
+"""Dependencies point one way: cli -> folders -> run -> backends -> engine -> audio; ARCHITECTURE.md has the picture."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ LEAVES = {"errors", "schema", "settings", "answers", "span", "__init__"}
 ALLOWED = {
     "cli": {"cli", "folders", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
-    "run": {"run", "tasks", "backends", "engine", "audio", "models"} | LEAVES,
+    "run": {"run", "tasks", "backends", "audio", "models"} | LEAVES,
     "tasks": {"tasks"} | LEAVES,
     "backends": {"backends", "engine", "audio", "models"} | LEAVES,
     "engine": {"engine", "audio", "errors", "answers"},
@@ -29,6 +30,10 @@ ALLOWED = {
     "__main__": {"cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
+PARTS = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+PAGE = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+ARROWS = set(re.findall(r"^ *(\w+) --> (\w+)$", PAGE, re.MULTILINE))
 
 
 def part(path: Path) -> str:
@@ -73,3 +78,25 @@ def test_no_type_name_means_two_things() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def reached(folder: str) -> set[str]:
+    """The folders that the arrows of the picture lead to, directly or through others."""
+    targets = {target for source, target in ARROWS if source == folder}
+    return targets.union(*map(reached, targets))
+
+
+def test_the_picture_has_every_folder_with_code_and_nothing_else() -> None:
+    assert {name for arrow in ARROWS for name in arrow} == FOLDERS
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDERS))
+def test_the_picture_agrees_with_what_is_allowed(folder: str) -> None:
+    allowed = ALLOWED[folder] & FOLDERS - {folder}
+    assert {target for source, target in ARROWS if source == folder} <= allowed
+    assert allowed <= reached(folder)
+
+
+@pytest.mark.parametrize("name", sorted(PARTS - {"__init__", "__main__", "__pycache__"}))
+def test_the_page_names_every_folder_and_leaf(name: str) -> None:
+    assert f"`{name}/`" in PAGE or f"`{name}` (" in PAGE

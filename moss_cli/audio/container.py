@@ -70,7 +70,7 @@ def _audio_stream(file: OpenedFile, container: InputContainer) -> AudioStream:
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, Any]) -> NoReturn:
-    raise PermissionError("an audio file may not name other files")
+    raise PermissionError("an audio file may not refer to other files")
 
 
 class _Bytes:

@@ -97,7 +97,7 @@ class _Walk:
         elif entry.is_file():
             self.files.append(Path(entry.path))
         elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
-            self.unreadable.append(Unreadable(Path(entry.path), "a link that leads nowhere", is_folder=False))
+            self.unreadable.append(Unreadable(Path(entry.path), "a broken link", is_folder=False))
 
 
 def _reason(error: OSError) -> str:

@@ -40,7 +40,7 @@ class FrameConverter:
         try:
             values = frame.to_ndarray()
         except ValueError as error:
-            raise AudioError(f"{self._name} has samples of an unknown kind: {error}", code="codec") from error
+            raise AudioError(f"{self._name} has samples in an unknown format: {error}", code="codec") from error
         return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
 
     def _resampled(self, frame: AudioFrame) -> Samples:

@@ -177,7 +177,9 @@ class AudioStream:
             return
         end_s = end / self.sample_rate
         if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
-            message = f"{name} is {_seconds(end_s)} long; the range to {_seconds(self._end / SAMPLE_RATE)} ends there"
+            message = (
+                f"{name} is only {_seconds(end_s)} long; the range was to end at {_seconds(self._end / SAMPLE_RATE)}"
+            )
             self._warnings.append(Notice(code="range_clamped", message=message, start=end_s))
         if self._is_cut(end):
             self._warnings.append(self._cut_warning(end_s))
@@ -206,7 +208,7 @@ class AudioStream:
     def _require_start_within(self, n_frames: int) -> None:
         if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:
             length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
-            raise UsageError(f"{self._file.name} is {length} long; nothing starts at {start}", code="range")
+            raise UsageError(f"the range starts at {start}, but {self._file.name} is only {length} long", code="range")
 
     def _refuse_longer(self) -> None:
         """AudioError where the header, or what was read so far, says that the file lasts longer than allowed."""
@@ -268,7 +270,9 @@ def _sample_range(name: str, start_s: float | None, end_s: float | None) -> tupl
     end = round(end_s * SAMPLE_RATE)
     if end <= first:
         start = _seconds(start_s or 0.0)
-        raise UsageError(f"the range of {name} ends at {_seconds(end_s)}, not after its start at {start}", code="range")
+        raise UsageError(
+            f"the range of {name} ends at {_seconds(end_s)}, which is not after its start at {start}", code="range"
+        )
     return first, end
 
 

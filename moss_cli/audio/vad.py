@@ -206,7 +206,7 @@ def _network() -> torch.nn.ModuleDict:
         named = {f"{name}_l0" if name.startswith("lstm_cell.") else name: value for name, value in weights.items()}
         network.load_state_dict(named, assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise ImportError(f"silero-vad has no model that is known here: {error}", name="silero_vad") from error
+        raise ImportError(f"silero-vad has no supported model: {error}", name="silero_vad") from error
     return network.eval().requires_grad_(False)
 
 

@@ -162,7 +162,7 @@ def _longest(text: str) -> float:
 def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
     longest_s = model.entry.max_seconds
     if seconds is not None and seconds > longest_s:
-        raise UsageError(f"--chunk {seconds:g}: {model.entry.name} takes {longest_s:g} s at most at once")
+        raise UsageError(f"--chunk {seconds:g} is too long: {model.entry.name} takes at most {longest_s:g} s at once")
     return seconds
 
 
@@ -170,7 +170,7 @@ def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--batch-size {text} is neither auto nor a number", hint="auto, 1, 2, 3, ...")
+        raise UsageError(f"--batch-size {text} is neither auto nor a positive number")
     return int(text)
 
 

@@ -43,13 +43,13 @@ def ask(
         raise UsageError("a --choice is empty")
     if len(choices) == 1 or len(choices) > MOST_CHOICES:
         raise UsageError(
-            f"there are {len(choices)} to choose from" if len(choices) > 1 else "there is one answer to choose from",
-            hint=f"give --choice with 2 to {MOST_CHOICES} different answers",
+            "one --choice is not enough" if len(choices) == 1 else f"{len(choices)} choices are too many",
+            hint=f"give 2 to {MOST_CHOICES} different answers, each with --choice",
         )
     if options.prompt is not None:
-        raise UsageError("the question is the prompt; there is no --prompt beside it")
+        raise UsageError("ask takes no --prompt: the question is the prompt")
     if not inputs and (options.start is not None or options.end is not None):
-        raise UsageError("--start and --end are of a recording, and none is given")
+        raise UsageError("--start and --end need a recording")
     if not inputs:
         return answer_text(context.obj, Ask(question, choices, has_audio=False), options)
     return analyse(context.obj, Ask(question, choices), inputs, options)
@@ -67,8 +67,10 @@ def _check_question(question: str, inputs: Sequence[str]) -> None:
     # Not Path.exists, which raises for a question longer than a name may be.
     exists = os.path.exists(question)  # noqa: PTH110
     if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):
-        raise UsageError(f"the question comes first, and {one_line(question)} is a file", hint=f"as in {EXAMPLE}")
+        raise UsageError(
+            f"the question must come first, but {one_line(question)} is a file", hint=f"for example: {EXAMPLE}"
+        )
     if words and question.isalpha():
         raise UsageError(
-            f"no such file: {one_line(words[0])}", hint=f"put the question between quotation marks, as in {EXAMPLE}"
+            f"no such file: {one_line(words[0])}", hint=f"put the question in quotation marks, as in {EXAMPLE}"
         )

@@ -55,7 +55,7 @@ def demo(context: typer.Context) -> int:
             runner = runner.with_task(stop.task, think=stop.think)
             whole = _show(console, _run_one(runner, path)) and whole
         else:
-            typer.echo(f"({model.entry.name} was not trained for {stop.task.name}: what it would answer means nothing)")
+            typer.echo(f"({model.entry.name} was not trained for {stop.task.name}, so its answer would be meaningless)")
     return ExitCode.OK if whole else ExitCode.INCOMPLETE
 
 

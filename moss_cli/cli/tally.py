@@ -94,7 +94,7 @@ class Tally:
         more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
         speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
-        onward = "; the next run will go on from there" if self.resumes and why["interrupted"] else ""
+        onward = "; the next run will continue from there" if self.resumes and why["interrupted"] else ""
         return [f"{len(self.entries)} inputs: {', '.join(counts)}{onward}", *lines[:MOST_LINES], *more, *speed]
 
 

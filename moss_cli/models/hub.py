@@ -56,6 +56,6 @@ def download(hub_id: str, revision: str | None, *, tqdm_class: type[Any] | None 
         )
     except (OSError, ValueError, RuntimeError) as error:  # what the library and its transport raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        hint = "run the same command again; it goes on with what has been downloaded"
+        hint = "run the same command again to resume the download"
         raise ModelError(f"{hub_id} could not be downloaded: {reason}", hint=hint, code="fetch_failed") from error
     return Path(folder)

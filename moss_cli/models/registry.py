@@ -109,7 +109,7 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
     if not isinstance(table, dict):
         raise UsageError(f"{file}: models.{name} is not a table")
     if ("path" in table) == ("hub" in table):
-        raise UsageError(f"{file}: models.{name} should have either a path or a hub id")
+        raise UsageError(f"{file}: models.{name} needs either a path or a hub id, and not both")
     for key, kinds in _KINDS.items():
         if key in table and not _is_right(table[key], kinds):
             raise UsageError(f"{file}: models.{name}.{key} cannot be {table[key]!r}")
@@ -175,9 +175,7 @@ def resolve(name: str | None) -> Resolved:
 def _resolve_path(name: str, registry: Registry) -> Resolved:
     if "/" not in name:
         names = ", ".join(registry.entries)
-        raise ModelError(
-            f"no model named {name}", hint=f"known models: {names}; write a folder with a /, as in ./{name}"
-        )
+        raise ModelError(f"no model named {name}", hint=f"known models: {names}; to name a folder, write ./{name}")
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)

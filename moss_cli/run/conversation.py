@@ -93,7 +93,7 @@ class Asking:
                 return Part(span, reading, ending, attempt, "\n\n".join(thoughts) or None, asked.cost)
             if attempt < MOST_ATTEMPTS:
                 asked = yield from self._ask_again(asked, clip, span, name, attempt + 1)
-        raise AnswerError(f"none of {MOST_ATTEMPTS} answers has the form that was asked for", code="unreadable")
+        raise AnswerError(f"none of the model's {MOST_ATTEMPTS} answers had the required form", code="unreadable")
 
     def _ask_all(self, clip: Clip | None, span: Span, name: str) -> Conversation[_Answers]:
         answers, attempts, cost = [], 1, Cost()

@@ -88,10 +88,12 @@ class Envelopes:
     def _untrained(self) -> Iterator[Notice]:
         entry, name = self.job.model.entry, self.job.task.name
         if not entry.knows(name):
-            message = f"{entry.name} was not trained for {name}: its answer means nothing"
+            message = f"{entry.name} was not trained for {name}, so its answer is meaningless"
             yield Notice(code="untrained", message=message)
         elif entry.tasks and not self.job.task.is_usual:
-            message = f"{entry.name} was trained for the usual instruction only: its answer to another means nothing"
+            message = (
+                f"{entry.name} was trained only with the standard instruction, so its answer to another is meaningless"
+            )
             yield Notice(code="untrained", message=message)
 
     def _model_info(self) -> ModelInfo:
@@ -131,17 +133,17 @@ def ending_notices(part: Part[Any]) -> Iterator[Notice]:
     """What is to be said of how the answers about a chunk ended."""
     cut = part.reading.cut
     if part.finish_reason == "length" and part.thought and not part.reading.text:
-        code, message = "cut", "thinking used all the length allowed, so there is no answer"
+        code, message = "cut", "the thought used up the maximum length, so there is no answer"
     elif part.finish_reason == "length" and cut:
         named = ", ".join(cut)
-        code, message = "cut", f"the answer was cut at its longest length in {named}; what follows is missing"
+        code, message = "cut", f"the answer reached its maximum length in {named}; the rest is missing"
     elif part.finish_reason == "length":
-        code, message = "cut", "the answer was cut at its longest length; what follows is missing"
+        code, message = "cut", "the answer reached its maximum length; the rest is missing"
     elif part.finish_reason == "loop":
         code = "loop"
         message = f"the model repeated itself in all {part.attempts} attempts; the answer was cut there"
     elif part.attempts > 1:
-        code, message = "retried", f"an answer went wrong and was decoded again; this is attempt {part.attempts}"
+        code, message = "retried", f"this answer took {part.attempts} attempts"
     else:
         return
     yield Notice(code=code, message=message, start=part.span.start_s, end=part.span.end_s)

@@ -94,7 +94,9 @@ def _loaded(input: Input, job: Job) -> OpenInput:
     task, duration_s = job.task, audio.info.duration_s
     start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s
     if start_s >= duration_s:
-        raise UsageError(f"nothing starts at {start_s:g} s: the recording ends at {duration_s:g} s", code="range")
+        raise UsageError(
+            f"the range starts at {start_s:g} s, but the recording is only {duration_s:g} s long", code="range"
+        )
     focus = _focus(job, duration_s)
     if focus is not None:
         task, start_s, end_s = focus.task, focus.start_s, focus.end_s

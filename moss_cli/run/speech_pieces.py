@@ -23,12 +23,11 @@ HALF_SHARE = 0.6  # of a chunk: the longest that a half of it may be, so that th
 def skipped(task: Task[Any], *, vad: bool) -> Skipped:
     """What is not given to the model where nobody speaks.
 
-    What a task says of a whole chunk may rest on its pauses too; where half a chunk gives half an answer, the silent
-    stretches within it can be left out.
+    What a task says of a chunk may rest on its pauses too; such a chunk is given whole, unless nobody speaks in it.
     """
     if not (vad and task.needs_speech):
         return "nothing"
-    return "stretches" if task.is_divisible else "chunks"
+    return "stretches" if task.ignores_pauses else "chunks"
 
 
 def plan(chunked: Iterable[Chunk], what: Skipped) -> Iterator[Chunk | Span]:

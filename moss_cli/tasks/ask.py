@@ -110,9 +110,9 @@ class Ask(Task[Answer]):
             return None
         if asked.start_s > chosen.end_s or asked.end_s < chosen.start_s:
             raise UsageError(
-                f"the question asks about {clock(asked.start_s)}, which lies outside the part from "
+                f"the question asks about {clock(asked.start_s)}, which is outside the part from "
                 f"{clock(chosen.start_s)} to {clock(chosen.end_s)}",
-                hint="times in questions are those of the whole file; drop --start and --end",
+                hint="times in a question count from the start of the file; drop --start and --end",
                 code="range",
             )
         around = AROUND_POINT_S if asked.start_s == asked.end_s else AROUND_RANGE_S

@@ -93,6 +93,7 @@ class Transcribe(Task[Transcription]):
     result_type: ClassVar[type[Transcription]] = Transcription
     needs_speech: ClassVar[bool] = True
     is_divisible: ClassVar[bool] = True
+    ignores_pauses: ClassVar[bool] = True
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -190,7 +191,7 @@ def _has_several(spoken: Iterable[bool]) -> bool:
 
 def _told_apart(several: bool) -> Iterable[Notice]:
     if several:
-        message = "speakers are told apart within a piece only: a label carries the number of its piece"
+        message = "speakers are told apart only within a chunk; each label carries the number of its chunk"
         yield Notice(code="speakers_by_piece", message=message)
 
 
@@ -211,10 +212,10 @@ def _within(time_s: float, span: Span) -> float:
 
 def _notices(untimed: bool, repaired: bool, span: Span) -> Iterable[Notice]:
     if untimed:
-        message = "the model gave no times; the text stands over the whole range"
+        message = "the model gave no times; the text spans the whole chunk"
         yield Notice(code="times_missing", message=message, start=span.start_s, end=span.end_s)
     elif repaired:
-        message = "some of the model's times were missing, out of order or outside the clip, and were bounded"
+        message = "some of the model's times were missing, out of order or outside the chunk, and were corrected"
         yield Notice(code="times_repaired", message=message, start=span.start_s, end=span.end_s)
 
 
@@ -222,5 +223,5 @@ def _words_missing(segments: Sequence[Segment], span: Span) -> Iterable[Notice]:
     missing = sum(segment.words is None for segment in segments)
     if missing:
         which = "any segment" if missing == len(segments) else f"{missing} of {len(segments)} segments"
-        message = f"the model gave no times of its own for the words of {which}"
+        message = f"the model gave no word times for {which}"
         yield Notice(code="words_missing", message=message, start=span.start_s, end=span.end_s)

@@ -486,5 +486,5 @@ def test_a_longer_file_than_allowed_is_refused_while_it_is_read_where_no_length_
 
 
 def test_a_start_behind_the_end_is_a_usage_error(recording: Path) -> None:
-    with pytest.raises(UsageError, match="nothing starts at 60 s"):
+    with pytest.raises(UsageError, match="the range starts at 60 s"):
         pieces_of(recording, start_s=60)

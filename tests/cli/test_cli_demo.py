@@ -83,7 +83,7 @@ def test_a_command_that_the_model_was_not_trained_for_is_not_run_and_said_so(
     row = json.loads((SAMPLES / "labels.jsonl").read_text().splitlines()[0])
     assert transcript.split() == row["text"].split()
     said = [text.strip() for _, text in others]
-    assert said == [f"(tiny was not trained for {task}: what it would answer means nothing)" for task in TASKS[1:]]
+    assert said == [f"(tiny was not trained for {task}, so its answer would be meaningless)" for task in TASKS[1:]]
 
 
 def test_a_path_with_blanks_can_be_pasted() -> None:

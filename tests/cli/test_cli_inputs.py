@@ -258,7 +258,7 @@ def test_standard_input_is_read_once_where_a_file_has_its_name(moss: Moss, wav: 
     audio = wav("-").read_bytes()
     run = moss("ask", "what is said at 0:00?", "--model", "tiny", "-", stdin=audio)
     # The canned answer is no JSON; what is read twice would be empty.
-    assert run.err == ["moss: error: standard input: none of 3 answers has the form that was asked for"]
+    assert run.err == ["moss: error: standard input: none of the model's 3 answers had the required form"]
 
 
 def test_a_fifo_is_read_to_its_end(moss: Moss, wav: Wav, tmp_path: Path) -> None:
@@ -295,7 +295,9 @@ def test_a_recording_longer_than_the_model_takes_is_cut_into_pieces_of_file_time
     assert [(chunk["start"], chunk["end"]) for chunk in envelope["chunks"]] == [(0, 25.5), (25.5, 50.5), (50.5, 70)]
     assert [segment["start"] for segment in envelope["result"]["segments"]] == [0, 25.5, 50.5]
     assert envelope["text"] == "hello there hello there hello there"
-    assert moss(*TINY, "a.wav", "--chunk", "31").err == ["moss: error: --chunk 31: tiny takes 30 s at most at once"]
+    assert moss(*TINY, "a.wav", "--chunk", "31").err == [
+        "moss: error: --chunk 31 is too long: tiny takes at most 30 s at once"
+    ]
 
 
 def test_a_recording_longer_than_the_limit_is_code_4(moss: Moss, wav: Wav) -> None:

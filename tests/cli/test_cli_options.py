@@ -61,7 +61,7 @@ def a(wav: Wav) -> Path:
         (["--end", "9" * 400], [f"moss: error: --end: '{'9' * 400}' is not a time", TIMES]),
         (["--start", "9" * 5000 + ":00:00"], [f"moss: error: --start: '{'9' * 5000}:00:00' is not a time", TIMES]),
         (["--max-duration", ""], ["moss: error: --max-duration: '' is not a time", TIMES]),
-        (["--max-duration", "0"], ["moss: error: --max-duration 0: nothing is as short as that"]),
+        (["--max-duration", "0"], ["moss: error: --max-duration must be greater than zero"]),
         (["--end", "0"], ["moss: error: --end 0 is not after the start"]),
         (["--start", "2", "--end", "1"], ["moss: error: --end 1 is not after the start"]),
     ],
@@ -95,9 +95,9 @@ def test_a_command_that_cannot_be_is_one_line_and_a_hint(moss: Moss, argv: list[
 
 def test_a_start_past_the_end_is_code_2_and_an_end_past_it_a_warning(moss: Moss) -> None:
     run = moss(*TINY, "a.wav", "--start", "9")
-    assert run == Run(2, "", ["moss: error: a.wav is 0.1 s long; nothing starts at 9 s"])
+    assert run == Run(2, "", ["moss: error: the range starts at 9 s, but a.wav is only 0.1 s long"])
     run = moss(*TINY, "a.wav", "--end", "99")
-    assert run == Run(0, "hello there\n", ["moss: warning: a.wav is 0.1 s long; the range to 99 s ends there"])
+    assert run == Run(0, "hello there\n", ["moss: warning: a.wav is only 0.1 s long; the range was to end at 99 s"])
     assert moss(*TINY, "a.wav", "--end", "99", "--quiet") == Run(0, "hello there\n", [])
 
 
@@ -198,7 +198,7 @@ def test_a_config_that_is_no_file_is_named(moss: Moss) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('path = "x"\nhub = "a/b"', "models.m should have either a path or a hub id"),
+        ('path = "x"\nhub = "a/b"', "models.m needs either a path or a hub id, and not both"),
         ("hub = 5", "models.m.hub cannot be 5"),
         ("path = 5", "models.m.path cannot be 5"),
         ('hub = "a/b"\nrevision = 5', "models.m.revision cannot be 5"),

@@ -207,11 +207,11 @@ def test_an_interrupted_run_into_a_folder_says_that_the_next_one_goes_on_from_th
     at_answer(3, lambda: os.kill(os.getpid(), signal.SIGINT))
     run = moss(*argv)
     assert (run.code, run.err) == (130, ["moss: error: interrupted"])
-    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run will go on from there"
+    assert run.summary[0] == "4 inputs: 2 done, 2 not done; the next run will continue from there"
     assert moss(*argv).summary[0] == "4 inputs: 2 done, 2 already done"
 
 
-@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run will go on from there"), ([], "")])
+@pytest.mark.parametrize(("more", "said"), [(["-o", "out"], "; the next run will continue from there"), ([], "")])
 def test_a_run_that_is_interrupted_before_its_first_result_says_that_nothing_is_done(
     moss: Moss, wav: Wav, at_answer: Any, more: Sequence[str], said: str
 ) -> None:

@@ -93,7 +93,7 @@ def test_a_choice_is_answered_with_one_of_them(capfd: pytest.CaptureFixture[str]
 
 def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "What is it?", SAMPLE, "--choice", "rain", "--model", "tiny"]) == 2
-    assert "there is one answer to choose from" in capfd.readouterr().err
+    assert "one --choice is not enough" in capfd.readouterr().err
     assert run(["ask", "What is it?", SAMPLE, "--choice", " rain", "--choice", "rain", "--model", "tiny"]) == 2
     assert run(["ask", "What is it?", SAMPLE, "--choice", "", "--choice", "rain", "--model", "tiny"]) == 2
     assert "a --choice is empty" in capfd.readouterr().err
@@ -101,7 +101,7 @@ def test_a_single_choice_is_none(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_part_of_no_recording_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", "Why?", "--start", "5", "--model", "tiny"]) == 2
-    assert "--start and --end are of a recording" in capfd.readouterr().err
+    assert "--start and --end need a recording" in capfd.readouterr().err
 
 
 def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -131,9 +131,9 @@ def test_a_question_about_a_time_is_asked_of_that_part(tmp_path: Path, capfd: py
     assert (part["chunks"][0]["start"], part["chunks"][-1]["end"]) == (60.0, 80.0)
     assert "from 60 to 80 seconds; what is asked about lies from 10 to 10 seconds into it" in part["params"]["prompt"]
     assert run(["ask", "What is heard at 1:10?", str(long), "--model", "tiny", "--start", "80"]) == 2
-    assert "asks about 1:10, which lies outside the part from 1:20 to 1:40" in capfd.readouterr().err
+    assert "asks about 1:10, which is outside the part from 1:20 to 1:40" in capfd.readouterr().err
     assert run(["ask", "What is heard at 5:00?", str(long), "--model", "tiny"]) == 2
-    assert "moss: error: the question asks about 5:00, and the recording ends at 1:40" in capfd.readouterr().err
+    assert "moss: error: the question asks about 5:00, but the recording ends at 1:40" in capfd.readouterr().err
 
 
 SPOKEN = ("transcribe", "describe-speaker", "emotion", "summarize")  # what there is nothing to say of without speech
@@ -192,7 +192,7 @@ def test_thoughts_are_split_off_kept_in_json_and_shown_when_asked(capfd: pytest.
 def test_what_is_missing_is_said_also_when_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["transcribe", SAMPLE, "--model", "tiny", "-q", "--max-new-tokens", "5"]) == 3
     assert capfd.readouterr().err.splitlines()[-1] == (
-        f"moss: warning: {SAMPLE}: the answer reached its longest length and was cut; what follows it is missing"
+        f"moss: warning: {SAMPLE}: the answer reached its maximum length; the rest is missing"
     )
 
 
@@ -209,16 +209,16 @@ def test_an_embedded_model_needs_no_download(capfd: pytest.CaptureFixture[str]) 
     assert captured.err == "moss: tiny is a local model; there is nothing to download\n"
 
 
-AS_IN = 'as in moss ask "What is said?" talk.mp3'
+EXAMPLE = 'moss ask "What is said?" talk.mp3'
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        ([SAMPLE], f"the question comes first, and {SAMPLE} is a file", AS_IN),
-        ([SAMPLE, "What is said?"], f"the question comes first, and {SAMPLE} is a file", AS_IN),
-        (["talk.MP3"], "the question comes first, and talk.MP3 is a file", AS_IN),
-        (["What", "is", "said", SAMPLE], "no such file: is", f"put the question between quotation marks, {AS_IN}"),
+        ([SAMPLE], f"the question must come first, but {SAMPLE} is a file", f"for example: {EXAMPLE}"),
+        ([SAMPLE, "What is said?"], f"the question must come first, but {SAMPLE} is a file", f"for example: {EXAMPLE}"),
+        (["talk.MP3"], "the question must come first, but talk.MP3 is a file", f"for example: {EXAMPLE}"),
+        (["What", "is", "said", SAMPLE], "no such file: is", f"put the question in quotation marks, as in {EXAMPLE}"),
         ([" "], "the question is empty", None),
     ],
 )

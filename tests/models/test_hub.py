@@ -65,7 +65,7 @@ def test_a_download_that_fails_can_be_continued(monkeypatch: pytest.MonkeyPatch)
         download("a/b", None)
     assert caught.value.message == "a/b could not be downloaded: no route to host"
     assert (caught.value.code, caught.value.exit_code) == ("fetch_failed", 5)
-    assert caught.value.hint == "run the same command again; it goes on with what has been downloaded"
+    assert caught.value.hint == "run the same command again to resume the download"
 
 
 def test_one_bar_follows_the_count_of_bytes_that_is_furthest() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scripted import asked, clip
 from scripted_backend import cut, loop
 
+from moss_cli.answers import FinishReason
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Reply, Request
@@ -17,6 +20,7 @@ from moss_cli.run.speech_pieces import halves, plan, spoken
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker
+from moss_cli.tasks.reading.task import Part
 from moss_cli.tasks.transcribe import Transcribe
 
 SENTENCE = "[0.00]hello[0.50]"
@@ -78,7 +82,24 @@ def test_a_thought_that_takes_all_the_length_is_named() -> None:
     [part] = parts
     assert (part.complete, part.thought, part.reading.text) == (False, "so what", "")
     [notice] = ending_notices(part)
-    assert notice.message == "thinking used all the length allowed, so there is no answer"
+    assert notice.message == "the thought used up the maximum length, so there is no answer"
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "attempts", "cut_fields", "code", "message"),
+    [
+        ("length", 1, ("events",), "cut", "the answer reached its maximum length in events; the rest is missing"),
+        ("length", 1, (), "cut", "the answer reached its maximum length; the rest is missing"),
+        ("loop", 3, (), "loop", "the model repeated itself in all 3 attempts; the answer was cut there"),
+        ("stop", 2, (), "retried", "this answer took 2 attempts"),
+    ],
+)
+def test_how_an_answer_ended_is_told(
+    finish_reason: FinishReason, attempts: int, cut_fields: tuple[str, ...], code: str, message: str
+) -> None:
+    reading = replace(Transcribe().read([SENTENCE], Span(1.0, 2.0)), cut=cut_fields)
+    [notice] = ending_notices(Part(Span(1.0, 2.0), reading, finish_reason, attempts))
+    assert (notice.code, notice.message, notice.start, notice.end) == (code, message, 1.0, 2.0)
 
 
 def test_a_task_that_cannot_be_divided_is_not_halved() -> None:
@@ -138,7 +159,7 @@ def test_an_answer_of_another_form_is_decoded_again_and_then_an_error() -> None:
     assert [request.sampling for request in backend.asked[1:]] == [AGAIN, AGAIN]
     [error], backend = asked(task, lambda *_: "A man.", clip(3.0))
     assert isinstance(error, AnswerError)
-    assert (error.message, error.exit_code) == ("none of 3 answers has the form that was asked for", 7)
+    assert (error.message, error.exit_code) == ("none of the model's 3 answers had the required form", 7)
     assert len(backend.asked) == 3
 
 

@@ -113,7 +113,7 @@ def test_answers_that_cannot_be_read(files: list[Input]) -> None:
         return "no JSON" if of_bad(request) else '{"summary": "fine", "key_points": [], "chapters": []}'
 
     outcomes = run(files, ScriptedBackend(say), Summarize())
-    check(outcomes, "unreadable", "none of 3 answers has the form that was asked for", ExitCode.SCHEMA)
+    check(outcomes, "unreadable", "none of the model's 3 answers had the required form", ExitCode.SCHEMA)
 
 
 def test_an_exception_while_an_answer_is_read(files: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:

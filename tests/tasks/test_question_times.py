@@ -331,14 +331,14 @@ Transcribe it from start to finish
 """.strip().splitlines()
 
 OUTSIDE = [
-    ("What is said at 5:00?", 60, "the question asks about 5:00, and the recording ends at 1:00"),
-    ("5分钟处", 60, "the question asks about 5:00, and the recording ends at 1:00"),
-    ("第3分钟", 60, "the question asks about 2:00-3:00, and the recording ends at 1:00"),
-    ("between 2:00 and 3:00", 60.5, "the question asks about 2:00-3:00, and the recording ends at 1:00.5"),
-    ("after 2 minutes", 60, "the question asks about what comes after 2:00, and the recording ends at 1:00"),
-    ("from 5:00 to the end", 60, "the question asks about 5:00, and the recording ends at 1:00"),
-    ("between 2:00 and 1:30", 60, "the question asks about 2:00, and the recording ends at 1:00"),
-    ("at 1:00 and at 2:00:00", 3600, "the question asks about 2:00:00, and the recording ends at 1:00:00"),
+    ("What is said at 5:00?", 60, "the question asks about 5:00, but the recording ends at 1:00"),
+    ("5分钟处", 60, "the question asks about 5:00, but the recording ends at 1:00"),
+    ("第3分钟", 60, "the question asks about 2:00-3:00, but the recording ends at 1:00"),
+    ("between 2:00 and 3:00", 60.5, "the question asks about 2:00-3:00, but the recording ends at 1:00.5"),
+    ("after 2 minutes", 60, "the question asks about what comes after 2:00, but the recording ends at 1:00"),
+    ("from 5:00 to the end", 60, "the question asks about 5:00, but the recording ends at 1:00"),
+    ("between 2:00 and 1:30", 60, "the question asks about 2:00, but the recording ends at 1:00"),
+    ("at 1:00 and at 2:00:00", 3600, "the question asks about 2:00:00, but the recording ends at 1:00:00"),
 ]
 
 BACKWARDS = [
@@ -401,7 +401,7 @@ def test_a_range_that_is_named_backwards_is_an_error_and_not_turned_round(questi
 def test_a_part_of_no_length_is_an_error(question: str) -> None:
     with pytest.raises(UsageError) as error:
         find_time(question, 600)
-    assert (error.value.message, error.value.code) == ("the question asks about a part of no length", "range")
+    assert (error.value.message, error.value.code) == ("the question asks about a part with no length", "range")
     assert error.value.hint
 
 

@@ -40,8 +40,8 @@ def _inside(asked: Span, duration_s: float) -> Span:
     if is_outside:
         beyond = asked if asked.end_s >= asked.start_s else Span(asked.start_s, asked.start_s)
         raise UsageError(
-            f"the question asks about {_shown(beyond)}, and the recording ends at {clock(duration_s)}",
-            hint="times in a question are places in the recording; write a time of day as 5 pm or 5 o'clock",
+            f"the question asks about {_shown(beyond)}, but the recording ends at {clock(duration_s)}",
+            hint="a time in a question is a position in the recording; write a time of day as 5 pm or 5 o'clock",
             code="range",
         )
     if asked.end_s < asked.start_s:

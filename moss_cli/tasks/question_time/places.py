@@ -91,8 +91,8 @@ def percent_length(found: RuleMatch) -> float:
 def _some(length: float) -> float:
     if not length:
         raise UsageError(
-            "the question asks about a part of no length",
-            hint="name a length that is more than 0, as in: the last 30 seconds; or a moment, as in: at 1:30",
+            "the question asks about a part with no length",
+            hint="name a length greater than 0, such as 'the last 30 seconds', or a moment, such as 'at 1:30'",
             code="range",
         )
     return length

@@ -90,6 +90,8 @@ class Task(ABC, Generic[R]):
     # Whether a cut answer is asked for again in halves: where `merge` alone makes of two halves what the whole should
     # have given.
     is_divisible: ClassVar[bool] = False
+    # Whether stretches without speech can be left out of a chunk: where nothing that is said rests on its pauses.
+    ignores_pauses: ClassVar[bool] = False
     shows: ClassVar[bool] = False  # see `shown`
     custom_prompt: str | None = None  # the user's instruction in place of the task's own
 
