@@ -36,6 +36,7 @@ def demo(context: typer.Context) -> int:
 
     The embedded model answers. Each answer is printed below the command that gives it.
     """
+    from moss_cli.backends.opening import open_backend
     from moss_cli.cli.analyse import DEMO_NOTE, make_job
     from moss_cli.cli.options import AnalysisOptions
     from moss_cli.errors import ExitCode
@@ -46,7 +47,8 @@ def demo(context: typer.Context) -> int:
     model = resolve(EMBEDDED)
     stops = tour()
     console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
-    runner = Runner(make_job(stops[0].task, model, AnalysisOptions()), on_warning=console.warning)
+    opens = console.open_backend or open_backend
+    runner = Runner(make_job(stops[0].task, model, AnalysisOptions()), on_warning=console.warning, open_backend=opens)
     whole = True
     for i, stop in enumerate(stops):
         path = _from_here(SAMPLES / stop.clip)

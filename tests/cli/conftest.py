@@ -35,7 +35,7 @@ def moss(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    backend: ScriptedBackend,
+    backend: ScriptedBackend | None,
     handlers_restored: None,
 ) -> Callable[..., Run]:
     """Runs `moss` with the arguments in an empty folder; `stdin` is what it finds there."""
@@ -49,7 +49,7 @@ def moss(
         capfd.readouterr()
         with piped.open(encoding="utf-8") as stream, monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", stream)
-            code = run(argv, open_backend=opening(backend))
+            code = run(argv, open_backend=None if backend is None else opening(backend))
         captured = capfd.readouterr()
         return Run(code, captured.out, *split(captured.err.splitlines()))
 

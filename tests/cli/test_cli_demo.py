@@ -7,13 +7,16 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_run import DEMO
 
+from moss_cli.backends.opening import open_backend
+from moss_cli.backends.protocol import Backend
 from moss_cli.cli.demo import SAMPLES, command_line, tour
 from moss_cli.cli.main import run
-from moss_cli.models.registry import load_registry
+from moss_cli.models.registry import Resolved, load_registry
 from moss_cli.tasks.catalogue import TASKS
 
 WEIGHTS = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
@@ -56,20 +59,15 @@ def test_what_is_shown_is_what_the_commands_print(
     assert toured == max(codes)
 
 
-def test_the_model_is_loaded_once(
-    knows_all: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from moss_cli.run import runner
+def test_the_model_is_loaded_once(knows_all: None) -> None:
+    opened = []
 
-    loads = []
+    def counted(model: Resolved, **options: Any) -> Backend:
+        opened.append(model.entry.name)
+        return open_backend(model, **options)
 
-    def counted(*args: object, load: object = runner.load_engine, **settings: object) -> object:
-        loads.append(args)
-        return load(*args, **settings)  # type: ignore[operator]
-
-    monkeypatch.setattr(runner, "load_engine", counted)
-    run(["demo"])
-    assert len(loads) == 1
+    assert run(["demo"], open_backend=counted) == 0
+    assert opened == ["tiny"]
 
 
 def test_a_command_that_the_model_was_not_trained_for_is_not_run_and_said_so(

@@ -17,13 +17,13 @@ from moss_cli.models.registry import resolve
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
-AGAIN = "hint: fetch it again with `moss models pull`, or check it with `moss models verify`"
+AGAIN = "hint: delete it and fetch it again with `moss models pull`"
 KNOWN = "known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking"
 
 
 @pytest.fixture
-def canned_engine() -> None:
-    """The real engine here."""
+def backend() -> None:
+    """The real one here."""
 
 
 @pytest.fixture
