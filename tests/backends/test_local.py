@@ -18,7 +18,11 @@ from moss_cli.backends.protocol import Answered, Delta, Event, Failed, Reply, Re
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_tokens
 from moss_cli.errors import UsageError
-from moss_cli.tasks.transcribe import PROMPT_SEGMENTS
+from moss_cli.models.registry import resolve
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
+from moss_cli.run.runner import Runner
+from moss_cli.tasks.transcribe import PROMPT_SEGMENTS, Transcribe
 
 PACKAGE = Path(moss_cli.__file__).parent
 OBJECT = JsonSchema(
@@ -190,3 +194,41 @@ def test_text_that_comes_is_what_is_split_off_at_the_end(random: Engine, text: s
     stream = AnswerText(random.tokenizer, is_open=is_open)
     told = "".join(stream.push(token) for token in ids)
     assert told == split_tokens(ids, random.tokenizer, is_open=is_open)[1] or (not told and not text.strip())
+
+
+def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
+    tiny: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve files of a sentence each; more than three rows never fit."""
+    samples, rate = soundfile.read(PACKAGE / "samples" / "station.wav", dtype="float32")
+    inputs = []
+    for n in range(12):
+        soundfile.write(tmp_path / f"{n}.wav", samples[: rate * (2 + n % 3)], rate, subtype="FLOAT")
+        inputs.append(Input(tmp_path / f"{n}.wav"))
+    job = Job(Transcribe(), resolve("tiny"), vad=False)
+
+    def run(backend: LocalBackend) -> list[dict[str, Any]]:
+        outcomes = Runner(job, open_backend=lambda model, **options: backend).run(inputs)
+        return [outcome.envelope.model_dump() | {"usage": None} for outcome in outcomes]
+
+    undisturbed = run(LocalBackend(tiny, 8))
+    model, encoded, forward, encode = tiny.model, [], tiny.model.forward, tiny.model.encode
+
+    def short_of_memory(tokens: Any, past: Any = None) -> Any:
+        if len(tokens.ids) > 3:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
+            )
+        return forward(tokens, past)
+
+    def counted(mel: Any, windows_at_once: int) -> Any:
+        encoded.append(mel.shape)
+        return encode(mel, windows_at_once)
+
+    monkeypatch.setattr(model, "forward", short_of_memory)
+    monkeypatch.setattr(model, "encode", counted)
+    backend = LocalBackend(tiny, 8)
+    assert run(backend) == undisturbed
+    assert {one["status"] for one in undisturbed} == {"ok"}
+    assert len(encoded) == 12
+    assert backend.n_together <= 3
