@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from moss_cli.errors import ExitCode, UsageError
 from moss_cli.span import Span
+from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.question_time.find import find_time
 from moss_cli.tasks.question_time.spoken_numbers import with_digits
 
@@ -491,3 +492,18 @@ def test_a_long_question_is_read_in_no_time(piece: str) -> None:
 
 def test_a_point_has_no_length() -> None:
     assert find_time("at 90s", 600) == Span(90, 90)
+
+
+@pytest.mark.parametrize(
+    ("question", "start_s", "end_s"),
+    [
+        ("What is said between 1:00 and 1:10?", 55.0, 75.0),  # 5 s around a range
+        ("What is said at 1:00?", 45.0, 75.0),  # 15 s around a moment
+        ("What is said between 0:02 and 0:10?", 0.0, 15.0),
+        ("What is said between 4:50 and 4:58?", 285.0, 300.0),
+    ],
+)
+def test_a_little_more_is_heard_than_the_time_that_is_named(question: str, start_s: float, end_s: float) -> None:
+    focus = Ask(question).focus(300.0, Span(0.0, 300.0))
+    assert focus is not None
+    assert (focus.start_s, focus.end_s) == (start_s, end_s)

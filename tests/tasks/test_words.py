@@ -102,3 +102,13 @@ def test_answers_of_the_right_shape_give_words_that_keep_the_rules(parts: list[s
     segments = [Segment(start=10, end=20, text="a b c")]
     for segment in with_words(segments, drafts("".join(parts)), SPAN):
         assert segment.words is None or " ".join(w.word for w in segment.words) == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_believed"), [(0.71, 1.79, True), (0.69, 1.79, False), (0.71, 1.81, False)]
+)
+def test_a_words_time_may_lie_a_little_outside_its_sentence(start: float, end: float, is_believed: bool) -> None:
+    """By 0.3 s; the word is then bounded by the sentence."""
+    words, codes = read("[1.00]hello[1.50]", f"[{start}]hello[{end}]")
+    assert words == ([[(11.0, 11.5, "hello")]] if is_believed else [None])
+    assert codes == ([] if is_believed else ["words_missing"])
