@@ -14,8 +14,7 @@ import pytest
 from audio_files import encode, noise, write
 
 from moss_cli.audio.container import _OPTIONS
-from moss_cli.audio.decode import load
-from moss_cli.audio.packets import ContainerDecoder
+from moss_cli.audio.decode import load, stream
 from moss_cli.errors import AudioError, UsageError
 
 _RATE = 16_000
@@ -265,9 +264,10 @@ def test_an_interrupt_passes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ContainerDecoder, "_placed", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        load(path)
+    with stream(path) as audio:
+        monkeypatch.setattr(audio._decoder, "_placed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(audio)
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "vorbis.ogg", "opus.ogg", "m4a", "webm", "mkv", "aac", "ts"])
