@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from moss_cli.errors import UsageError
@@ -34,11 +34,6 @@ def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS) -> str:
     if fmt not in _WRITERS:
         raise UsageError(f"unknown format: {fmt}", hint=f"one of {', '.join(FORMATS)}")
     return _WRITERS[fmt](envelope)
-
-
-def render_json_array(envelopes: Iterable[Envelope]) -> str:
-    """Several results as one JSON document."""
-    return _dumps([envelope.model_dump() for envelope in envelopes], indent=2) + "\n"
 
 
 def _json(envelope: Envelope) -> str:

@@ -7,7 +7,7 @@ from output_examples import HELLO, TWO_SPEAKERS, broken_texts, envelope, segment
 from moss_cli.errors import UsageError
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.json_schema import envelope_type
-from moss_cli.output.render import render, render_json_array
+from moss_cli.output.render import render
 from moss_cli.output.text import lines
 from moss_cli.schema import ErrorInfo, InputInfo
 
@@ -61,11 +61,6 @@ def test_failure_has_no_text_in_other_formats():
     assert [render(failed(), fmt) for fmt in ("txt", "srt", "vtt", "tsv")] == ["", "", "WEBVTT\n", "start\tend\ttext\n"]
 
 
-def test_json_array_holds_every_result():
-    assert [one["status"] for one in json.loads(render_json_array([envelope(*HELLO), failed()]))] == ["ok", "error"]
-    assert render_json_array([]) == "[]\n"
-
-
 def test_json_escapes_what_drives_terminals_or_ends_lines():
     text = render(envelope(segment(0, 1, "a\x1b\x9b\x7f\u2028\u202e\x85b")), "jsonl")
     assert r"a\u001b\u009b\u007f\u2028\u202e\u0085b" in text
@@ -89,7 +84,6 @@ def test_json_round_trips(items):
     line = render(result, "jsonl")
     assert envelope_type("transcribe").model_validate_json(line) == result
     assert len(line.splitlines()) == 1
-    assert json.loads(render_json_array([result, result])) == [json.loads(line)] * 2
 
 
 @given(broken_texts, broken_texts)

@@ -105,7 +105,7 @@ def test_a_text_at_the_limit_is_partial_and_the_warning_names_it(analysed: Calla
     assert [chunk.finish_reason for chunk in envelope.chunks] == ["length"]
     [warning] = envelope.warnings
     assert warning.code == "cut"
-    assert warning.message == "the answer was cut at its longest length in summary; what follows is missing"
+    assert warning.message == "the answer reached its maximum length in summary; the rest is missing"
 
 
 def test_too_many_items_are_asked_for_again_in_smaller_chunks(analysed: Callable[..., Envelope[Any]]) -> None:
