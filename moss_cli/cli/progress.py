@@ -60,6 +60,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
         self._advanced_at: float | None = None  # when the seconds done last grew
         self._loading_since: float | None = None
         self._drawn_at: float | None = None
+        self._is_new = False  # something else is being done than when it was last drawn
         self.set_lock(threading.RLock())  # tqdm's own is for processes, too, and takes a semaphore of the system
         super().__init__(file=stream, leave=False, delay=1.0)  # `delay`: it does not draw by itself
 
@@ -73,6 +74,8 @@ class AudioBar(tqdm):  # type: ignore[misc]
         path = step.input.path
         if path not in self._sizes:
             return
+        before = self._steps.get(path)
+        self._is_new = self._is_new or before is None or before.what != step.what
         self._steps[path] = step
         if step.total_s is not None:
             self._lengths[path] = step.total_s
@@ -91,10 +94,10 @@ class AudioBar(tqdm):  # type: ignore[misc]
             self._advanced_at = self._clock()
 
     def draw(self) -> None:
-        """Show the bar, unless it was drawn just now."""
+        """Show the bar, unless it was drawn just now and says the same: what comes next, like loading, may take long."""
         now = self._clock()
-        if self._drawn_at is None or now - self._drawn_at >= _REDRAW_S:
-            self._drawn_at = now
+        if self._drawn_at is None or self._is_new or now - self._drawn_at >= _REDRAW_S:
+            self._drawn_at, self._is_new = now, False
             self.refresh()
 
     def erase(self) -> None:

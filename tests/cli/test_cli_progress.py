@@ -141,6 +141,15 @@ def test_the_loading_of_the_model_tells_nothing_of_speed(paths: list[Path], cloc
     assert bar.line().endswith("00:10 left, 00:05 of 00:10 of audio, 0.50x real time")
 
 
+def test_what_is_done_next_is_drawn_at_once_for_it_may_take_long(paths: list[Path], clock: Clock) -> None:
+    stream = io.StringIO()
+    bar = AudioBar(paths[:1], stream, clock)
+    for what in ("reading", "loading", "loading"):
+        bar.step(step(paths[0], what))
+        bar.draw()
+    assert [stream.getvalue().count(words) for words in ("reading", "loading the model")] == [1, 1]
+
+
 def test_the_speed_does_not_fall_while_a_chunk_is_decoded(paths: list[Path], clock: Clock) -> None:
     bar = bar_of(paths[:1], clock)
     bar.step(step(paths[0], total_s=100))
