@@ -94,7 +94,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
             self._advanced_at = self._clock()
 
     def draw(self) -> None:
-        """Show the bar, unless it was drawn just now and says the same: what comes next, like loading, may take long."""
+        """Show the bar, unless it was drawn just now and says the same: what comes next may take long."""
         now = self._clock()
         if self._drawn_at is None or self._is_new or now - self._drawn_at >= _REDRAW_S:
             self._drawn_at, self._is_new = now, False
