@@ -146,7 +146,9 @@ class AnalysisOptions:
             help="Insert elapsed-time markers into the audio prompt. [default: as the model was trained]",
         ),
     ] = None
-    vad: Annotated[bool, option("--vad/--no-vad", panel=AUDIO, help="Skip audio without speech, for tasks about speech.")] = True
+    vad: Annotated[
+        bool, option("--vad/--no-vad", panel=AUDIO, help="Skip audio without speech, for tasks about speech.")
+    ] = True
     temperature: Annotated[
         float,
         option(
