@@ -127,7 +127,11 @@ def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path) -> 
     first, fifo = wav(tmp_path / "a.wav"), tmp_path / "fifo"
     os.mkfifo(fifo)
     outcomes = runner(ScriptedBackend(heard), batch_size=8).run([first, Input(fifo)])
+    rescue = threading.Timer(ENOUGH_S, fifo.write_bytes, (first.path.read_bytes(),))  # rather than wait for ever
+    rescue.start()
     assert next(outcomes).input is first
+    assert rescue.is_alive()
+    rescue.cancel()
     with pytest.raises(OSError) as caught:
         os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
     assert caught.value.errno == errno.ENXIO  # nobody reads it
