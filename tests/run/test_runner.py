@@ -171,12 +171,12 @@ def test_only_the_answer_that_comes_next_is_shown_while_it_comes(tmp_path: Path)
     shown: list[tuple[str, str]] = []
 
     def say(request: Request, n: int) -> str:
-        return '{"answer": "' + "first second"[6 * (n - 1) :][:6].strip() * 10 + '", "evidence": []}'
+        return '{"answer": "' + ("first" * 10 if n == 1 else "second" * 40) + '", "evidence": []}'
 
     def show(input: Input, text: str) -> None:
         shown.append((input.path.name, text))
 
-    job = Job(Ask("What?"), resolve("tiny"), batch_size=1)
+    job = Job(Ask("What?"), resolve("tiny"), batch_size=2)  # both are in flight
     one = Runner(job, on_text=show, open_backend=opening(ScriptedBackend(say, pace=5)))
     for outcome in one.run(inputs):
         assert outcome.input is not None
