@@ -84,9 +84,13 @@ def counted(n: int, noun: str) -> str:
 
 
 def as_moss_error(error: Exception) -> MossError:
-    """An expected failure as it is; any other as one of code "internal", with its cause."""
+    """An expected failure as it is; any other as one of code "internal", with its cause, unless memory ran out."""
     if isinstance(error, MossError):
         return error
+    if isinstance(error, MemoryError):
+        failure: MossError = DeviceError("out of memory", code="out_of_memory", hint="try a shorter --chunk")
+        failure.__cause__ = error
+        return failure
     internal = MossError(f"{type(error).__name__}: {error}", code="internal")
     internal.__cause__ = error
     return internal

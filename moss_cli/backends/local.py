@@ -12,9 +12,10 @@ from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.loops import without_loop
+from moss_cli.engine.memory import is_out_of_memory
 from moss_cli.engine.model import AudioFeatures
 from moss_cli.engine.thinking import END_THINK, THINK, split_tokens
-from moss_cli.errors import as_moss_error
+from moss_cli.errors import MossError, as_moss_error
 
 THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
 MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
@@ -102,7 +103,13 @@ class LocalBackend:
         if isinstance(event, decoding.Ended):
             return Answered(event.ticket, self._answer(self._asked.pop(event.ticket), event.generation))
         del self._asked[event.ticket]
-        return Failed(event.ticket, as_moss_error(event.error))
+        return Failed(event.ticket, self._failure(event.error))
+
+    def _failure(self, error: Exception) -> MossError:
+        """Why a request has no answer; memory may run out in any place."""
+        if is_out_of_memory(error):
+            return decoding.out_of_memory(self.engine.placement.device, error)
+        return as_moss_error(error)
 
     def _more(self, asked: _Asked, ids: Sequence[int], n_settled: int) -> str:
         """The text of tokens that have become certain since the last time, where it is wanted."""

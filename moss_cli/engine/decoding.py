@@ -101,6 +101,7 @@ class Decoding:
     def cancel(self, ticket: int) -> None:
         """Forget a request; nothing more is told of it. One that has ended is none of its business."""
         self._waiting = deque(row for row in self._waiting if row.ticket != ticket)
+        self._joining = [row for row in self._joining if row.ticket != ticket]
         self._events = [event for event in self._events if event.ticket != ticket]
         self._leave([slot for slot, row in enumerate(self._active) if row.ticket == ticket])
 
@@ -108,19 +109,19 @@ class Decoding:
     def step(self) -> list[Event]:
         """Admit what there is room for, then decode one token of every row. What has come of it; after running out of
         memory, or with nothing left to do, perhaps nothing."""
-        shortage: Exception | None = None
+        failure: Exception | None = None
         try:
             self._admit()
             if self._active:
                 self._reserve(self._active)
                 self._advance(self._active, 0, decode_step)
                 self.n_steps += 1
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            shortage = error
-        if shortage is not None:
-            self._make_do_with_less(shortage)
+        except Exception as error:  # noqa: BLE001 - told as the requests' own
+            failure = error
+        if failure is not None and is_out_of_memory(failure):
+            self._make_do_with_less(failure)
+        elif failure is not None:
+            self._give_up(failure)
         events, self._events = self._events, []
         return events
 
@@ -188,28 +189,43 @@ class Decoding:
             row.take(token)
         except Exception as error:  # noqa: BLE001 - told as the request's own
             self._events.append(Broken(row.ticket, error))
+            row.is_over = True
             return False
         if len(row.ids) > n_before:
             self._events.append(Decoded(row.ticket, tuple(row.ids), row.n_settled))
         if row.finish_reason is not None:
             self._events.append(Ended(row.ticket, row.generation))
-        return row.finish_reason is None
+            row.is_over = True
+        return not row.is_over
 
     def _leave(self, slots: Sequence[int]) -> None:
         """Free some slots, moving the last rows into the gaps."""
         for slot in sorted(slots, reverse=True):
-            last = self._active.pop()
-            if slot < len(self._active):
+            last = len(self._active) - 1
+            if slot < last:
                 assert self._cache is not None
-                self._cache.move(len(self._active), slot)
-                self._active[slot] = last
+                self._cache.move(last, slot)
+                self._active[slot] = self._active[last]
+            self._active.pop()
+
+    def _taken_out(self) -> list[Row]:
+        """The rows that are being decoded and have not ended, in the order in which they came; the cache is dropped."""
+        rows = {row.ticket: row for row in (*self._active, *self._joining) if not row.is_over}
+        self._active, self._joining, self._cache = [], [], None
+        return [rows[ticket] for ticket in sorted(rows)]
+
+    def _give_up(self, failure: Exception) -> None:
+        """Something broke that is no row's own, like the making of the cache: all that are decoded have failed."""
+        rows = self._taken_out()
+        release(failure, self._model.device)
+        self._events += [Broken(row.ticket, failure) for row in rows]
 
     def _make_do_with_less(self, shortage: Exception) -> None:
         """Put the rows back in front of the queue, drop the cache, and let fewer of them in from now on. What does not
         fit alone has failed."""
-        rows = sorted([*self._active, *self._joining], key=lambda row: row.ticket)
-        is_alone = len(rows) == 1 and (self._cache is None or self._cache.n_slots == 1)
-        self._active, self._joining, self._cache = [], [], None
+        is_alone = self._cache is None or self._cache.n_slots == 1
+        rows = self._taken_out()
+        is_alone = is_alone and len(rows) == 1
         release(shortage, self._model.device)
         if is_alone:
             self._events.append(Broken(rows[0].ticket, out_of_memory(self._model.device, shortage)))

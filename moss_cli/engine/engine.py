@@ -23,7 +23,7 @@ from moss_cli.engine.quantize import place_nf4
 from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
 from moss_cli.engine.weights import TensorInfo, empty_model, fill, put, read_headers, unknown_tensors
-from moss_cli.errors import DeviceError, ModelError
+from moss_cli.errors import DeviceError, ModelError, MossError
 
 OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.\n"
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -57,7 +57,13 @@ class Engine:
     @torch.inference_mode()
     def hear(self, samples: np.ndarray) -> AudioFeatures:
         """Encode a clip, [n] float32 at 16 kHz. Raises DeviceError where memory runs out with one window at a time."""
-        return self.model.adapt(self._encoded(self.mel(samples)))
+        try:
+            return self.model.adapt(self._encoded(self.mel(samples)))
+        except Exception as error:
+            if isinstance(error, MossError) or not is_out_of_memory(error):
+                raise
+            release(error, self.model.device)
+            raise out_of_memory(self.model.device, error) from error
 
     def _encoded(self, mel: torch.Tensor) -> EncodedClip:
         while True:

@@ -21,6 +21,7 @@ _TEXTS = (
     "can't allocate memory",  # CPU: DefaultCPUAllocator, since torch 1.7
     "not enough memory",  # CPU on Windows and under ulimit: DefaultCPUAllocator
     "cannot allocate memory",  # errno 12, from mmap
+    "could not create a primitive",  # CPU: oneDNN, for want of memory to prepare a convolution or product
     "out of memory",  # "CUDA error: out of memory", "MPS backend out of memory", "HIP out of memory"
     "cublas_status_alloc_failed",
     "cudnn_status_alloc_failed",

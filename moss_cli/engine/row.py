@@ -83,6 +83,7 @@ class Row:
         self.ticket, self.request = ticket, request
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
+        self.is_over = False  # its end, or what broke it, has been told
         self._stop_ids = stop_ids
         self._generator = torch.Generator("cpu").manual_seed(request.seed)
         self._draw: float | None = None

@@ -14,7 +14,7 @@ from moss_cli.answers import Cost, Sampling, draw_seed
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Reply, Request
-from moss_cli.errors import AnswerError
+from moss_cli.errors import AnswerError, MossError
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import halves
 from moss_cli.span import Span
@@ -69,7 +69,7 @@ class Asking:
         try:
             for half in halves(chunk):
                 parts += yield from self.about(half)
-        except AnswerError:
+        except MossError:
             return [part]  # what came of the whole is more than nothing
         if not parts:
             return [part]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -17,7 +18,7 @@ from moss_cli.backends.local import LocalBackend, LocalReply, engine_request
 from moss_cli.backends.protocol import Answered, Delta, Event, Failed, Reply, Request
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_tokens
-from moss_cli.errors import UsageError
+from moss_cli.errors import DeviceError, UsageError
 from moss_cli.models.registry import resolve
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
@@ -232,3 +233,17 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
     assert {one["status"] for one in undisturbed} == {"ok"}
     assert len(encoded) == 12
     assert backend.n_together <= 3
+
+
+@pytest.mark.parametrize("place", ["adapt", "encode"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
+def test_memory_that_runs_out_while_listening_is_said_to_have_run_out(
+    random: Engine, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception
+) -> None:
+    def short(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(random.model, place, short)
+    with pytest.raises(DeviceError) as caught:
+        LocalBackend(replace(random)).listen(np.zeros(1600, np.float32))
+    assert (caught.value.code, caught.value.exit_code) == ("out_of_memory", 6)

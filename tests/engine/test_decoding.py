@@ -332,6 +332,52 @@ def test_a_request_that_fails_in_a_decode_step_is_found_and_the_others_go_on_as_
     assert decoding.n_slots == 4
 
 
+def test_what_breaks_outside_a_row_fails_those_that_are_decoded_and_the_rest_goes_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The making of the cache fails once, for no want of memory."""
+    requests = [asked(engine, f"Question {n}?", 3) for n in range(4)]
+    expected = [alone(engine, request) for request in requests[2:]]
+    decoding = Decoding(engine.model, NO_STOP, n_slots=2)
+    broken_device = RuntimeError("CUDA error: unspecified launch failure")
+
+    def reserve(rows: Sequence[Any]) -> None:
+        monkeypatch.undo()
+        raise broken_device
+
+    monkeypatch.setattr(decoding, "_reserve", reserve)
+    tickets = [decoding.submit(request) for request in requests]
+    events = finish(decoding)
+    assert [event.ticket for event in events if isinstance(event, Broken)] == tickets[:2]
+    assert all(event.error is broken_device for event in events if isinstance(event, Broken))
+    assert [event.generation for event in events if isinstance(event, Ended)] == expected
+    assert (decoding.n_active, decoding.n_waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: unspecified launch failure")])
+def test_what_has_ended_when_something_breaks_has_ended_once(engine: Engine, error: Exception) -> None:
+    """The first of three rows ends, and moving the last one into its slot fails."""
+    requests = [asked(engine, f"Question {n}?", n_tokens) for n, n_tokens in enumerate((3, 6, 9))]
+    expected = [alone(engine, request) for request in requests]
+    decoding = Decoding(engine.model, NO_STOP, n_slots=3)
+    tickets = [decoding.submit(request) for request in requests]
+    events = decoding.step()
+    cache = decoding._cache
+    assert cache is not None
+
+    def move(source: int, target: int) -> None:
+        raise error
+
+    cache.move = move  # type: ignore[method-assign]
+    events += finish(decoding)
+    ended = [event.ticket for event in events if isinstance(event, Ended | Broken)]
+    assert sorted(ended) == sorted(set(ended))
+    done = generations(events)
+    assert all(done[ticket] == one for ticket, one in zip(tickets, expected, strict=True) if ticket in done)
+    if isinstance(error, MemoryError):
+        assert set(done) == set(tickets)
+
+
 def test_a_grammar_that_fails_breaks_its_own_row(engine: Engine) -> None:
     good = asked(engine, "b", 20, form=WORDS)
     bad = dataclasses.replace(asked(engine, "a", 20), matcher=None)

@@ -50,8 +50,10 @@ def test_what_is_cut_however_short_the_chunk_is_partial_and_ends() -> None:
     assert len(backend.asked) < 40
 
 
-def test_a_half_without_a_readable_answer_leaves_what_came_of_the_whole() -> None:
-    failure = AnswerError("none", code="unreadable")
+@pytest.mark.parametrize(
+    "failure", [AnswerError("none", code="unreadable"), DeviceError("out of memory"), RuntimeError("a bug")]
+)
+def test_a_half_that_fails_leaves_what_came_of_the_whole(failure: Exception) -> None:
     [parts], _ = asked(Transcribe(), lambda _, n: cut(SENTENCE) if n == 1 else failure, clip(10.0, pause_at=5.0))
     assert isinstance(parts, list)
     [part] = parts
