@@ -10,6 +10,8 @@ from moss_cli.cli.options import DtypeChoice
 
 EXAMPLES = ('moss inspect talk.wav --prompt "Describe this audio." --out tensors.npz',)
 
+MARKERS_HELP = "Insert elapsed-time markers into the audio prompt."
+
 
 def inspect(
     prompt: Annotated[
@@ -45,10 +47,7 @@ def inspect(
             help="auto, cuda, cuda:N, mps or cpu.",
         ),
     ] = "auto",
-    time_markers: Annotated[
-        bool,
-        typer.Option("--time-markers/--no-time-markers", help="Insert elapsed-time markers into the audio prompt."),
-    ] = True,
+    time_markers: Annotated[bool, typer.Option("--time-markers/--no-time-markers", help=MARKERS_HELP)] = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write the engine's tensors for one input to a file.

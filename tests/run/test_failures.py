@@ -72,7 +72,7 @@ def say_but(failure: Said, nth: int = 1) -> Callable[[Request, int], Said]:
     return say
 
 
-def check(outcomes: list[Outcome], code: str, message: str, exit_code: ExitCode) -> None:
+def assert_only_the_bad_one_failed(outcomes: list[Outcome], code: str, message: str, exit_code: ExitCode) -> None:
     statuses = [outcome.envelope.status for outcome in outcomes]
     assert statuses == ["error" if i == BAD else "ok" for i in range(N_FILES)]
     error = outcomes[BAD].error
@@ -82,7 +82,7 @@ def check(outcomes: list[Outcome], code: str, message: str, exit_code: ExitCode)
 
 def test_an_exception_while_the_answer_is_decoded(files: list[Input]) -> None:
     backend = ScriptedBackend(say_but(RuntimeError("a bug")))
-    check(run(files, backend), "internal", "RuntimeError: a bug", ExitCode.FAILURE)
+    assert_only_the_bad_one_failed(run(files, backend), "internal", "RuntimeError: a bug", ExitCode.FAILURE)
     others = [samples for samples in backend.heard if whose(samples) != BAD]
     assert len(others) == 3 * (N_FILES - 1)  # the encoder runs once a chunk
 
@@ -92,7 +92,9 @@ def test_memory_that_runs_out_in_the_encoder(files: list[Input]) -> None:
         if whose(samples) == BAD:
             raise OUT_OF_MEMORY
 
-    check(run(files, ScriptedBackend(hear=hear)), "out_of_memory", "out of memory on cpu", ExitCode.DEVICE)
+    assert_only_the_bad_one_failed(
+        run(files, ScriptedBackend(hear=hear)), "out_of_memory", "out of memory on cpu", ExitCode.DEVICE
+    )
 
 
 def test_an_exception_in_the_encoder(files: list[Input]) -> None:
@@ -100,12 +102,14 @@ def test_an_exception_in_the_encoder(files: list[Input]) -> None:
         if whose(samples) == BAD:
             raise ValueError("odd")
 
-    check(run(files, ScriptedBackend(hear=hear)), "internal", "ValueError: odd", ExitCode.FAILURE)
+    assert_only_the_bad_one_failed(
+        run(files, ScriptedBackend(hear=hear)), "internal", "ValueError: odd", ExitCode.FAILURE
+    )
 
 
 def test_memory_that_runs_out_for_one_answer(files: list[Input]) -> None:
     outcomes = run(files, ScriptedBackend(say_but(OUT_OF_MEMORY)))
-    check(outcomes, "out_of_memory", "out of memory on cpu", ExitCode.DEVICE)
+    assert_only_the_bad_one_failed(outcomes, "out_of_memory", "out of memory on cpu", ExitCode.DEVICE)
 
 
 def test_answers_that_cannot_be_read(files: list[Input]) -> None:
@@ -113,7 +117,9 @@ def test_answers_that_cannot_be_read(files: list[Input]) -> None:
         return "no JSON" if of_bad(request) else '{"summary": "fine", "key_points": [], "chapters": []}'
 
     outcomes = run(files, ScriptedBackend(say), Summarize())
-    check(outcomes, "unreadable", "none of the model's 3 answers had the required form", ExitCode.SCHEMA)
+    assert_only_the_bad_one_failed(
+        outcomes, "unreadable", "none of the model's 3 answers had the required form", ExitCode.SCHEMA
+    )
 
 
 def test_an_exception_while_an_answer_is_read(files: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +132,7 @@ def test_an_exception_while_an_answer_is_read(files: list[Input], monkeypatch: p
 
     monkeypatch.setattr("moss_cli.tasks.transcribe.read_timestamps", read)
     outcomes = run(files, ScriptedBackend(say_but("[0.00]odd[1.00]")))
-    check(outcomes, "internal", "KeyError: 'odd'", ExitCode.FAILURE)
+    assert_only_the_bad_one_failed(outcomes, "internal", "KeyError: 'odd'", ExitCode.FAILURE)
 
 
 def test_the_second_pass_fails_no_file_whose_parts_are_answered(files: list[Input]) -> None:
@@ -158,7 +164,7 @@ def test_a_file_that_has_failed_is_read_no_further(files: list[Input], monkeypat
             raise OUT_OF_MEMORY
 
     backend = ScriptedBackend(hear=hear)
-    check(run(files, backend), "out_of_memory", "out of memory on cpu", ExitCode.DEVICE)
+    assert_only_the_bad_one_failed(run(files, backend), "out_of_memory", "out of memory on cpu", ExitCode.DEVICE)
     assert searched.count(BAD) == 1
     assert [whose(samples) for samples in backend.heard].count(BAD) == 1
     assert all(searched.count(i) == 3 for i in range(N_FILES) if i != BAD)
@@ -166,7 +172,7 @@ def test_a_file_that_has_failed_is_read_no_further(files: list[Input], monkeypat
 
 def test_what_is_in_flight_of_a_file_that_has_failed_is_cancelled(files: list[Input]) -> None:
     backend = ScriptedBackend(say_but(RuntimeError("a bug"), nth=2), pace=4)
-    check(run(files, backend), "internal", "RuntimeError: a bug", ExitCode.FAILURE)
+    assert_only_the_bad_one_failed(run(files, backend), "internal", "RuntimeError: a bug", ExitCode.FAILURE)
     assert backend.cancelled
     assert not backend._open
 
@@ -189,7 +195,9 @@ def test_an_exception_while_a_file_is_opened(files: list[Input], monkeypatch: py
         return open_input(input, job)
 
     monkeypatch.setattr(prefetch, "open_input", odd)
-    check(run(files, ScriptedBackend()), "internal", "ZeroDivisionError: odd", ExitCode.FAILURE)
+    assert_only_the_bad_one_failed(
+        run(files, ScriptedBackend()), "internal", "ZeroDivisionError: odd", ExitCode.FAILURE
+    )
 
 
 def test_a_backend_that_breaks_down_fails_what_was_in_flight_and_the_rest_goes_on(files: list[Input]) -> None:
@@ -206,4 +214,4 @@ def test_a_backend_that_breaks_down_fails_what_was_in_flight_and_the_rest_goes_o
 
 @pytest.mark.parametrize("error", [MossError("no", code="x"), AnswerError("no")])
 def test_an_expected_failure_keeps_its_own_code(files: list[Input], error: MossError) -> None:
-    check(run(files, ScriptedBackend(say_but(error))), error.code, "no", error.exit_code)
+    assert_only_the_bad_one_failed(run(files, ScriptedBackend(say_but(error))), error.code, "no", error.exit_code)
