@@ -26,7 +26,7 @@ class Clip(Protocol):
 class Reply:
     """What came of a request.
 
-    `text` is the answer without its thought; of one that went round in circles (`finish_reason` "loop"), with one round
+    `text` is the answer without its thought; of one that repeats itself (`finish_reason` "loop"), with one round
     of these. `settled` is what of it stands even if it is asked for again as going on from this answer.
     """
 

@@ -1,4 +1,4 @@
-"""Answers that go round in circles."""
+"""Answers that repeat themselves."""
 
 from __future__ import annotations
 

@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-STDIN = Path("-")
+from moss_cli.audio.source import STDIN
+
+__all__ = ["STDIN", "Input", "identity", "path_text"]
 
 
 @dataclass(frozen=True)
