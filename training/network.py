@@ -84,13 +84,13 @@ class Batch:
 def before_attention(layer: DecoderLayer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries [T, H, D], keys and values [T, K, D] of tokens x [T, C]."""
     q, k, v = layer.self_attn.project(layer.input_layernorm(x)[None], cos, sin)
-    q, k, v = (one[0].transpose(0, 1).to(v.dtype).contiguous() for one in (q, k, v))
+    q, k, v = (one[0].to(v.dtype).contiguous() for one in (q, k, v))
     return q, k, v
 
 
 def after_attention(layer: DecoderLayer, x: Tensor, out: Tensor) -> Tensor:
     """The rest of a decoder layer: x [T, C] and what attention found, [T, H, D]."""
-    x = x + layer.self_attn.merge(out.transpose(0, 1)[None])[0]
+    x = x + layer.self_attn.merge(out[None])[0]
     added: Tensor = layer.mlp(layer.post_attention_layernorm(x))
     return x + added
 
@@ -167,7 +167,7 @@ class TrainingModel(nn.Module):
         laid = layout(batch.lengths, [(asked.clip, asked.lengths) for asked in batch.answers])
         x, is_audio = self._embedded(features, batch)
         laid = laid.in_type(x.dtype if not torch.is_autocast_enabled("cpu") else torch.get_autocast_dtype("cpu"))
-        angles = self._rotary(laid.positions[None])
+        angles = self._rotary(laid.positions)
         deepstack = [m(t) for m, t in zip(moss.deepstack_audio_merger_list, taps, strict=True)]
         heard = x[is_audio]
         for i, layer in enumerate(cast(Iterable[DecoderLayer], decoder.layers)):
@@ -200,8 +200,10 @@ class TrainingModel(nn.Module):
         return x, is_audio
 
     def _rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """[1, T, 1, D] each."""
         config = self.moss.config.language
-        return rotary(positions, config.head_dim, config.rope_theta)
+        cos, sin = rotary(positions, config.head_dim, config.rope_theta)
+        return cos[None, :, None], sin[None, :, None]
 
 
 def _end_to_end(padded: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

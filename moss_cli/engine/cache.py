@@ -6,6 +6,7 @@ Shapes: B rows, S new positions, N positions seen, K key/value heads, D head_dim
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def cache_bytes(config: LanguageConfig, n_slots: int, n_positions: int, dtype: t
 
 
 class KVCache:
-    """Keys and values of every layer, [n_slots, K, n_positions, D] each, with the rotary tables of as many positions.
+    """Keys and values of every layer, [n_slots, n_positions, K, D] each, with the rotary tables of as many positions.
 
     A row is filled from position 0. What lies past its end is never attended to, so that prompts may be padded on the
     right; it is finite all the same, since a weight of zero times NaN would be NaN.
@@ -44,7 +45,7 @@ class KVCache:
         self.resize(n_slots, n_positions)
 
     def _zeros(self, n_slots: int, n_positions: int) -> Tensor:
-        shape = (n_slots, self._config.num_key_value_heads, n_positions, self._config.head_dim)
+        shape = (n_slots, n_positions, self._config.num_key_value_heads, self._config.head_dim)
         return torch.zeros(shape, device=self._device, dtype=self._dtype)
 
     @torch.inference_mode()
@@ -56,14 +57,15 @@ class KVCache:
         n_positions = bucket(n_positions)
         if (n_slots, n_positions) == (self.n_slots, self.n_positions):
             return
-        kept = (slice(min(n_slots, self.n_slots)), slice(None), slice(min(n_positions, self.n_positions)))
+        kept = slice(min(n_slots, self.n_slots)), slice(min(n_positions, self.n_positions))
         for tensors in (self.keys, self.values):
             for layer in range(len(tensors)):
                 new = self._zeros(n_slots, n_positions)
                 new[kept] = tensors[layer][kept]
                 tensors[layer] = new
         positions = torch.arange(n_positions, device=self._device)
-        self.cos, self.sin = rotary(positions, self._config.head_dim, self._config.rope_theta)  # [n_positions, D]
+        cos, sin = rotary(positions, self._config.head_dim, self._config.rope_theta)
+        self.cos, self.sin = cos.to(self._dtype), sin.to(self._dtype)  # [n_positions, D]
         self.n_slots, self.n_positions = n_slots, n_positions
 
     @torch.inference_mode()
@@ -89,13 +91,18 @@ class CacheRows:
     def slots(self) -> slice:
         return slice(self.first, self.first + self.positions.shape[0])
 
+    @cached_property
+    def places(self) -> Tensor:
+        """[B * S]: where the new positions lie when the cache's slots stand end to end."""
+        slots = torch.arange(self.slots.start, self.slots.stop, device=self.positions.device)
+        return (slots[:, None] * self.cache.n_positions + self.positions).flatten()
+
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values, [B, K, S, D] each; what attention is to look at, [B, K, N, D] each."""
-        keys, values = self.cache.keys[layer][self.slots], self.cache.values[layer][self.slots]
+        """Store new keys and values, [B, S, K, D] each; what attention is to look at, [B, N, K, D] each."""
+        keys, values = self.cache.keys[layer], self.cache.values[layer]
         if self.n_seen is None:
-            keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
+            keys[self.slots, : k.shape[1]], values[self.slots, : v.shape[1]] = k, v
             return k, v
-        rows = torch.arange(k.shape[0], device=k.device)[:, None]
-        keys[rows, :, self.positions] = k.transpose(1, 2)  # indexed places come first: [B, S, K, D]
-        values[rows, :, self.positions] = v.transpose(1, 2)
-        return keys[:, :, : self.n_seen], values[:, :, : self.n_seen]
+        keys.flatten(0, 1).index_copy_(0, self.places, k.flatten(0, 1))
+        values.flatten(0, 1).index_copy_(0, self.places, v.flatten(0, 1))
+        return keys[self.slots, : self.n_seen], values[self.slots, : self.n_seen]

@@ -6,6 +6,7 @@ Shapes: B rows, S positions, C hidden size, H query heads, K key/value heads, D 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,37 +27,48 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return self.weight * normed.to(x.dtype)
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
 class Attention(nn.Module):
     """Grouped-query attention with RMSNorm on each head's queries and keys."""
 
+    merged: ClassVar = {"qkv_proj": ("q_proj", "k_proj", "v_proj")}
+
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
-        self.heads = (config.num_attention_heads, config.head_dim)
-        self.kv_heads = (config.num_key_value_heads, config.head_dim)
-        n_query = config.num_attention_heads * config.head_dim
-        n_kv = config.num_key_value_heads * config.head_dim
+        self.n_heads, self.n_kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.head_dim = config.head_dim
+        n_query, n_kv = self.n_heads * self.head_dim, self.n_kv_heads * self.head_dim
         self.q_proj = nn.Linear(config.hidden_size, n_query, bias=False)
         self.k_proj = nn.Linear(config.hidden_size, n_kv, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, n_kv, bias=False)
         self.o_proj = nn.Linear(n_query, config.hidden_size, bias=False)
-        self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
-        self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
+        self.q_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+        self.k_norm = RMSNorm(self.head_dim, config.rms_norm_eps)
+        self.qkv_proj: nn.Module | None = None
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, S, C] to rotated queries [B, H, S, D], rotated keys and values [B, K, S, D]."""
-        q = self.q_norm(self.q_proj(x).unflatten(-1, self.heads)).transpose(1, 2)
-        k = self.k_norm(self.k_proj(x).unflatten(-1, self.kv_heads)).transpose(1, 2)
-        v = self.v_proj(x).unflatten(-1, self.kv_heads).transpose(1, 2)
-        return rotate(q, cos, sin), rotate(k, cos, sin), v
+        """[B, S, C] to rotated queries [B, S, H, D], rotated keys and values [B, S, K, D]."""
+        if self.qkv_proj is None:
+            qkv: Tensor = torch.cat([self.q_proj(x), self.k_proj(x), self.v_proj(x)], dim=-1)
+        else:
+            qkv = self.qkv_proj(x)
+        n_rotated = self.n_heads + self.n_kv_heads
+        heads: Tensor = qkv.unflatten(-1, (n_rotated + self.n_kv_heads, self.head_dim))  # type: ignore[no-untyped-call]
+        # Queries and keys are normed and rotated in one go, each with the weight of its kind.
+        normed = F.rms_norm(heads[..., :n_rotated, :], (self.head_dim,), None, self.q_norm.eps) * self._norm_weights()
+        rotated = rotate(normed, cos, sin)
+        return rotated[..., : self.n_heads, :], rotated[..., self.n_heads :, :], heads[..., n_rotated:, :]
+
+    def _norm_weights(self) -> Tensor:
+        """[H + K, D]: the weight by which each head is multiplied."""
+        of_queries, of_keys = self.q_norm.weight, self.k_norm.weight
+        return torch.cat([of_queries.expand(self.n_heads, -1), of_keys.expand(self.n_kv_heads, -1)])
 
     def merge(self, out: Tensor) -> Tensor:
-        """[B, H, S, D] to [B, S, C]."""
-        merged: Tensor = self.o_proj(out.transpose(1, 2).flatten(-2))
+        """[B, S, H, D] to [B, S, C]."""
+        merged: Tensor = self.o_proj(out.flatten(-2))
         return merged
 
     def forward(
@@ -64,20 +76,23 @@ class Attention(nn.Module):
     ) -> Tensor:
         """[B, S, C] to the same; the new keys and values are stored in `past`.
 
-        mask: [B, 1, S, N], True where one of S new positions sees one of N stored ones. None for whole prompts from
-        position 0: attention is causal, which also keeps real tokens from seeing padding on their right.
+        cos, sin: [B or 1, S, 1, D]. mask: [B, 1, S, N], added to the scores: -inf where one of S new positions does not
+        see one of N stored ones. None for whole prompts from position 0: attention is causal, which also keeps real
+        tokens from seeing padding on their right.
         """
         q, k, v = self.project(x, cos, sin)
         if past is not None:
             k, v = past.update(layer, k, v)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H or K, S or N, D]
         if mask is None:
-            return self.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True))
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+            return self.merge(out.transpose(1, 2))
         # The query heads of a group stand in the place of positions, so that keys are not repeated for each of them.
-        n_kv_heads, head_dim = self.kv_heads
-        grouped = q.reshape(len(q), n_kv_heads, -1, head_dim)  # [B, K, H/K * S, D]
-        mask = mask if q.shape[2] == 1 else mask.repeat(1, 1, self.heads[0] // n_kv_heads, 1)
+        n_rows, n_groups, n_new = len(q), self.n_heads // self.n_kv_heads, q.shape[2]
+        grouped = q.reshape(n_rows, self.n_kv_heads, n_groups * n_new, self.head_dim)
+        mask = mask if n_new == 1 else mask.repeat(1, 1, n_groups, 1)
         out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask)
-        return self.merge(out.reshape(q.shape))
+        return self.merge(out.reshape(q.shape).transpose(1, 2))
 
 
 class DecoderLayer(nn.Module):
@@ -124,8 +139,7 @@ class Decoder(nn.Module):
         nothing is stored. deepstack: for each of the first layers, features [n, C] that are added after it at the n
         True places of audio_mask [B, S], row by row.
         """
-        cos, sin = self._angles(x, past)
-        mask = _seen(past)
+        cos, sin, mask = self._angles(x, past)
         for i, layer in enumerate(self.layers):
             x = layer(x, cos, sin, i, past, mask)
             if i < len(deepstack) and audio_mask is not None:
@@ -135,16 +149,20 @@ class Decoder(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def _angles(self, x: Tensor, past: CacheRows | None) -> tuple[Tensor, Tensor]:
-        if past is not None:
-            return past.cache.cos[past.positions], past.cache.sin[past.positions]
-        positions = torch.arange(x.shape[1], device=x.device)
-        return rotary(positions, self.config.head_dim, self.config.rope_theta)
+    def _angles(self, x: Tensor, past: CacheRows | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Cosines and sines, [B or 1, S, 1, D] each, and the mask of `Attention.forward`, in the dtype of x."""
+        if past is None:
+            positions = torch.arange(x.shape[1], device=x.device)
+            cos, sin = rotary(positions, self.config.head_dim, self.config.rope_theta)
+            return cos[None, :, None].to(x.dtype), sin[None, :, None].to(x.dtype), None
+        cos, sin = past.cache.cos[past.positions], past.cache.sin[past.positions]
+        return cos[:, :, None], sin[:, :, None], _unseen(past, x.dtype)
 
 
-def _seen(past: CacheRows | None) -> Tensor | None:
+def _unseen(past: CacheRows, dtype: torch.dtype) -> Tensor | None:
     """[B, 1, S, n_seen]: a new position sees what stands before it, and itself."""
-    if past is None or past.n_seen is None:
+    if past.n_seen is None:
         return None
     stored = torch.arange(past.n_seen, device=past.positions.device)
-    return (stored <= past.positions[:, :, None])[:, None]
+    hidden = stored > past.positions[:, None, :, None]
+    return torch.zeros(hidden.shape, device=hidden.device, dtype=dtype).masked_fill_(hidden, float("-inf"))

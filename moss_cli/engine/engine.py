@@ -147,10 +147,10 @@ def load_engine(
     grammars = Grammars(tokenizer, config.language.vocab_size, eos_id)
     if with_grammars:
         grammars.prepare()
-    _fill(model, found, placement)
     warnings = tuple(
         f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found)
     )
+    _fill(model, found, placement)
     return Engine(model, tokenizer, processor, placement, stop_ids, grammars, time.monotonic() - start, warnings)
 
 
@@ -158,9 +158,9 @@ def _fill(model: MossAudio, found: dict[str, TensorInfo], placement: Placement) 
     device, compute = placement.device, placement.compute
     try:
         if placement.dtype == "4bit":
-            fill(model, found, lambda m, name, t: place_nf4(m, name, t, device, compute))
+            fill(model, found, lambda m, to, t: place_nf4(m, to, t, device, compute))
         else:
-            fill(model, found, lambda m, name, t: put(m, name, t.to(device, compute)))
+            fill(model, found, lambda m, to, t: put(m, to, t.to(device, compute)))
     except Exception as error:
         if not is_out_of_memory(error):
             raise

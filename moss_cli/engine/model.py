@@ -86,12 +86,12 @@ class MossAudio(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.lm_head.weight.device
+        return self.language_model.norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Of everything that is not quantised."""
-        return self.lm_head.weight.dtype
+        return self.language_model.norm.weight.dtype
 
     def encode(self, mel: Tensor, windows_at_once: int = WINDOWS_AT_ONCE) -> EncodedClip:
         """Encode one clip's mel, [n_mels, T], so many windows at a time: memory grows with them.

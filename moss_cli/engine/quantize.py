@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from moss_cli.engine.model import MossAudio
-from moss_cli.engine.weights import put
+from moss_cli.engine.weights import Destination, put, replace_module, set_merged
 from moss_cli.errors import DeviceError
 
 BLOCK_SIZE = 64
-_QUANTISED = re.compile(r"language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.weight")
+_QUANTISED = re.compile(r"language_model\.layers\.\d+\.(self_attn\.(qkv|[qkvo])_proj|mlp\.(gate_up|gate|up|down)_proj)")
 
 
-def is_quantised(name: str) -> bool:
-    """Whether the tensor of this name is held in 4 bits."""
-    return _QUANTISED.fullmatch(name) is not None
+def is_quantised(module: str) -> bool:
+    """Whether the linear of this name is held in 4 bits."""
+    return _QUANTISED.fullmatch(module) is not None
 
 
 def _bitsandbytes() -> tuple[Any, Any]:
@@ -36,41 +36,35 @@ def _bitsandbytes() -> tuple[Any, Any]:
     return bnb.Linear4bit, bnb.Params4bit
 
 
-def put_nf4(model: MossAudio, name: str, tensor: Tensor, device: torch.device, compute_dtype: torch.dtype) -> None:
-    """Quantise one linear's weight on `device` and put it in place of the meta linear.
+def nf4_linear(weight: Tensor, device: torch.device, compute_dtype: torch.dtype) -> nn.Module:
+    """A linear whose weight [n_out, n_in] is quantised on `device`.
 
     The values are rounded to bf16 first, as the published weights are. Raises DeviceError.
     """
     Linear4bit, Params4bit = _bitsandbytes()
-    owner, _, _ = name.rpartition(".")
-    old = model.get_submodule(owner)
-    assert isinstance(old, nn.Linear)
+    n_out, n_in = weight.shape
     with torch.device("meta"):
         # compute_dtype is said outright: left to itself it is float32, slow without a word.
-        linear = Linear4bit(
-            old.in_features,
-            old.out_features,
-            bias=False,
-            compute_dtype=compute_dtype,
-            compress_statistics=False,
-            quant_type="nf4",
+        linear: nn.Module = Linear4bit(
+            n_in, n_out, bias=False, compute_dtype=compute_dtype, compress_statistics=False, quant_type="nf4"
         )
-    weight = Params4bit(
-        tensor.to(torch.bfloat16),
+    made = Params4bit(
+        weight.to(torch.bfloat16),
         requires_grad=False,
         blocksize=BLOCK_SIZE,
         compress_statistics=False,
         quant_type="nf4",
     )
-    linear.weight = weight.to(device)
-    linear.eval()  # in training mode, which is how it is made, bitsandbytes passes over its fused CPU kernel
-    parent, _, leaf = owner.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, linear)
+    linear.weight = made.to(device)
+    # In training mode, which is how it is made, bitsandbytes passes over its fused CPU kernel.
+    return linear.eval()
 
 
-def place_nf4(model: MossAudio, name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> None:
+def place_nf4(model: MossAudio, to: Destination, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> None:
     """Quantise what is to be quantised; the rest as it is, in `dtype`."""
-    if is_quantised(name):
-        put_nf4(model, name, tensor, device, dtype)
+    if len(to.names) > 1 and is_quantised(f"{to.owner}.{to.leaf}"):
+        set_merged(model, to, nf4_linear(tensor, device, dtype))
+    elif is_quantised(to.owner) and to.leaf == "weight":
+        replace_module(model, to.owner, nf4_linear(tensor, device, dtype))
     else:
-        put(model, name, tensor.to(device, dtype))
+        put(model, to, tensor.to(device, dtype))

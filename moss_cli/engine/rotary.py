@@ -7,16 +7,14 @@ from torch import Tensor
 
 
 def rotary(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines for `positions` [...]: [..., D] each, in float32."""
+    """Cosines and sines for `positions` [...]: [..., D] each, in float32. The sines of the first half are negative."""
     exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     frequencies = 1.0 / theta**exponents  # float32: bf16 frequencies would blur far positions
     angles = positions[..., None].float() * frequencies
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate each head of x [B, H, S, D] by the angles of its position, [B, S, D] or [S, D]."""
-    cos, sin = cos.to(x.dtype).unsqueeze(-3), sin.to(x.dtype).unsqueeze(-3)
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+    """Rotate each head of x [..., H, D] by the angles of its position, [..., 1, D], which are in its dtype."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

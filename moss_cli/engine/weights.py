@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from moss_cli.engine.config import MossConfig, read_json
+from moss_cli.engine.linear import frozen_linear
 from moss_cli.engine.model import MossAudio
 from moss_cli.errors import ModelError, counted
 
@@ -27,7 +29,7 @@ DTYPE_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 HINT = "delete it and fetch it again with `moss models pull`"
 HINT_FOLDER = "is this a checkpoint folder?"
 
-Place = Callable[[MossAudio, str, Tensor], None]  # puts one tensor of a name into the model
+Place = Callable[["MossAudio", "Destination", Tensor], None]  # puts a tensor where it belongs
 
 
 @dataclass(frozen=True)
@@ -132,22 +134,65 @@ def empty_model(config: MossConfig, found: dict[str, TensorInfo]) -> MossAudio:
 
 
 def unknown_tensors(model: MossAudio, found: dict[str, TensorInfo]) -> list[str]:
-    """Tensors that no part of the model takes."""
+    """Tensors that no part of the model, which is not loaded yet, takes."""
     known = {name for name, _ in model.named_parameters()}
     return sorted(set(found) - known)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What is put into the model at once: a parameter `leaf` of the module `owner`, or, of several tensors, a merged
+    linear of that name. `names`: the checkpoint's tensors that it consists of, one above the other."""
+
+    owner: str
+    leaf: str
+    names: tuple[str, ...]
+
+
+def destinations(model: MossAudio) -> Iterator[Destination]:
+    """Where each of the checkpoint's tensors goes, module by module."""
+    for path, module in model.named_modules():
+        merged: dict[str, tuple[str, ...]] = getattr(module, "merged", {})
+        for leaf, parts in merged.items():
+            yield Destination(path, leaf, tuple(f"{path}.{part}.weight" for part in parts))
+        parent, _, own = path.rpartition(".")
+        if any(own in parts for parts in getattr(model.get_submodule(parent), "merged", {}).values()):
+            continue
+        for leaf, _ in module.named_parameters(recurse=False):
+            yield Destination(path, leaf, (f"{path}.{leaf}",))
 
 
 def fill(model: MossAudio, found: dict[str, TensorInfo], place: Place) -> None:
     """Read every tensor that the model has and hand it to `place`. Raises ModelError, also for values that
     are no numbers: one of them makes every answer noise."""
-    wanted = [name for name, _ in model.named_parameters() if name in found]
     tied = "lm_head.weight" not in found or model.config.language.tie_word_embeddings
-    for name, tensor in _tensors(found, wanted):
-        if not (tied and name == "lm_head.weight"):
-            _check_finite(found[name].file, name, tensor)
-            place(model, name, tensor)
+    wanted = [to for to in list(destinations(model)) if not (tied and to.names == ("lm_head.weight",))]
+    with _Reader(found) as read:
+        for destination in wanted:
+            parts = [read(name) for name in destination.names]
+            place(model, destination, torch.cat(parts) if len(parts) > 1 else parts[0])
     if tied:
         model.lm_head.weight = model.language_model.embed_tokens.weight
+
+
+class _Reader(ExitStack):
+    """Reads tensors by name. Raises ModelError."""
+
+    def __init__(self, found: dict[str, TensorInfo]) -> None:
+        super().__init__()
+        self._found = found
+        self._open: dict[Path, Any] = {}
+
+    def __call__(self, name: str) -> Tensor:
+        path = self._found[name].file
+        try:
+            if path not in self._open:
+                self._open[path] = self.enter_context(safe_open(path, framework="pt", device="cpu"))
+            tensor: Tensor = self._open[path].get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} cannot be read: {error}", hint=HINT) from error
+        _check_finite(path, name, tensor)
+        return tensor
 
 
 def _check_finite(path: Path, name: str, tensor: Tensor) -> None:
@@ -157,18 +202,26 @@ def _check_finite(path: Path, name: str, tensor: Tensor) -> None:
         raise ModelError(f"{path}: tensor {name} has values that are no numbers", hint=HINT)
 
 
-def _tensors(found: dict[str, TensorInfo], wanted: list[str]) -> Iterator[tuple[str, Tensor]]:
-    for path in sorted({found[name].file for name in wanted}):
-        try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                for name in wanted:
-                    if found[name].file == path:
-                        yield name, file.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} cannot be read: {error}", hint=HINT) from error
+def put(model: MossAudio, to: Destination, tensor: Tensor) -> None:
+    """Put a tensor in the place of meta parameters; a linear's weight in the layout that suits its device."""
+    owner = model.get_submodule(to.owner)
+    if len(to.names) > 1:
+        set_merged(model, to, frozen_linear(tensor))
+    elif isinstance(owner, nn.Linear) and to.leaf == "weight":
+        replace_module(model, to.owner, frozen_linear(tensor, owner.bias))
+    else:
+        owner.register_parameter(to.leaf, nn.Parameter(tensor, requires_grad=False))
 
 
-def put(model: nn.Module, name: str, tensor: Tensor) -> None:
-    """Replace the meta parameter `name` by `tensor`, without a copy."""
-    owner, _, leaf = name.rpartition(".")
-    model.get_submodule(owner).register_parameter(leaf, nn.Parameter(tensor, requires_grad=False))
+def set_merged(model: MossAudio, to: Destination, linear: nn.Module) -> None:
+    """Put a merged linear in the place of those that it does the work of."""
+    owner = model.get_submodule(to.owner)
+    setattr(owner, to.leaf, linear)
+    for part in owner.merged[to.leaf]:  # type: ignore[index]
+        delattr(owner, part)
+
+
+def replace_module(model: MossAudio, path: str, module: nn.Module) -> None:
+    """Put a module in the place of the one at `path`."""
+    parent, _, leaf = path.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, module)

@@ -8,11 +8,10 @@ import bitsandbytes
 import pytest
 import torch
 from bitsandbytes.functional import dequantize_4bit
-from torch import nn
 
 import moss_cli
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised, put_nf4
+from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised, nf4_linear
 
 LEVEL, NEXT = 0.7229568362236023, 1.0  # the two highest values of NF4 (Dettmers et al., QLoRA, appendix E)
 
@@ -24,9 +23,9 @@ def quantised() -> Engine:
 
 def test_the_decoders_linears_alone_are_held_in_4_bits(quantised: Engine) -> None:
     held = [name for name, m in quantised.model.named_modules() if isinstance(m, bitsandbytes.nn.Linear4bit)]
-    linears = [name for name, m in quantised.model.named_modules() if isinstance(m, nn.Linear)]
-    assert held == [name for name in linears if name.startswith("language_model.layers.")]
-    assert len(held) == 7 * quantised.model.config.language.num_hidden_layers
+    parts = ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.down_proj", "mlp.gate_up_proj")
+    n_layers = quantised.model.config.language.num_hidden_layers
+    assert held == [f"language_model.layers.{i}.{part}" for i in range(n_layers) for part in parts]
 
 
 def test_every_module_is_in_evaluation_mode(quantised: Engine, engine: Engine) -> None:
@@ -37,7 +36,7 @@ def test_every_module_is_in_evaluation_mode(quantised: Engine, engine: Engine) -
 def test_a_linear_is_packed_for_the_fused_kernel_of_cpus_that_have_it(
     quantised: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    linear = quantised.model.get_submodule("language_model.layers.0.mlp.up_proj")
+    linear = quantised.model.get_submodule("language_model.layers.0.mlp.gate_up_proj")
     packed = []
 
     def pack(data: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
@@ -55,12 +54,9 @@ def test_values_are_rounded_to_bf16_before_they_are_quantised(engine: Engine) ->
     middle = (LEVEL + NEXT) / 2
     value = torch.tensor(middle - 1e-5)  # nearer to the lower level, and in bf16 nearer to the upper one
     assert value.to(torch.bfloat16).item() > middle > value.item()
-    owner = nn.Module()
-    owner.proj = nn.Linear(BLOCK_SIZE, 1, bias=False, device="meta")
     weight = torch.zeros(1, BLOCK_SIZE)
     weight[0, 0], weight[0, 1] = 1.0, value
-    put_nf4(owner, "proj.weight", weight, torch.device("cpu"), torch.float32)  # type: ignore[arg-type]
-    made = owner.proj.weight
+    made = nf4_linear(weight, torch.device("cpu"), torch.float32).weight
     assert isinstance(made, bitsandbytes.nn.Params4bit)
     assert made.quant_state.blocksize == BLOCK_SIZE and not made.quant_state.nested
     assert dequantize_4bit(made.data, made.quant_state).float()[0, :3].tolist() == [1.0, 1.0, 0.0]
@@ -69,13 +65,13 @@ def test_values_are_rounded_to_bf16_before_they_are_quantised(engine: Engine) ->
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("language_model.layers.11.self_attn.q_proj.weight", True),
-        ("language_model.layers.0.mlp.down_proj.weight", True),
-        ("language_model.layers.0.self_attn.q_norm.weight", False),
-        ("language_model.embed_tokens.weight", False),
-        ("lm_head.weight", False),
-        ("audio_adapter.up_proj.weight", False),
-        ("audio_encoder.layers.0.self_attn.q_proj.weight", False),
+        ("language_model.layers.11.self_attn.qkv_proj", True),
+        ("language_model.layers.0.mlp.down_proj", True),
+        ("language_model.layers.0.self_attn.q_norm", False),
+        ("language_model.embed_tokens", False),
+        ("lm_head", False),
+        ("audio_adapter.gate_up_proj", False),
+        ("audio_encoder.layers.0.self_attn.q_proj", False),
     ],
 )
 def test_what_is_quantised_is_known_by_its_name(name: str, expected: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from moss_cli.engine.config import load_processor_config
 from moss_cli.engine.engine import load_engine
@@ -118,8 +119,10 @@ def test_an_exported_model_loads_through_the_engine(tmp_path: Path) -> None:
     engine = load_engine(tmp_path / "checkpoint", device="cpu", dtype="fp32")
     assert engine.model.config == TINY
     assert engine.warnings == ()
+    written = load_file(tmp_path / "checkpoint" / "model.safetensors")
+    assert written.keys() == model.moss.state_dict().keys()
     for name, tensor in model.moss.state_dict().items():
-        assert torch.equal(engine.model.state_dict()[name], tensor.to(torch.bfloat16).float())
+        assert torch.equal(written[name], tensor.to(torch.bfloat16))
 
 
 def test_the_shipped_vocabulary_is_the_one_that_is_made_and_what_further_domains_add(tmp_path: Path) -> None:
