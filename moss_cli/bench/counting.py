@@ -7,19 +7,30 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from moss_cli.engine.config import LanguageConfig
+from moss_cli.engine.linear import PackedLinear
 from moss_cli.engine.model import MossAudio
 
 
 def held_bytes(module: nn.Module) -> int:
     """Bytes of all the tensors that a module and what is in it hold: its parameters and buffers, and what quantised
     and packed layers keep beside them. What is held in two places counts once."""
-    tensors = {id(tensor): tensor for part in module.modules() for tensor in _tensors(part)}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    return _bytes_of(tensor for part in module.modules() for tensor in _in(vars(part)))
 
 
-def _tensors(part: nn.Module) -> Iterator[Tensor]:
-    for value in vars(part).values():
-        yield from _in(value)
+def read_bytes(module: nn.Module) -> int:
+    """The same of what is read when the module is called: a weight that is kept in two layouts is read in one."""
+    return _bytes_of(tensor for part in module.modules() for tensor in _in(_read(part)))
+
+
+def _read(part: nn.Module) -> dict[str, object]:
+    values = vars(part)
+    if isinstance(part, PackedLinear) and part.weight is not None:
+        return {name: value for name, value in values.items() if name != "packed"}
+    return values
+
+
+def _bytes_of(tensors: Iterator[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in {id(one): one for one in tensors}.values())
 
 
 def _in(value: object) -> Iterator[Tensor]:
@@ -36,8 +47,8 @@ def _in(value: object) -> Iterator[Tensor]:
 
 def step_weight_bytes(model: MossAudio) -> int:
     """Weights that a decode step reads: all of the decoder but the table of embeddings, and the head."""
-    table = held_bytes(model.language_model.embed_tokens)
-    return held_bytes(model.language_model) - table + held_bytes(model.lm_head)
+    table = read_bytes(model.language_model.embed_tokens)
+    return read_bytes(model.language_model) - table + read_bytes(model.lm_head)
 
 
 def kv_bytes(language: LanguageConfig, n_positions: int, itemsize: int) -> int:

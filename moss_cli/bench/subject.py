@@ -19,7 +19,7 @@ from moss_cli.engine.engine import load_engine
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised, place_nf4
 from moss_cli.engine.random_weights import checkpoint_shapes, random_weights
-from moss_cli.engine.weights import put, read_headers
+from moss_cli.engine.weights import destinations, put, read_headers
 from moss_cli.errors import DeviceError
 
 Weights = Callable[[], Iterator[tuple[str, Tensor]]]  # a checkpoint's tensors, from the first on, as often as asked
@@ -98,20 +98,28 @@ def weight_bytes(config: MossConfig, placement: Placement) -> int:
     """Bytes of the weights as they are held: 4-bit ones with a float32 scale a block."""
     shapes = checkpoint_shapes(config)
     in_4bit = placement.dtype == "4bit"
-    small = sum(math.prod(shape) for name, shape in shapes.items() if in_4bit and is_quantised(name))
+    small = sum(
+        math.prod(shape) for name, shape in shapes.items() if in_4bit and is_quantised(name.removesuffix(".weight"))
+    )
     rest = sum(map(math.prod, shapes.values())) - small
     return rest * placement.compute.itemsize + small // 2 + small // BLOCK_SIZE * 4
 
 
 def _random_model(config: MossConfig, placement: Placement) -> MossAudio:
     with torch.device("meta"):
-        model = MossAudio(config)
-    for name, tensor in random_weights(config):
-        if placement.dtype == "4bit":
-            place_nf4(model, name, tensor, placement.device, placement.compute)
-        else:
-            put(model, name, tensor.to(placement.device, placement.compute))
-    return model.eval()
+        model = MossAudio(config).eval()
+    places = {name: to for to in list(destinations(model)) for name in to.names}
+    parts: dict[str, Tensor] = {}
+    for drawn, tensor in random_weights(config):
+        parts[drawn] = tensor
+        to = places[drawn]
+        if all(name in parts for name in to.names):
+            whole = torch.cat([parts.pop(name) for name in to.names])
+            if placement.dtype == "4bit":
+                place_nf4(model, to, whole, placement.device, placement.compute)
+            else:
+                put(model, to, whole.to(placement.device, placement.compute))
+    return model
 
 
 def _of_folder(folder: Path) -> Iterator[tuple[str, Tensor]]:

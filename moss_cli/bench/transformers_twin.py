@@ -23,9 +23,7 @@ from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised
 from moss_cli.errors import UsageError
 
 N_PROMPT = 32  # tokens; short, since it is decoding that is compared
-MOST_TURNS = 5
-LEAST_TURNS = 2
-LONG_S = 60.0  # after so many seconds of a batch, what turns there are suffice
+LONG_S = 30.0  # after so many seconds of a batch, two turns suffice
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def build_twin(subject: Subject, default_threads: int) -> Twin:
     for name, tensor in subject.weights():
         if name.startswith("language_model.") or name == "lm_head.weight":
             place = name.replace("language_model.", "model.", 1)
-            if subject.placement.dtype == "4bit" and is_quantised(name):
+            if subject.placement.dtype == "4bit" and is_quantised(name.removesuffix(".weight")):
                 _put_nf4(model, place, tensor, device, dtype)
             else:
                 _put(model, place, tensor.to(device, dtype))
@@ -121,12 +119,12 @@ def compare(subject: Subject, twin: Twin, plan: Plan, tell: Tell) -> Comparison:
     done = []
     for n_rows in plan.batches:
         tell(f"beside transformers {twin.version}: {plan.new_tokens} tokens, batch {n_rows}")
-        done.append(_compare_batch(subject, twin, n_rows, plan.new_tokens))
+        done.append(_compare_batch(subject, twin, n_rows, plan))
     return Comparison(f"transformers {twin.version}", N_PROMPT, plan.new_tokens, tuple(done))
 
 
-def _compare_batch(subject: Subject, twin: Twin, n_rows: int, new_tokens: int) -> Turns:
-    decoding = Decoding(subject.model, frozenset(), n_slots=n_rows)
+def _compare_batch(subject: Subject, twin: Twin, n_rows: int, plan: Plan) -> Turns:
+    new_tokens, decoding = plan.new_tokens, Decoding(subject.model, frozenset(), n_slots=n_rows)
     prompts = [random_prompt(subject.model, None, N_PROMPT, seed) for seed in range(n_rows)]
     inputs = torch.stack([prompt.ids for prompt in prompts]).to(subject.device)
     began = time.perf_counter()
@@ -134,7 +132,7 @@ def _compare_batch(subject: Subject, twin: Twin, n_rows: int, new_tokens: int) -
     theirs = _generate(twin.model, inputs, new_tokens)
     ours_s: list[float] = []
     theirs_s: dict[int, list[float]] = {n: [] for n in twin.threads}
-    while len(ours_s) < LEAST_TURNS or (len(ours_s) < MOST_TURNS and time.perf_counter() - began < LONG_S):
+    while len(ours_s) < min(2, plan.turns) or (len(ours_s) < plan.turns and time.perf_counter() - began < LONG_S):
         at = time.perf_counter()
         ours, _ = answer(decoding, prompts, new_tokens)
         ours_s.append(time.perf_counter() - at)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from moss_cli.bench.counting import held_bytes, kv_bytes, layer_weights, prefill_operations, step_bytes
+from moss_cli.bench.counting import held_bytes, kv_bytes, layer_weights, prefill_operations, read_bytes, step_bytes
 from moss_cli.bench.shapes import parse_shape
 from moss_cli.bench.subject import load_shape
 from moss_cli.engine.config import LanguageConfig
+from moss_cli.engine.linear import PackedLinear
 
 # Two layers of hidden size 4, 2 query heads and 1 of keys and values, of 3 dimensions each, feed-forward 5, 7 tokens.
 SMALL = LanguageConfig(
@@ -63,6 +64,13 @@ def test_what_a_module_keeps_beside_its_parameters_counts() -> None:
     linear = nn.Linear(3, 5, bias=False)
     linear.packed = (torch.zeros(7, dtype=torch.int8),)
     assert held_bytes(linear) == 3 * 5 * 4 + 7
+
+
+def test_a_weight_that_is_kept_in_two_layouts_is_read_in_one() -> None:
+    small = PackedLinear(torch.zeros(64, 32))
+    assert small.weight is not None
+    assert read_bytes(small) == 64 * 32 * 4
+    assert held_bytes(small) >= 2 * 64 * 32 * 4
 
 
 def test_the_operations_of_a_prefill() -> None:

@@ -58,7 +58,8 @@ def test_the_document_has_these_keys(result: Result) -> None:
 def test_it_says_what_was_measured(result: Result) -> None:
     assert (result.moss, result.subject.name, result.subject.weights) == (moss_cli.__version__, "tiny", "random")
     assert (result.subject.dtype, result.subject.compute) == ("fp32", "float32")
-    assert (result.subject.parameters, result.subject.bytes) == (6_669_504, 4 * 6_669_504)
+    assert result.subject.parameters == 6_669_504
+    assert result.subject.bytes >= 4 * 6_669_504
     assert (result.machine.device, result.machine.torch, result.machine.threads) == ("cpu", torch.__version__, 1)
     assert (result.audio_s, result.new_tokens, result.left_out) == (2.0, 4, ())
 
