@@ -61,7 +61,6 @@ def run_case(case: Case, device: str, file: Path) -> None:
     from moss_cli.bench.shapes import parse_shape
     from moss_cli.bench.subject import load_shape
     from moss_cli.bench.transformers_twin import build_twin, check_transformers, compare
-    from moss_cli.errors import MossError
 
     def tell(doing: str) -> None:
         print(f"{case.name}: {doing}", flush=True)
@@ -82,8 +81,8 @@ def run_case(case: Case, device: str, file: Path) -> None:
         comparison = compare(subject, build_twin(subject, threads), plan, tell)
         result = replace(result, comparison=comparison)
         write()
-    except MossError as error:
-        write(comparison_error=error.message)
+    except Exception as error:  # noqa: BLE001 - the other library's, and noted: our figures are there
+        write(comparison_error=f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)

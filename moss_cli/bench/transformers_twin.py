@@ -66,7 +66,8 @@ def build_twin(subject: Subject, default_threads: int) -> Twin:
     if subject.config.language.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
     rotary = model.model.rotary_emb  # its frequencies are no weights: made anew, off the meta device
-    model.model.rotary_emb = type(rotary)(model.config, device=device)
+    with torch.device(device):
+        model.model.rotary_emb = type(rotary)(model.config)
     return Twin(model.eval(), version, tuple(dict.fromkeys((default_threads, torch.get_num_threads()))))
 
 
