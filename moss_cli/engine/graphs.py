@@ -60,7 +60,7 @@ class Steps:
                     raise
                 self._uses_graphs = False
                 self.forget()
-                _log.warning("a decode step cannot be captured as a CUDA graph (%s): decoding goes on without", error)
+                _log.info("a decode step cannot be captured as a CUDA graph (%s): decoding goes on without", error)
         ids, positions = numbers.to(self._device)
         if len(rows) == 1:
             past = CacheRows(cache, first, positions[:, None], most, sees_all=True)
@@ -81,7 +81,7 @@ class Steps:
         # Rows that are added take slots that are free: what they store there is never seen.
         size = next((size for size in GRAPH_ROWS if size >= n_rows), n_rows)
         key = min(size, cache.n_slots), min(_rounded(most, GRAPH_SEEN), cache.n_positions)
-        padded = torch.nn.functional.pad(numbers, (0, key[0] - n_rows)).pin_memory()
+        padded = self._pinned(torch.nn.functional.pad(numbers, (0, key[0] - n_rows)))
         found = self._graphs.get(key)
         if found is None:
             found = self._graphs[key] = self._captured(padded, cache, key[1])
@@ -89,6 +89,10 @@ class Steps:
             found.numbers.copy_(padded, non_blocking=True)
         found.graph.replay()
         return found.logits[:n_rows]
+
+    def _pinned(self, numbers: Tensor) -> Tensor:
+        """In memory from which they can be copied to the device while other things go on."""
+        return numbers.pin_memory() if self._device.type == "cuda" else numbers
 
     def _captured(self, numbers: Tensor, cache: KVCache, n_seen: int) -> _Graph:
         """A graph for numbers like these. It has not run yet, but the step has: libraries set themselves up in it."""
