@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.torch_threads import one_thread
 from moss_cli.span import Span
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def speech_probability(samples: Samples) -> npt.NDArray[np.float32]:
     The samples lose what lies below speech, and the loudest frame within 1 s is brought to -20 dBFS, by 60 dB at most.
     Of what the network says from either end the larger counts, and then the mean of three frames. Frames in which
     nothing reaches half a step of 16 bits are silent, whatever it says. Zeros fill the last frame. Memory: that of the
-    input once more, and a few megabytes.
+    input once more, and a few megabytes. Computed in one thread: with two it takes as long on cores that are free, and
+    much longer on cores that are not.
     """
     import torch
 
@@ -92,7 +94,7 @@ def speech_probability(samples: Samples) -> npt.NDArray[np.float32]:
         return np.zeros(len(frames), np.float32)
     network = _network()
     frames *= _gain(np.sqrt(np.einsum("ij,ij->i", frames, frames) / np.float32(FRAME_SAMPLES)))[:, None]
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         probability = _heard(network, frames)
     probability[silent] = 0
     padded = np.pad(probability, 1)
