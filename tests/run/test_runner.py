@@ -198,6 +198,27 @@ def test_a_run_that_is_interrupted_leaves_no_thread(tmp_path: Path) -> None:
     assert not backend._open
 
 
+def test_cutting_and_searching_for_speech_are_left_to_the_reading_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {"cut": set(), "searched": set()}
+
+    def cut(window: Any, first: int) -> int | None:
+        threads["cut"].add(threading.current_thread().name)
+        return None
+
+    def silent_stretches(samples: Any) -> list[Any]:
+        threads["searched"].add(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr("moss_cli.audio.chunk.best_cut", cut)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent_stretches)
+    backend = ScriptedBackend(heard)
+    outcomes = runner(backend).run([wav(tmp_path / "a.wav", 20.0), wav(tmp_path / "b.wav")])
+    assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
+    assert threads == {"cut": {"prefetch"}, "searched": {"prefetch"}}
+
+
 def test_only_the_answer_that_comes_next_is_shown_while_it_comes(tmp_path: Path) -> None:
     inputs = [wav(tmp_path / name, 2.0) for name in ("a.wav", "b.wav")]
     shown: list[tuple[str, str]] = []
