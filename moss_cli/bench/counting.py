@@ -23,10 +23,8 @@ def read_bytes(module: nn.Module) -> int:
 
 
 def _read(part: nn.Module) -> dict[str, object]:
-    values = vars(part)
-    if isinstance(part, PackedLinear) and part.weight is not None:
-        return {name: value for name, value in values.items() if name != "packed"}
-    return values
+    second = "transposed" if isinstance(part, PackedLinear) else None
+    return {name: value for name, value in vars(part).items() if name != second}
 
 
 def _bytes_of(tensors: Iterator[Tensor]) -> int:

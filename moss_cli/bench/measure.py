@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from moss_cli.audio.mel import SAMPLE_RATE, log_mel
-from moss_cli.bench.ceilings import Ceilings, synchronise
+from moss_cli.bench.ceilings import Ceilings, best_s, synchronise
 from moss_cli.bench.counting import prefill_operations, step_bytes
 from moss_cli.bench.plan import Plan
 from moss_cli.bench.result import BatchFigures
@@ -56,6 +56,15 @@ def measure_encoder(model: MossAudio, audio_s: float) -> Heard:
         synchronise(model.device)
         times.append(time.perf_counter() - began)
     return Heard(features, statistics.median(times))
+
+
+@torch.inference_mode()
+def encoding_s(model: MossAudio, heard: Heard, audio_s: float, n_clips: int) -> float:
+    """Seconds to encode so many such clips together; where that would take long, so many times one clip's."""
+    if n_clips == 1 or n_clips * heard.seconds > LONG_S:
+        return n_clips * heard.seconds
+    mels = [noise_mel(model, audio_s)] * n_clips
+    return best_s(model.device, lambda: model.adapt_all(model.encode_all(mels)))
 
 
 def random_prompt(model: MossAudio, audio: AudioFeatures | None, n_text: int, seed: int) -> Prompt:
@@ -110,9 +119,11 @@ def measure_batch(subject: Subject, ceilings: Ceilings, heard: Heard, plan: Plan
     steps = times[1:]
     step_s = statistics.median(steps)
     n_bytes = step_bytes(model, n_rows, n_prompt + plan.new_tokens // 2)
-    transcript_s = n_rows * heard.seconds + prefill_s + TOKENS_PER_AUDIO_S * plan.audio_s * step_s
+    encoder_s = encoding_s(model, heard, plan.audio_s, n_rows)
+    transcript_s = encoder_s + prefill_s + TOKENS_PER_AUDIO_S * plan.audio_s * step_s
     return BatchFigures(
         batch=n_rows,
+        encoder_s=encoder_s,
         prompt_tokens=n_prompt,
         prefill_s=prefill_s,
         prefill_tokens_s=n_rows * n_prompt / prefill_s,

@@ -19,6 +19,7 @@ class BatchFigures:
     """
 
     batch: int
+    encoder_s: float
     prompt_tokens: int
     prefill_s: float
     prefill_tokens_s: float

@@ -14,7 +14,7 @@ from torch import Tensor
 from moss_cli.bench.memory import MemoryUse, PeakMemory
 from moss_cli.bench.shapes import NamedShape
 from moss_cli.engine.config import MossConfig
-from moss_cli.engine.devices import HEADROOM, Placement, free_bytes, pick_device, pick_placement, spare_threads
+from moss_cli.engine.devices import HEADROOM, Placement, free_bytes, pick_device, pick_placement, threads_for
 from moss_cli.engine.engine import load_engine
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised, place_nf4
@@ -57,7 +57,7 @@ def load_shape(shape: NamedShape, *, device: str, dtype: str) -> Subject:
     n_parameters = sum(map(math.prod, shapes.values()))
     placement = pick_placement(device, dtype, n_parameters)
     check_room(shape.name, shape.config, placement)
-    spare_threads(placement.device, n_parameters)
+    torch.set_num_threads(threads_for(placement.device, n_parameters))
     began = time.perf_counter()
     with PeakMemory(placement.device) as peak:
         model = _random_model(shape.config, placement)

@@ -68,7 +68,7 @@ def test_what_a_module_keeps_beside_its_parameters_counts() -> None:
 
 def test_a_weight_that_is_kept_in_two_layouts_is_read_in_one() -> None:
     small = PackedLinear(torch.zeros(64, 32))
-    assert small.weight is not None
+    assert small.transposed is not None
     assert read_bytes(small) == 64 * 32 * 4
     assert held_bytes(small) >= 2 * 64 * 32 * 4
 

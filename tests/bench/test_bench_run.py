@@ -31,8 +31,8 @@ KEYS = {
     "ceilings": "copy_bytes_s read_bytes_s matrix_flop_s",
     "load_memory": "anonymous before device",
     "run_memory": "anonymous before device",
-    "batches": "batch prompt_tokens prefill_s prefill_tokens_s matrix_share step_s step_least_s tokens_s step_bytes"
-    " bandwidth_share real_time",
+    "batches": "batch encoder_s prompt_tokens prefill_s prefill_tokens_s matrix_share step_s step_least_s tokens_s"
+    " step_bytes bandwidth_share real_time",
 }
 
 
@@ -82,9 +82,10 @@ def test_the_figures_of_a_batch_follow_from_its_times(result: Result) -> None:
         assert one.prefill_tokens_s == one.batch * 45 / one.prefill_s
         assert one.tokens_s == one.batch / one.step_s
         assert one.bandwidth_share == one.step_bytes / one.step_s / bandwidth
-        seconds = one.batch * result.encoder_s + one.prefill_s + 4.0 * 2.0 * one.step_s
+        seconds = one.encoder_s + one.prefill_s + 4.0 * 2.0 * one.step_s
         assert one.real_time == one.batch * 2.0 / seconds
     assert [one.batch for one in result.batches] == [1, 2]
+    assert result.batches[0].encoder_s == result.encoder_s
     assert result.encoder_real_time == 2.0 / result.encoder_s
 
 

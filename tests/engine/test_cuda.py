@@ -13,8 +13,8 @@ import torch
 from moss_cli.engine.decoding import Decoding, Ended, generate
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.model import Prompt
+from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.row import DecodeRequest
-from moss_cli.engine.step import prompt_tokens
 
 pytestmark = [
     pytest.mark.gpu,
