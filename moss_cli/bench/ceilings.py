@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 
 import torch
@@ -27,6 +27,10 @@ class Ceilings:
     def bandwidth_bytes_s(self) -> float:
         """The faster of the two: what a decode step could move."""
         return max(self.copy_bytes_s, self.read_bytes_s)
+
+    def or_better(self, other: Ceilings) -> Ceilings:
+        """The best of each of two measurements: something else may have had the machine during one of them."""
+        return Ceilings(*(max(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
 
 
 @torch.inference_mode()

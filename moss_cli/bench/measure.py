@@ -18,6 +18,7 @@ from moss_cli.bench.subject import Subject
 from moss_cli.engine.decoding import Broken, Decoding, Ended, Event
 from moss_cli.engine.model import AudioFeatures, MossAudio, Prompt
 from moss_cli.engine.row import DecodeRequest
+from moss_cli.errors import DeviceError
 
 N_TEXT = 20  # tokens around the audio; those of `Transcribe the audio.` with its chat template
 TOKENS_PER_AUDIO_S = (
@@ -35,6 +36,20 @@ class Heard:
 
     features: AudioFeatures
     seconds: float
+
+
+@dataclass(frozen=True)
+class BatchTimes:
+    """Of so many rows together: seconds, and what was computed and moved in them."""
+
+    batch: int
+    prompt_tokens: int
+    encoder_s: float
+    prefill_s: float
+    prefill_operations: int
+    step_s: float
+    step_least_s: float
+    step_bytes: int
 
 
 def noise_mel(model: MossAudio, audio_s: float) -> torch.Tensor:
@@ -106,7 +121,7 @@ def answer(decoding: Decoding, prompts: Sequence[Prompt], n_tokens: int) -> tupl
     return [made[ticket] for ticket in tickets], times
 
 
-def measure_batch(subject: Subject, ceilings: Ceilings, heard: Heard, plan: Plan, n_rows: int) -> BatchFigures:
+def measure_batch(subject: Subject, heard: Heard, plan: Plan, n_rows: int) -> BatchTimes:
     """Prefill and decode `n_rows` together. Raises DeviceError where they do not fit into memory together."""
     model, language = subject.model, subject.config.language
     prompts = [random_prompt(model, heard.features, N_TEXT, seed) for seed in range(n_rows)]
@@ -116,24 +131,36 @@ def measure_batch(subject: Subject, ceilings: Ceilings, heard: Heard, plan: Plan
     if model.device.type == "cuda":
         answer(decoding, prompts, plan.new_tokens)  # what is captured or tuned at first use does not count
     _, times = answer(decoding, prompts, plan.new_tokens)
-    steps = times[1:]
-    step_s = statistics.median(steps)
-    n_bytes = step_bytes(model, n_rows, n_prompt + plan.new_tokens // 2)
-    encoder_s = encoding_s(model, heard, plan.audio_s, n_rows)
-    transcript_s = encoder_s + prefill_s + TOKENS_PER_AUDIO_S * plan.audio_s * step_s
-    return BatchFigures(
+    if decoding.n_slots < n_rows:  # it has made do with less
+        raise DeviceError(f"batch {n_rows} does not fit into the memory of {model.device}", code="out_of_memory")
+    return BatchTimes(
         batch=n_rows,
-        encoder_s=encoder_s,
         prompt_tokens=n_prompt,
+        encoder_s=encoding_s(model, heard, plan.audio_s, n_rows),
         prefill_s=prefill_s,
-        prefill_tokens_s=n_rows * n_prompt / prefill_s,
-        matrix_share=prefill_operations(language, n_rows, n_prompt) / prefill_s / ceilings.matrix_flop_s,
-        step_s=step_s,
-        step_least_s=min(steps),
-        tokens_s=n_rows / step_s,
-        step_bytes=n_bytes,
-        bandwidth_share=n_bytes / step_s / ceilings.bandwidth_bytes_s,
-        real_time=n_rows * plan.audio_s / transcript_s,
+        prefill_operations=prefill_operations(language, n_rows, n_prompt),
+        step_s=statistics.median(times[1:]),
+        step_least_s=min(times[1:]),
+        step_bytes=step_bytes(model, n_rows, n_prompt + plan.new_tokens // 2),
+    )
+
+
+def figures(times: BatchTimes, ceilings: Ceilings, audio_s: float) -> BatchFigures:
+    """What follows from the times of a batch."""
+    transcript_s = times.encoder_s + times.prefill_s + TOKENS_PER_AUDIO_S * audio_s * times.step_s
+    return BatchFigures(
+        batch=times.batch,
+        prompt_tokens=times.prompt_tokens,
+        encoder_s=times.encoder_s,
+        prefill_s=times.prefill_s,
+        prefill_tokens_s=times.batch * times.prompt_tokens / times.prefill_s,
+        matrix_share=times.prefill_operations / times.prefill_s / ceilings.matrix_flop_s,
+        step_s=times.step_s,
+        step_least_s=times.step_least_s,
+        tokens_s=times.batch / times.step_s,
+        step_bytes=times.step_bytes,
+        bandwidth_share=times.step_bytes / times.step_s / ceilings.bandwidth_bytes_s,
+        real_time=times.batch * audio_s / transcript_s,
     )
 
 

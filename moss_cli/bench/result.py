@@ -19,8 +19,8 @@ class BatchFigures:
     """
 
     batch: int
-    encoder_s: float
     prompt_tokens: int
+    encoder_s: float
     prefill_s: float
     prefill_tokens_s: float
     matrix_share: float

@@ -114,7 +114,9 @@ def _random_model(config: MossConfig, placement: Placement) -> MossAudio:
         parts[drawn] = tensor
         to = places[drawn]
         if all(name in parts for name in to.names):
-            whole = torch.cat([parts.pop(name) for name in to.names])
+            own = [parts.pop(name) for name in to.names]
+            whole = torch.cat(own) if len(own) > 1 else own[0]
+            del own, tensor
             if placement.dtype == "4bit":
                 place_nf4(model, to, whole, placement.device, placement.compute)
             else:

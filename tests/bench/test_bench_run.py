@@ -12,13 +12,15 @@ import torch
 import moss_cli
 from moss_cli.bench import subject as subjects
 from moss_cli.bench.bench import bench
-from moss_cli.bench.ceilings import measure_ceilings
+from moss_cli.bench.ceilings import Ceilings, measure_ceilings
 from moss_cli.bench.kept import with_result
 from moss_cli.bench.plan import Plan
 from moss_cli.bench.result import Result
 from moss_cli.bench.shapes import parse_shape
 from moss_cli.bench.subject import load_folder, load_shape
 from moss_cli.bench.table import table
+from moss_cli.engine.cache import CacheRows
+from moss_cli.engine.model import Tokens
 from moss_cli.engine.random_weights import random_weights
 from moss_cli.errors import DeviceError
 
@@ -31,7 +33,7 @@ KEYS = {
     "ceilings": "copy_bytes_s read_bytes_s matrix_flop_s",
     "load_memory": "anonymous before device",
     "run_memory": "anonymous before device",
-    "batches": "batch encoder_s prompt_tokens prefill_s prefill_tokens_s matrix_share step_s step_least_s tokens_s"
+    "batches": "batch prompt_tokens encoder_s prefill_s prefill_tokens_s matrix_share step_s step_least_s tokens_s"
     " step_bytes bandwidth_share real_time",
 }
 
@@ -71,6 +73,7 @@ def test_it_says_what_it_is_doing(result: Result, told: list[str]) -> None:
         "waiting for a first token",
         "decoding 4 tokens, batch 1",
         "decoding 4 tokens, batch 2",
+        "measuring once more what the device can do",
     ]
 
 
@@ -132,7 +135,31 @@ def test_batches_that_do_not_fit_are_named_and_the_others_kept(monkeypatch: pyte
         bench(subject, Plan(batches=(4,), audio_s=1.0, new_tokens=4), lambda doing: None)
 
 
-def test_ceilings_are_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_were_not_decoded_together_are_no_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory runs out the loop makes do with fewer rows: its times are not those of what was asked for."""
+    from moss_cli.bench import measure
+
+    subject = load_shape(parse_shape("tiny"), device="cpu", dtype="fp32")
+    heard = measure.measure_encoder(subject.model, 1.0)
+    forward, failed = subject.model.forward, []
+
+    def short_of_memory(tokens: Tokens, past: CacheRows | None = None) -> torch.Tensor:
+        if len(tokens.ids) == 4 and not failed:
+            failed.append(tokens)
+            raise torch.OutOfMemoryError("too much")
+        return forward(tokens, past)
+
+    monkeypatch.setattr(subject.model, "forward", short_of_memory)
+    with pytest.raises(DeviceError, match="batch 4 does not fit") as caught:
+        measure.measure_batch(subject, heard, Plan(batches=(4,), audio_s=1.0, new_tokens=4), 4)
+    assert caught.value.code == "out_of_memory"
+
+
+def test_the_better_of_two_measurements_of_a_ceiling_counts() -> None:
+    assert Ceilings(1.0, 5.0, 3.0).or_better(Ceilings(2.0, 4.0, 3.5)) == Ceilings(2.0, 5.0, 3.5)
+
+
+def test_ceilings_are_rates() -> None:
     ceilings = measure_ceilings(torch.device("cpu"), torch.float32, 1 << 20)
     assert min(dataclasses.astuple(ceilings)) > 0
     assert ceilings.bandwidth_bytes_s == max(ceilings.copy_bytes_s, ceilings.read_bytes_s)
