@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from bitsandbytes.functional import _convert_weight_packed_for_cpu, quantize_4bit
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 import moss_cli
 from moss_cli.engine import quantize
 from moss_cli.engine.checkpoint import CheckpointFiles, read_headers
+from moss_cli.engine.decoding import generate
+from moss_cli.engine.devices import FourBit
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.int4 import (
     DenseInt4Linear,
@@ -34,6 +37,8 @@ from moss_cli.engine.nf4 import (
     quantise_nf4,
 )
 from moss_cli.engine.quantize import is_quantised
+from moss_cli.engine.row import DecodeRequest
+from moss_cli.engine.step import prompt_tokens
 
 TINY = Path(moss_cli.__file__).parent / "weights" / "tiny"
 LINEARS = ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.down_proj", "mlp.gate_up_proj")
@@ -202,12 +207,16 @@ def test_large_tensors_are_quantised_piece_by_piece(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int4"])
-def test_tinys_answer_to_silence_is_close_in_4_bits(kind: str, tiny: Engine) -> None:
-    engine = load_engine(TINY, device="cpu", dtype="4bit", four_bit=kind)  # type: ignore[arg-type]
-    ids = torch.arange(20, 60)[None]
-    exact = tiny.model.language_model(tiny.model.language_model.embed_tokens(ids))
-    close = engine.model.language_model(engine.model.language_model.embed_tokens(ids))
-    assert cosine(close, exact) > 0.97
+@torch.inference_mode()
+def test_tiny_says_in_4_bits_what_it_says_in_fp32(kind: FourBit, tiny: Engine) -> None:
+    samples, _ = soundfile.read(Path(moss_cli.__file__).parent / "samples" / "minutes.wav", dtype="float32")
+    answers, logits = [], []
+    for one in (tiny, load_engine(TINY, device="cpu", dtype="4bit", four_bit=kind)):
+        prompt = one.ask("Transcribe the audio.", one.hear(samples[:160_000]))
+        logits.append(one.model(prompt_tokens([prompt], one.model.device)))
+        answers.append(generate(one.model, [DecodeRequest(prompt, 24)], one.stop_ids)[0].ids)
+    assert answers[0] == answers[1]
+    assert cosine(*logits) > 0.997
 
 
 @pytest.mark.parametrize(
