@@ -82,10 +82,10 @@ class SleepingBackend:
     def fits(self, prompt: str) -> bool:
         return True
 
-    def listen(self, samples: Samples) -> Slept:
-        seconds = len(samples) / SAMPLE_RATE
-        time.sleep(seconds / GPU_SPEED)
-        return Slept(seconds)
+    def listen(self, clips: Sequence[Samples]) -> list[Slept]:
+        heard = [Slept(len(samples) / SAMPLE_RATE) for samples in clips]
+        time.sleep(sum(clip.duration_s for clip in heard) / GPU_SPEED)
+        return heard
 
     def submit(self, request: Request) -> int:
         self._n_asked += 1

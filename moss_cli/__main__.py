@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     from moss_cli.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if any(thread.daemon for thread in threading.enumerate()):
+        # It still loads or reads: the interpreter's end would unwind it inside a library, which then aborts.
+        _flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # said already, or nobody is there to be told
+            continue
 
 
 if __name__ == "__main__":

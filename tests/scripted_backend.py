@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,8 @@ from moss_cli.errors import MossError, as_moss_error
 
 Said = str | Reply | Exception
 Say = Callable[[Request, int], Said]  # for a request and its number, counted from 1
+
+ENOUGH_S = 60  # to wait for what comes at once
 
 HELLO = "[0.00]hello there[0.05]"
 
@@ -50,9 +53,10 @@ class ScriptedBackend:
     most_prompt: int = 30_000
     info: BackendInfo = field(default_factory=lambda: BackendInfo("fp32", "cpu", can_think=True))
     heard: list[Samples] = field(default_factory=list)
+    heard_together: list[int] = field(default_factory=list)
     asked: list[Request] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
-    most_open: int = 0
+    most_together: int = 0
     n_steps: int = 0
     at_open: Callable[[], None] = lambda: None
     n_opened: int = 0
@@ -62,9 +66,16 @@ class ScriptedBackend:
     def fits(self, prompt: str) -> bool:
         return len(prompt) <= self.most_prompt
 
-    def listen(self, samples: Samples) -> HeardClip:
+    def listen(self, clips: Sequence[Samples]) -> list[HeardClip | MossError]:
+        self.heard_together.append(len(clips))
+        return [self._heard(samples) for samples in clips]
+
+    def _heard(self, samples: Samples) -> HeardClip | MossError:
         self.heard.append(samples)
-        self.hear(samples)
+        try:
+            self.hear(samples)
+        except Exception as error:  # noqa: BLE001 - told as the clip's own
+            return as_moss_error(error)
         return HeardClip(samples)
 
     def submit(self, request: Request) -> int:
@@ -72,12 +83,12 @@ class ScriptedBackend:
         self._n_tickets += 1
         ticket = self._n_tickets
         self._open[ticket] = (request, self.say(request, ticket), 0)
-        self.most_open = max(self.most_open, len(self._open))
         return ticket
 
     def step(self) -> Sequence[Event]:
         self.n_steps += 1
         self.at_step(self.n_steps)
+        self.most_together = max(self.most_together, min(len(self._open), self.n_together))
         return [event for ticket in list(self._open)[: self.n_together] for event in self._more(ticket)]
 
     def _more(self, ticket: int) -> list[Event]:
@@ -118,6 +129,13 @@ def opening(backend: ScriptedBackend) -> Callable[..., ScriptedBackend]:
     return open_backend
 
 
+def all_is_read(n_steps: int = 0) -> None:
+    """For `at_step`: what is being read ahead has been read, so that it does not depend on chance what comes next."""
+    for thread in threading.enumerate():
+        if thread.name == "prefetch":
+            thread.join(ENOUGH_S)
+
+
 def noise(seconds: float, *, pause_at: float | None = None, seed: int = 0) -> Samples:
     samples = np.random.default_rng(seed).uniform(-0.1, 0.1, round(seconds * SAMPLE_RATE)).astype(np.float32)
     if pause_at is not None:
@@ -125,4 +143,15 @@ def noise(seconds: float, *, pause_at: float | None = None, seed: int = 0) -> Sa
     return samples
 
 
-__all__ = ["HELLO", "HeardClip", "MossError", "Said", "ScriptedBackend", "cut", "loop", "noise", "opening"]
+__all__ = [
+    "HELLO",
+    "HeardClip",
+    "MossError",
+    "Said",
+    "ScriptedBackend",
+    "all_is_read",
+    "cut",
+    "loop",
+    "noise",
+    "opening",
+]

@@ -11,7 +11,6 @@ raises ImportError where the package is missing or holds a model that is not the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.torch_threads import one_thread
 from moss_cli.span import Span
 
 if TYPE_CHECKING:
@@ -32,9 +32,15 @@ MARGIN_S = 0.5  # kept on either side of what may be speech
 LEAST_S = 2.0  # shorter stretches are not worth a cut
 
 _CONTEXT_SAMPLES = 64  # of the frame before, which the network sees with each frame
-_BLOCK_FRAMES = 1024  # 33 s computed at once, so that memory does not grow with the input
+_BLOCK_FRAMES = 256  # 8 s computed at once, so that memory does not grow with the input
+_EVEN_FRAMES = 32  # blocks are filled up to a multiple of this: the kernels are made anew for every length
 _LEAD_FRAMES = 31  # 1 s, mirrored, that the network hears first, for its first answers are unsure
 
+_SPECTRUM_SAMPLES = 256  # of a window whose spectrum the network sees, of which there are four in each frame
+_HOP_SAMPLES = 128
+_SPECTRUM_ERROR = 1e-3  # of the largest weight, 1: the package's are off by 3e-5
+
+_CLEANED_SAMPLES = 1 << 19  # 33 s at once, in double precision
 _RUMBLE_SAMPLES = 161  # 10 ms, whose moving average, taken twice, is what lies below speech (half at 45 Hz)
 _FULL_LEVEL = 0.1  # RMS of the loudest frame nearby once the level is equal, -20 dBFS
 _MOST_GAIN = 1000.0  # 60 dB
@@ -76,24 +82,20 @@ def speech_probability(samples: Samples) -> npt.NDArray[np.float32]:
 
     The samples lose what lies below speech, and the loudest frame within 1 s is brought to -20 dBFS, by 60 dB at most.
     Of what the network says from either end the larger counts, and then the mean of three frames. Frames in which
-    nothing reaches half a step of 16 bits are silent, whatever it says. Zeros fill the last frame. Memory: some bytes a
-    frame and a few megabytes beside the input.
+    nothing reaches half a step of 16 bits are silent, whatever it says. Zeros fill the last frame. Memory: that of the
+    input once more, and a few megabytes. Computed in one thread: with two it takes as long on cores that are free, and
+    much longer on cores that are not.
     """
     import torch
 
-    n_frames = -(-len(samples) // FRAME_SAMPLES)
-    level, peak = _levels(samples, n_frames)
-    silent = peak < _INAUDIBLE
+    frames = _frames(samples)
+    silent = np.maximum(frames.max(axis=1, initial=0), -frames.min(axis=1, initial=0)) < _INAUDIBLE
     if silent.all():
-        return np.zeros(n_frames, np.float32)
-    network, gain = _network(), _gain(level)
-
-    def levelled(start: int, end: int) -> Samples:
-        return (_frames(samples, start, end) * gain[start:end, None]).reshape(-1)
-
-    with torch.inference_mode():
-        probability = _heard(network, levelled, n_frames, backwards=False)
-        np.maximum(probability, _heard(network, levelled, n_frames, backwards=True), out=probability)
+        return np.zeros(len(frames), np.float32)
+    network = _network()
+    frames *= _gain(np.sqrt(np.einsum("ij,ij->i", frames, frames) / np.float32(FRAME_SAMPLES)))[:, None]
+    with torch.inference_mode(), one_thread():
+        probability = _heard(network, frames)
     probability[silent] = 0
     padded = np.pad(probability, 1)
     smooth: npt.NDArray[np.float32] = (padded[:-2] + padded[1:-1] + padded[2:]) / np.float32(3)
@@ -105,22 +107,16 @@ def _may_be_speech(samples: Samples, threshold: float) -> npt.NDArray[np.bool_]:
     return ~(speech_probability(samples) < threshold)
 
 
-def _blocks(n_frames: int) -> Iterator[tuple[int, int]]:
-    """(first, end) frames, a block at a time."""
-    for start in range(0, n_frames, _BLOCK_FRAMES):
-        yield start, min(start + _BLOCK_FRAMES, n_frames)
-
-
-def _frames(samples: Samples, start: int, end: int) -> Samples:
-    """[end - start, 512] without offset and rumble; zeros after the last sample."""
-    first, last = start * FRAME_SAMPLES, min(end * FRAME_SAMPLES, len(samples))
+def _frames(samples: Samples) -> Samples:
+    """[n] to [ceil(n / 512), 512] without offset and rumble; zeros after the last sample."""
+    frames = np.zeros((-(-len(samples) // FRAME_SAMPLES), FRAME_SAMPLES), np.float32)
     reach = _RUMBLE_SAMPLES - 1  # that of two moving averages
-    before, after = min(first, reach), min(len(samples) - last, reach)
-    around = samples[first - before : last + after].astype(np.float64)
-    around = np.pad(around, (reach - before, reach - after), mode="edge")
-    slow = _moving_average(_moving_average(around))
-    frames = np.zeros((end - start, FRAME_SAMPLES), np.float32)
-    frames.reshape(-1)[: last - first] = samples[first:last] - slow
+    for first in range(0, len(samples), _CLEANED_SAMPLES):
+        last = min(first + _CLEANED_SAMPLES, len(samples))
+        before, after = min(first, reach), min(len(samples) - last, reach)
+        around = samples[first - before : last + after].astype(np.float64)
+        around = np.pad(around, (reach - before, reach - after), mode="edge")
+        frames.reshape(-1)[first:last] = samples[first:last] - _moving_average(_moving_average(around))
     return frames
 
 
@@ -129,17 +125,6 @@ def _moving_average(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     total = np.cumsum(np.pad(values, (1, 0)))
     average: npt.NDArray[np.float64] = (total[_RUMBLE_SAMPLES:] - total[:-_RUMBLE_SAMPLES]) / _RUMBLE_SAMPLES
     return average
-
-
-def _levels(samples: Samples, n_frames: int) -> tuple[Samples, Samples]:
-    """RMS and peak of each frame, [n_frames] each."""
-    level = np.zeros(n_frames, np.float32)
-    peak = np.zeros(n_frames, np.float32)
-    for start, end in _blocks(n_frames):
-        frames = _frames(samples, start, end)
-        peak[start:end] = np.abs(frames).max(axis=1)
-        level[start:end] = np.sqrt(np.mean(frames * frames, axis=1))
-    return level, peak
 
 
 def _gain(level: Samples) -> Samples:
@@ -154,24 +139,28 @@ def _gain(level: Samples) -> Samples:
     return gain
 
 
-def _heard(
-    network: torch.nn.ModuleDict, levelled: Callable[[int, int], Samples], n_frames: int, *, backwards: bool
-) -> Samples:
-    """What the network, which remembers only what it has heard so far, says of each frame: [n_frames].
+def _heard(network: torch.nn.ModuleDict, frames: Samples) -> Samples:
+    """What the network, which remembers only what it has heard so far, says of each of the frames, [n, 512] to [n]:
+    the more that it says of each, listening from either end."""
+    n_frames = len(frames)
+    ways = frames, frames[::-1, ::-1]
+    probability = np.zeros((2, n_frames), np.float32)
+    context = np.zeros((2, _CONTEXT_SAMPLES), np.float32)
+    state = None
+    for start in range(-min(_LEAD_FRAMES, n_frames), n_frames, _BLOCK_FRAMES):
+        end = min(start + _BLOCK_FRAMES, n_frames)
+        block = np.stack([_mirrored(way, start, end) for way in ways])
+        answers, state = _listen(network, np.concatenate([context, block], axis=1), state)
+        probability[:, max(start, 0) : end] = answers[:, max(-start, 0) :]
+        context = block[:, -_CONTEXT_SAMPLES:]
+    heard: Samples = np.maximum(probability[0], probability[1, ::-1])
+    return heard
 
-    `levelled(start, end)` gives the samples of the frames start..end.
-    """
-    step = -1 if backwards else 1
-    lead = min(_LEAD_FRAMES, n_frames)
-    first = levelled(n_frames - lead, n_frames) if backwards else levelled(0, lead)
-    block = np.concatenate([np.zeros(_CONTEXT_SAMPLES, np.float32), first[::-step]])
-    _, state = _listen(network, block, None)
-    probability = np.zeros(n_frames, np.float32)
-    for start, end in list(_blocks(n_frames))[::step]:
-        block = np.concatenate([block[-_CONTEXT_SAMPLES:], levelled(start, end)[::step]])
-        answers, state = _listen(network, block, state)
-        probability[start:end] = answers[::step]
-    return probability
+
+def _mirrored(frames: Samples, start: int, end: int) -> Samples:
+    """The samples of the frames start..end; what lies before frame 0 is what comes after it, mirrored."""
+    before = frames[: max(-start, 0)][::-1, ::-1]
+    return np.concatenate([before.reshape(-1), frames[max(start, 0) : end].reshape(-1)])
 
 
 @lru_cache(maxsize=1)
@@ -205,24 +194,39 @@ def _network() -> torch.nn.ModuleDict:
         weights = load_file(path)
         named = {f"{name}_l0" if name.startswith("lstm_cell.") else name: value for name, value in weights.items()}
         network.load_state_dict(named, assign=True)
+        _check_spectrum(named["stft_conv.weight"])
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ImportError(f"silero-vad has no supported model: {error}", name="silero_vad") from error
     return network.eval().requires_grad_(False)
 
 
+def _check_spectrum(weight: torch.Tensor) -> None:
+    """RuntimeError unless a network's first weights, [258, 1, 256], are those of a Fourier transform under a Hann
+    window: real parts, then imaginary ones. It is computed as what it is, which takes a sixth of the time."""
+    import torch
+
+    transform = torch.fft.rfft(torch.eye(_SPECTRUM_SAMPLES) * torch.hann_window(_SPECTRUM_SAMPLES)).T
+    if (weight[:, 0] - torch.cat([transform.real, transform.imag])).abs().max() > _SPECTRUM_ERROR:
+        raise RuntimeError("its first layer is not a Fourier transform")
+
+
 def _listen(
     network: torch.nn.ModuleDict, samples: Samples, state: tuple[torch.Tensor, torch.Tensor] | None
 ) -> tuple[Samples, tuple[torch.Tensor, torch.Tensor]]:
-    """64 samples of context and n frames to n probabilities, and the state of the LSTM after them."""
+    """64 samples of context and n frames, of B streams, to B x n probabilities, and the state of the LSTM after them,
+    unless n is no multiple of 32."""
     import torch
     import torch.nn.functional as F
 
-    frames = torch.from_numpy(samples).unfold(0, _CONTEXT_SAMPLES + FRAME_SAMPLES, FRAME_SAMPLES)  # [n, 576]
-    spectrum = network["stft_conv"](F.pad(frames, (0, 64), mode="reflect")[:, None])  # [n, 258, 4]
-    real, imaginary = spectrum.chunk(2, dim=1)
-    hidden = (real**2 + imaginary**2).sqrt()  # [n, 129, 4]
+    n_streams, n_frames = len(samples), samples.shape[1] // FRAME_SAMPLES
+    n_added = -n_frames % _EVEN_FRAMES
+    even = F.pad(torch.from_numpy(samples), (0, n_added * FRAME_SAMPLES))
+    frames = even.unfold(1, _CONTEXT_SAMPLES + FRAME_SAMPLES, FRAME_SAMPLES)  # [B, n, 576]
+    windows = F.pad(frames, (0, 64), mode="reflect").unfold(2, _SPECTRUM_SAMPLES, _HOP_SAMPLES)  # [B, n, 4, 256]
+    spectrum = torch.fft.rfft(windows * torch.hann_window(_SPECTRUM_SAMPLES)).abs()  # [B, n, 4, 129]
+    hidden = spectrum.flatten(0, 1).transpose(1, 2)
     for name in ("conv1", "conv2", "conv3", "conv4"):
         hidden = network[name](hidden).relu()
-    answers, state = network["lstm_cell"](hidden.squeeze(-1)[None], state)  # [n, 128, 1] -> [1, n, 128]
-    probability = network["final_conv"](answers.relu().transpose(1, 2)).sigmoid()  # [1, 1, n]
-    return probability[0, 0].numpy(), state
+    answers, state = network["lstm_cell"](hidden.view(n_streams, -1, hidden.shape[1]), state)  # [B, n, 128]
+    probability = network["final_conv"](answers.relu().transpose(1, 2)).sigmoid()  # [B, 1, n]
+    return probability[:, 0, :n_frames].numpy(), state

@@ -75,8 +75,13 @@ class LocalBackend:
     def fits(self, prompt: str) -> bool:
         return len(self.engine.tokenizer.encode(prompt)) <= min(MOST_PROMPT_TOKENS, _n_positions(self.engine) // 2)
 
-    def listen(self, samples: Samples) -> Clip:
-        return LocalClip(self.engine.hear(samples), len(samples) / SAMPLE_RATE)
+    def listen(self, clips: Sequence[Samples]) -> list[Clip | MossError]:
+        self.engine.compute_here()
+        heard = zip(clips, self.engine.hear_all(clips), strict=True)
+        return [
+            as_moss_error(found) if isinstance(found, Exception) else LocalClip(found, len(samples) / SAMPLE_RATE)
+            for samples, found in heard
+        ]
 
     def submit(self, request: Request) -> int:
         asked = engine_request(self.engine, request)
@@ -86,6 +91,7 @@ class LocalBackend:
         return ticket
 
     def step(self) -> list[Event]:
+        self.engine.compute_here()
         return [self._event(event) for event in self._decoding.step()]
 
     def cancel(self, ticket: int) -> None:

@@ -1,7 +1,8 @@
 """What answers questions about audio, in text and seconds; tokens, prompts and grammars are its own affair.
 
-A backend is used from one thread. It is asked by `submit`; `step` moves all that was asked on by a little and tells
-what has come of it. Requests are answered together as far as there is room, and none waits for another to end.
+A backend is used from one thread, which need not be the one that opened it. It is asked by `submit`; `step` moves all
+that was asked on by a little and tells what has come of it. Requests are answered together as far as there is room, and
+none waits for another to end.
 """
 
 from __future__ import annotations
@@ -120,9 +121,9 @@ class Backend(Protocol):
     def fits(self, prompt: str) -> bool:
         """Whether an instruction without audio is no longer than what the model was trained on, with room to answer."""
 
-    def listen(self, samples: Samples) -> Clip:
-        """Take in a clip, [n] float32 at 16 kHz. Raises MossError where that fails: of this clip, or, like
-        DeviceError, of all."""
+    def listen(self, clips: Sequence[Samples]) -> Sequence[Clip | MossError]:
+        """Take in clips, [n] float32 at 16 kHz each, together. In the place of one that fails stands why; what is
+        raised is true of all of them."""
 
     def submit(self, request: Request) -> int:
         """Ask; the ticket by which events tell of it. Raises UsageError for what does not fit the model."""

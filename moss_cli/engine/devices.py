@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.engine.nf4 import has_fused_nf4
 from moss_cli.errors import DeviceError, UsageError
 
@@ -80,11 +81,10 @@ def free_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def spare_threads(device: torch.device, n_parameters: int) -> None:
-    """Let a small model compute in one thread on a CPU: several gain nothing, and wait for each other for long where
-    other programs want the cores too."""
-    if device.type == "cpu" and n_parameters < SMALL:
-        torch.set_num_threads(1)
+def threads_for(device: torch.device, n_parameters: int) -> int:
+    """In how many threads a model computes. A small one on a CPU in one: several gain nothing, and wait for each other
+    for long where others want the cores too, like the thread that reads ahead."""
+    return 1 if device.type == "cpu" and n_parameters < SMALL else usual_threads()
 
 
 def pick_placement(

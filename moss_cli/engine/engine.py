@@ -15,7 +15,7 @@ from moss_cli.audio.mel import log_mel
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.decoding import Decoding, out_of_memory
-from moss_cli.engine.devices import FourBit, Placement, pick_placement, spare_threads
+from moss_cli.engine.devices import FourBit, Placement, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
 from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
@@ -24,7 +24,7 @@ from moss_cli.engine.quantize import MakeFourBit
 from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
 from moss_cli.engine.weights import Make, MakePlain, empty_model, fill, is_tied, unknown_tensors
-from moss_cli.errors import DeviceError, ModelError, MossError
+from moss_cli.errors import DeviceError, ModelError
 
 OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.\n"
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -32,7 +32,8 @@ STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
 
 @dataclass
 class Engine:
-    """One checkpoint on one device. `windows_at_once`: of the encoder, lowered for good when memory runs out."""
+    """One checkpoint on one device. `windows_at_once`: of the encoder, lowered for good when memory runs out.
+    `n_threads`: that it computes in, on a CPU."""
 
     model: MossAudio
     tokenizer: Tokenizer
@@ -43,6 +44,11 @@ class Engine:
     load_seconds: float
     warnings: tuple[str, ...] = ()
     windows_at_once: int = WINDOWS_AT_ONCE
+    n_threads: int = 1
+
+    def compute_here(self) -> None:
+        """Let the calling thread compute in as many threads as suit the model: it may be another than loaded it."""
+        torch.set_num_threads(self.n_threads)
 
     def mel(self, samples: np.ndarray) -> torch.Tensor:
         """[n] float32 samples at 16 kHz to the model's log-mel, [n_mels, T]."""
@@ -55,21 +61,32 @@ class Engine:
             n_mels=p.n_mels,
         )
 
-    @torch.inference_mode()
     def hear(self, samples: np.ndarray) -> AudioFeatures:
         """Encode a clip, [n] float32 at 16 kHz. Raises DeviceError where memory runs out with one window at a time."""
-        try:
-            return self.model.adapt(self._encoded(self.mel(samples)))
-        except Exception as error:
-            if isinstance(error, MossError) or not is_out_of_memory(error):
-                raise
-            release(error, self.model.device)
-            raise out_of_memory(self.model.device, error) from error
+        [found] = self.hear_all([samples])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def _encoded(self, mel: torch.Tensor) -> EncodedClip:
+    @torch.inference_mode()
+    def hear_all(self, clips: Sequence[np.ndarray]) -> list[AudioFeatures | Exception]:
+        """Encode clips, [n] float32 at 16 kHz each, together; each is encoded as it would be alone.
+
+        Where that fails they are tried one by one: in the place of the one at fault stands what `hear` raises.
+        """
+        try:
+            return [*self.model.adapt_all(self._encoded([self.mel(samples) for samples in clips]))]
+        except Exception as error:  # noqa: BLE001 - told as the clip's own
+            failure = error
+        release(failure, self.model.device)
+        if len(clips) > 1:
+            return [found for samples in clips for found in self.hear_all([samples])]
+        return [out_of_memory(self.model.device, failure) if is_out_of_memory(failure) else failure]
+
+    def _encoded(self, mels: Sequence[torch.Tensor]) -> list[EncodedClip]:
         while True:
             try:
-                return self.model.encode(mel, self.windows_at_once)
+                return self.model.encode_all(mels, self.windows_at_once)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -142,7 +159,8 @@ def load_engine(
     model = empty_model(config, found.shapes)
     n_parameters = sum(prod(shape) for shape in found.shapes.values())
     placement = pick_placement(device, dtype, n_parameters, four_bit=four_bit, compute=compute_dtype)
-    spare_threads(placement.device, n_parameters)
+    n_threads = threads_for(placement.device, n_parameters)
+    torch.set_num_threads(n_threads)
     tokenizer = load_tokenizer(folder)
     stop_ids = _stop_ids(folder, tokenizer)
     _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)
@@ -154,7 +172,17 @@ def load_engine(
         f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found.shapes)
     )
     fill_model(model, found, placement)
-    return Engine(model, tokenizer, processor, placement, stop_ids, grammars, time.monotonic() - start, warnings)
+    return Engine(
+        model,
+        tokenizer,
+        processor,
+        placement,
+        stop_ids,
+        grammars,
+        time.monotonic() - start,
+        warnings,
+        n_threads=n_threads,
+    )
 
 
 def fill_model(model: MossAudio, tensors: Tensors, placement: Placement) -> None:

@@ -41,6 +41,20 @@ class EncodedClip:
 
 
 @dataclass(frozen=True)
+class _MelWindow:
+    """A window of a mel, padded to the width of its clip's longest: [n_mels, width]; and how much of it is real."""
+
+    padded: Tensor
+    n_frames: int
+
+
+def _joined(pieces: Sequence[EncodedClip]) -> EncodedClip:
+    """One after another."""
+    taps = zip(*(piece.taps for piece in pieces), strict=True)
+    return EncodedClip(torch.cat([piece.features for piece in pieces]), [torch.cat(column) for column in taps])
+
+
+@dataclass(frozen=True)
 class Prompt:
     """Token ids of one request, and its audio, whose features stand at the True places of
     `audio_mask`. ids and audio_mask: [n] on the CPU."""
@@ -94,31 +108,56 @@ class MossAudio(nn.Module):
         return self.language_model.norm.weight.dtype
 
     def encode(self, mel: Tensor, windows_at_once: int = WINDOWS_AT_ONCE) -> EncodedClip:
-        """Encode one clip's mel, [n_mels, T], so many windows at a time: memory grows with them.
+        """Encode one clip's mel, [n_mels, T], so many windows at a time: memory grows with them."""
+        [clip] = self.encode_all([mel], windows_at_once)
+        return clip
 
-        Clips are encoded one at a time: the tail window is padded to the longest window of its own
-        clip, so that what else is in a batch can never change it.
+    def encode_all(self, mels: Sequence[Tensor], windows_at_once: int = WINDOWS_AT_ONCE) -> list[EncodedClip]:
+        """Encode the mels of clips, [n_mels, T] each, so many windows at a time, whosever they are.
+
+        The tail window of a clip is padded to the longest window of its own clip, and windows of different widths are
+        not encoded together: so what else is in a batch can never change a clip.
         """
+        clips = [self._windows(mel) for mel in mels]
+        windows = [window for clip in clips for window in clip]
+        encoded: list[EncodedClip | None] = [None] * len(windows)
+        for width in sorted({window.padded.shape[1] for window in windows}):
+            places = [place for place, window in enumerate(windows) if window.padded.shape[1] == width]
+            for at in range(0, len(places), windows_at_once):
+                some = places[at : at + windows_at_once]
+                for place, one in zip(some, self._encode_windows([windows[i] for i in some]), strict=True):
+                    encoded[place] = one
+        pieces = iter([one for one in encoded if one is not None])
+        return [_joined([next(pieces) for _ in clip]) for clip in clips]
+
+    def _windows(self, mel: Tensor) -> list[_MelWindow]:
+        """The windows of one clip."""
         width = min(self.config.audio.window_frames, mel.shape[1])
         windows = torch.split(mel.to(self.device, self.dtype), width, dim=1)
-        n_frames = torch.tensor([w.shape[1] for w in windows], device=self.device)
-        padded = torch.stack([nn.functional.pad(w, (0, width - w.shape[1])) for w in windows])
-        pieces, tap_pieces = [], []
-        for some, lengths in zip(
-            torch.split(padded, windows_at_once), torch.split(n_frames, windows_at_once), strict=True
-        ):
-            features, taps = self.audio_encoder(some, lengths)
-            keep = [n_tokens(int(n)) for n in lengths]
-            pieces += [f[:n] for f, n in zip(features, keep, strict=True)]
-            tap_pieces += [[t[i, :n] for t in taps] for i, n in enumerate(keep)]
-        taps_joined = [torch.cat(column) for column in zip(*tap_pieces, strict=True)]
-        return EncodedClip(torch.cat(pieces), taps_joined)
+        return [_MelWindow(nn.functional.pad(one, (0, width - one.shape[1])), one.shape[1]) for one in windows]
+
+    def _encode_windows(self, windows: Sequence[_MelWindow]) -> list[EncodedClip]:
+        n_frames = [window.n_frames for window in windows]
+        padded = torch.stack([window.padded for window in windows])
+        features, taps = self.audio_encoder(padded, torch.tensor(n_frames, device=self.device))
+        keep = [n_tokens(n) for n in n_frames]
+        return [EncodedClip(features[i, :n], [tap[i, :n] for tap in taps]) for i, n in enumerate(keep)]
 
     def adapt(self, clip: EncodedClip) -> AudioFeatures:
         """Bring a clip's features to the decoder's width."""
+        [adapted] = self.adapt_all([clip])
+        return adapted
+
+    def adapt_all(self, clips: Sequence[EncodedClip]) -> list[AudioFeatures]:
+        """Bring the features of clips to the decoder's width, all at once."""
+        n_each, all_of_them = [len(clip.features) for clip in clips], _joined(clips)
         # More taps than mergers are possible: the checkpoint decides how many are injected.
-        mergers = zip(self.deepstack_audio_merger_list, clip.taps, strict=False)
-        return AudioFeatures(self.audio_adapter(clip.features), [merger(tap) for merger, tap in mergers])
+        mergers = zip(self.deepstack_audio_merger_list, all_of_them.taps, strict=False)
+        adapted = [self.audio_adapter(all_of_them.features), *(merger(tap) for merger, tap in mergers)]
+        columns = [torch.split(features, n_each) for features in adapted]
+        if len(clips) > 1:  # a part of a tensor holds all of it, for as long as one of the clips is there
+            columns = [tuple(part.clone() for part in column) for column in columns]
+        return [AudioFeatures(main, taps) for main, *taps in zip(*columns, strict=True)]
 
     def forward(self, tokens: Tokens, past: CacheRows | None = None) -> Tensor:
         """Logits [B, vocab] that follow each row's last token."""

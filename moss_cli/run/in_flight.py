@@ -1,4 +1,8 @@
-"""Conversations in flight: each goes on as soon as what it waits for has come, and fails alone."""
+"""Conversations in flight: each goes on as soon as what it waits for has come, and fails alone.
+
+Clips are listened to together, as many as have come when one is needed: those that are not needed yet wait, so that the
+backend need not take in each by itself as soon as there is room for its answer.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,19 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.protocol import Answered, Backend, Delta, Event
 from moss_cli.errors import MossError, as_moss_error
 from moss_cli.run.conversation import Conversation, Listen
+
+AHEAD_S = 64.0  # of clips that wait though there is no room for their answers; chosen: 16 of the encoder's windows
 
 OnEnd = Callable[[Any], None]  # what the conversation returned, or the MossError that it ended with
 
 
 @dataclass(eq=False)
 class _Open:
-    """A conversation that waits for an answer. `text`: as much of it as has come and is certain."""
+    """A conversation that waits for a clip or for an answer. `text`: as much of it as has come and is certain."""
 
     owner: Hashable
     conversation: Conversation[Any]
@@ -32,15 +39,18 @@ class InFlight:
     def __init__(self, backend: Backend, on_decoded: Callable[[Hashable, int], None]) -> None:
         self.backend = backend
         self._on_decoded = on_decoded
-        self._open: dict[int, _Open] = {}
+        self._listening: dict[_Open, Samples] = {}  # that wait for a clip, in the order in which they came
+        self._open: dict[int, _Open] = {}  # that wait for an answer, by ticket
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._listening) + len(self._open)
 
     @property
     def has_room(self) -> bool:
-        """Whether the backend could be at one more."""
-        return len(self._open) < self.backend.n_together
+        """Whether the backend could be at one more, or could listen to one more together with those that wait."""
+        n_together = self.backend.n_together
+        waiting_s = sum(len(samples) for samples in self._listening.values()) / SAMPLE_RATE
+        return len(self) < n_together or (len(self._listening) < n_together - 1 and waiting_s < AHEAD_S)
 
     def begin(
         self,
@@ -62,9 +72,32 @@ class InFlight:
 
     def step(self) -> None:
         """Go on a little with all of them."""
-        if not self._open:
+        if not len(self):
             return
-        started, going = time.monotonic(), list(self._open.values())
+        started, going = time.monotonic(), [*self._listening, *self._open.values()]
+        if len(self._open) < self.backend.n_together:
+            self._listen()
+        if self._open:
+            self._decode()
+        share_s = (time.monotonic() - started) / len(going)
+        for one in going:
+            one.on_seconds(share_s)
+
+    def _listen(self) -> None:
+        """Listen to all clips that wait."""
+        waiting = list(self._listening)
+        try:
+            heard = self.backend.listen(list(self._listening.values())) if waiting else []
+        except Exception as error:  # noqa: BLE001 - true of all of them
+            heard = [as_moss_error(error)] * len(waiting)
+        for one, clip in zip(waiting, heard, strict=True):
+            if self._listening.pop(one, None) is not None:  # else another one's end has dropped it
+                if isinstance(clip, MossError):
+                    self._go_on(one, error=clip)
+                else:
+                    self._go_on(one, clip)
+
+    def _decode(self) -> None:
         try:
             events = self.backend.step()
         except Exception as error:  # noqa: BLE001 - the backend does not say whose fault it is
@@ -75,19 +108,19 @@ class InFlight:
         else:
             for event in events:
                 self._take(event)
-        share_s = (time.monotonic() - started) / len(going)
-        for one in going:
-            one.on_seconds(share_s)
 
     def drop(self, owner: Hashable) -> None:
         """Forget the conversations of an owner."""
         for ticket in [ticket for ticket, one in self._open.items() if one.owner == owner]:
             self.backend.cancel(ticket)
             self._open.pop(ticket).conversation.close()
+        for one in [one for one in self._listening if one.owner == owner]:
+            del self._listening[one]
+            one.conversation.close()
 
     def drop_all(self) -> None:
         """Forget all of them."""
-        for owner in {one.owner for one in self._open.values()}:
+        for owner in {one.owner for one in (*self._listening, *self._open.values())}:
             self.drop(owner)
 
     def _take(self, event: Event) -> None:
@@ -111,7 +144,7 @@ class InFlight:
             self._go_on(one, error=error)
 
     def _go_on(self, one: _Open, value: Any = None, error: MossError | None = None) -> None:
-        """Send a conversation what it waits for, until it waits for an answer or is at its end."""
+        """Send a conversation what it waits for, until it waits for a clip or an answer, or is at its end."""
         while True:
             try:
                 wanted = one.conversation.throw(error) if error is not None else one.conversation.send(value)
@@ -122,10 +155,10 @@ class InFlight:
                 one.on_end(as_moss_error(failure))
                 return
             value = error = None
+            if isinstance(wanted, Listen):
+                self._listening[one] = wanted.samples
+                return
             try:
-                if isinstance(wanted, Listen):
-                    value = self.backend.listen(wanted.samples)
-                    continue
                 ticket = self.backend.submit(wanted)
             except Exception as failure:  # noqa: BLE001 - likewise
                 error = as_moss_error(failure)

@@ -12,7 +12,8 @@ from moss_cli.errors import MossError
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, Opened
 from moss_cli.run.kept_parts import from_json, to_json
-from moss_cli.run.open_input import Facts, OpenInput
+from moss_cli.run.open_input import Facts
+from moss_cli.run.planned_input import PlannedInput
 from moss_cli.run.second_pass import Whole
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.span import Span
@@ -36,7 +37,7 @@ class InputProgress:
         self._facts: Facts | None = None
         self._since: float | None = None
 
-    def begin(self, opened: OpenInput, sha256: str) -> None:
+    def begin(self, opened: PlannedInput, sha256: str) -> None:
         """The input could be opened."""
         self.task, self.total_s, self.sha256 = opened.task, opened.total_s, sha256
         self._offset_s = self._end_s = opened.offset_s

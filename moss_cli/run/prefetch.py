@@ -1,7 +1,8 @@
-"""Inputs read ahead: while the model is at one of them, the rest of it and the next one are decoded in a thread.
+"""Inputs read ahead: while the model is at one of them, the rest of it and the next ones are read in a thread, that is
+decoded, cut into chunks and searched for speech.
 
-One thread at a time, and one input ahead at most: the next is taken when the one whose turn it is has been read, so
-that a run does not hold a file that another run could be at. Whatever goes wrong is raised when its turn has come.
+One thread at a time. The next input is taken when the one before has been read, so that a run does not hold a file that
+another run could be at. Whatever goes wrong is raised when its turn has come.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job
-from moss_cli.run.open_input import Facts, OpenInput, open_input
+from moss_cli.run.open_input import Facts, open_input
+from moss_cli.run.planned_input import PlannedInput, planned
+from moss_cli.span import Span
 
 AHEAD_S = 120.0  # of an input's samples that wait, 8 MB; with 0 each input is read in its turn
 _STOP_S = 1.0  # that is waited for a thread to end: it may be hashing a large file
@@ -39,24 +43,25 @@ class InputQueue:
     def __init__(self, files: Iterable[InputProgress], job: Job) -> None:
         self._files, self._job = iter(files), job
         self._now: _Taken | None = None
-        self._next: _Taken | None = None
+        self._next: deque[_Taken] = deque()
         self._failure: Exception | None = None  # to take the next one
+        self._is_open = False  # the one whose turn it is
 
     def __iter__(self) -> Iterator[InputProgress]:
         return self
 
     def __next__(self) -> InputProgress:
-        if self._failure is not None:
-            raise self._failure
-        if self._next is None:
+        if not self._next:
+            if self._failure is not None:
+                raise self._failure
             self._take()
-        self._now, self._next = self._next, None
-        assert self._now is not None
+        self._now, self._is_open = self._next.popleft(), False
         return self._now.file
 
-    def look_ahead(self) -> None:
-        """Take the next input, if all of the one whose turn it is has been read."""
-        if self._now is None or not self._now.is_read or self._next is not None or self._failure is not None:
+    def look_ahead(self, n_inputs: int = 1) -> None:
+        """Take the next input, if all that are taken have been read, unless `n_inputs` wait for their turn already."""
+        last = self._next[-1] if self._next else self._now
+        if last is None or not last.is_read or len(self._next) >= n_inputs or self._failure is not None:
             return
         try:
             self._take()
@@ -66,7 +71,7 @@ class InputQueue:
     def _take(self) -> None:
         file = next(self._files)
         ahead = Prefetch(file.input, self._job) if _can_be_read_ahead(file.input, self._job) else None
-        self._next = _Taken(file, ahead)
+        self._next.append(_Taken(file, ahead))
         if ahead is not None:
             ahead.start()
 
@@ -74,17 +79,24 @@ class InputQueue:
     def may_block(self) -> bool:
         """Whether to open the one whose turn it is may take for ever: a pipe, into which somebody has yet to write."""
         assert self._now is not None
-        return self._now.ahead is None and not _is_file(self._now.file.input)
+        return not self._is_open and self._now.ahead is None and not _is_file(self._now.file.input)
 
-    def open(self) -> OpenInput:
-        """The one whose turn it is, open. Raises what `open_input` and the recording's `sha256` do."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next piece, or the end, of the one whose turn it is can be had at once, as far as it is read
+        ahead."""
+        return self._now is None or self._now.ahead is None or self._now.ahead.is_ready
+
+    def open(self) -> PlannedInput:
+        """The one whose turn it is, open. Raises what `open_input` does."""
         assert self._now is not None
+        self._is_open = True
         if self._now.ahead is None:
-            return open_input(self._now.file.input, self._job)
+            return planned(open_input(self._now.file.input, self._job), self._job)
         return self._now.ahead.opened()
 
     def close(self) -> None:
-        for taken in (self._now, self._next):
+        for taken in (self._now, *self._next):
             if taken is not None and taken.ahead is not None:
                 taken.ahead.close()
 
@@ -101,13 +113,14 @@ def _is_file(input: Input) -> bool:
 
 
 class Prefetch:
-    """An input that a thread opens, hashes and decodes, `AHEAD_S` and a block at most before its blocks are taken."""
+    """An input that a thread opens, hashes and reads, `AHEAD_S` and a chunk at most before its pieces are taken."""
 
     def __init__(self, input: Input, job: Job) -> None:
         self._input, self._job = input, job
         self._changed = threading.Condition()  # what follows is shared with the thread
-        self._opened: OpenInput | None = None
-        self._blocks: deque[Samples] = deque()
+        self._opened: PlannedInput | None = None
+        self._sha256: str | None = None
+        self._pieces: deque[Chunk | Span] = deque()
         self._n_waiting = 0
         self._end: Facts | BaseException | None = None
         self._closed = False
@@ -123,8 +136,14 @@ class Prefetch:
         with self._changed:
             return self._end is not None
 
-    def opened(self) -> OpenInput:
-        """What `open_input` gives, with blocks that the thread has decoded. Waits until it is open."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a piece, or the end, to be had."""
+        with self._changed:
+            return bool(self._pieces) or self._end is not None
+
+    def opened(self) -> PlannedInput:
+        """The input, with pieces that the thread has read. Waits until it is open; its `sha256` waits, too."""
         with self._changed:
             self._changed.wait_for(lambda: self._opened or self._end)
             if self._opened is None:
@@ -136,7 +155,7 @@ class Prefetch:
         """Stop the thread, which closes the file."""
         with self._changed:
             self._closed = True
-            self._blocks.clear()
+            self._pieces.clear()
             self._changed.notify_all()
         self._thread.join(_STOP_S)
 
@@ -152,37 +171,55 @@ class Prefetch:
 
     def _read(self) -> Facts:
         with closing(open_input(self._input, self._job)) as opened:
-            sha256 = opened.sha256()
+            read = planned(replace(opened, blocks=self._until_closed(opened.blocks)), self._job)
             with self._changed:
                 self._opened = replace(
-                    opened, blocks=self._taken(), sha256=lambda: sha256, facts=self._facts, close=self.close
+                    read, pieces=self._taken(), sha256=self._hashed, facts=self._facts, close=self.close
                 )
                 self._changed.notify_all()
-            for block in opened.blocks:
-                self._put(block)
+            sha256 = opened.sha256()
+            with self._changed:
+                self._sha256 = sha256
+                self._changed.notify_all()
+            for piece in read.pieces:
+                self._put(piece)
             return opened.facts()
 
-    def _put(self, block: Samples) -> None:
-        """Give a block, and wait until there is room for the next."""
+    def _until_closed(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        for block in blocks:
+            if self._closed:
+                raise _closed()
+            yield block
+
+    def _put(self, piece: Chunk | Span) -> None:
+        """Give a piece, and wait until there is room for the next."""
         with self._changed:
-            self._blocks.append(block)
-            self._n_waiting += len(block)
+            self._pieces.append(piece)
+            self._n_waiting += _n_samples(piece)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed or self._n_waiting < AHEAD_S * SAMPLE_RATE)
             if self._closed:
-                raise ValueError("the recording was closed while it was read")
+                raise _closed()
 
-    def _taken(self) -> Iterator[Samples]:
+    def _taken(self) -> Iterator[Chunk | Span]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._blocks or self._end)
-                if not self._blocks:
+                self._changed.wait_for(lambda: self._pieces or self._end)
+                if not self._pieces:
                     self._raise()
                     return
-                block = self._blocks.popleft()
-                self._n_waiting -= len(block)
+                piece = self._pieces.popleft()
+                self._n_waiting -= _n_samples(piece)
                 self._changed.notify_all()
-            yield block
+            yield piece
+
+    def _hashed(self) -> str:
+        with self._changed:
+            self._changed.wait_for(lambda: self._sha256 or self._end)
+            if self._sha256 is None:
+                self._raise()
+            assert self._sha256 is not None
+            return self._sha256
 
     def _raise(self) -> None:
         if isinstance(self._end, BaseException):
@@ -191,3 +228,11 @@ class Prefetch:
     def _facts(self) -> Facts:
         assert isinstance(self._end, Facts)
         return self._end
+
+
+def _n_samples(piece: Chunk | Span) -> int:
+    return len(piece.samples) if isinstance(piece, Chunk) else 0
+
+
+def _closed() -> ValueError:
+    return ValueError("the recording was closed while it was read")

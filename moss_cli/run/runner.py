@@ -18,6 +18,7 @@ from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, OnStep, OnText, Outcome, Step
 from moss_cli.run.journal import Journal, NoJournal
+from moss_cli.run.loading import Loading
 from moss_cli.run.scheduler import Scheduler
 from moss_cli.run.second_pass import Whole
 from moss_cli.tasks.reading.task import Part, Task
@@ -27,7 +28,7 @@ QUESTION = Input(Path("the question"))  # what stands for an input where there i
 
 
 class Runner:
-    """Runs one job. The model is loaded when the first input has been read as audio."""
+    """Runs one job. The model is loaded from when the first input could be opened, beside the reading of it."""
 
     def __init__(
         self,
@@ -43,7 +44,8 @@ class Runner:
         self._on_warning = on_warning or (lambda message: None)
         self._on_text = on_text
         self._open_backend = open_backend
-        self._backend: Backend | None = None
+        self._loading: Loading | None = None
+        self._backend: Backend | None = None  # once it is loaded and can be used
 
     def run(
         self, inputs: Iterable[Input], journal_of: Callable[[Input], Journal] = lambda input: NoJournal()
@@ -61,7 +63,7 @@ class Runner:
         loaded."""
         job = replace(self.job, task=task, think=think)
         other = Runner(job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
-        other._backend = self._backend
+        other._loading, other._backend = self._loading, self._backend
         return other
 
     def ask_text(self) -> Outcome:
@@ -98,21 +100,35 @@ class Runner:
     def is_loaded(self) -> bool:
         return self._backend is not None
 
-    def loaded(self, input: Input) -> tuple[Backend, float]:
-        """The backend, and the seconds that loading it took of this input's time."""
-        if self._backend is not None:
-            return self._backend, 0.0
+    def load(self, input: Input) -> None:
+        """Begin to load the model, for this input."""
+        if self._loading is not None:
+            return
         self.step(Step("loading", input))
+        self._loading = Loading(self._opened_backend)
+        self._loading.start()
+
+    def _opened_backend(self) -> Backend:
         job = self.job
-        backend = self._open_backend(
+        return self._open_backend(
             job.model,
             device=job.device,
             dtype=job.dtype,
             n_together=job.batch_size,
             has_forms=any(question.form for question in job.task.questions),
         )
-        if job.think and not backend.info.can_think:
-            raise UsageError(f"{job.model.entry.name} does not support thinking", hint="drop --think")
+
+    def loaded(self, input: Input) -> tuple[Backend, float]:
+        """The backend, which is waited for, and the seconds that loading it took, if that was for this input.
+
+        Raises what loading it has raised."""
+        if self._backend is not None:
+            return self._backend, 0.0
+        self.load(input)
+        assert self._loading is not None
+        backend = self._loading.result()
+        if self.job.think and not backend.info.can_think:
+            raise UsageError(f"{self.job.model.entry.name} does not support thinking", hint="drop --think")
         self._backend = backend
         for message in backend.info.warnings:
             self._on_warning(message)

@@ -2,7 +2,8 @@
 
 Inputs are read one after another, chunk by chunk, and every chunk is a conversation of its own: chunks of all inputs
 are in flight together, as many as the backend answers at once. So a long input is never in memory as a whole, nothing
-waits for its neighbour, and what goes wrong with one input is its own affair.
+waits for its neighbour, and what goes wrong with one input is its own affair. The model is loaded while the first input
+is read, and what is in flight goes on while the next chunk has yet to be read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.audio.chunk import Chunk
 from moss_cli.backends.protocol import Backend
 from moss_cli.errors import ExitCode, MossError, as_moss_error
 from moss_cli.run.conversation import Asking
@@ -24,8 +25,9 @@ from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Outcome, Step
 from moss_cli.run.prefetch import InputQueue
 from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
-from moss_cli.run.speech_pieces import plan, skipped
+from moss_cli.span import Span
 
+MOST_AHEAD = 4  # inputs read before their turn, as far as so many chunks are answered together; chosen
 OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
 
 
@@ -40,6 +42,7 @@ class Host(Protocol):
     def shows_text(self) -> bool: ...
     @property
     def is_loaded(self) -> bool: ...
+    def load(self, input: Input) -> None: ...
     def loaded(self, input: Input) -> tuple[Backend, float]: ...
     def step(self, step: Step) -> None: ...
     def decoded(self, owner: Any, n_decoded: int) -> None: ...
@@ -69,7 +72,7 @@ class Scheduler:
         with closing(InputQueue(files, self._job)) as queue, closing(self._wanted(queue)) as wanted:
             try:
                 while True:
-                    if not is_read and self._has_room:
+                    if not is_read and self._has_room and (queue.is_ready or not self._n_in_flight):
                         try:
                             one = next(wanted)
                         except StopIteration:
@@ -83,6 +86,7 @@ class Scheduler:
                         self._step()
                     else:
                         return
+                    self._look_ahead(queue)
                     yield from self._finished()
             finally:
                 if self._flight is not None:
@@ -96,6 +100,10 @@ class Scheduler:
     def _has_room(self) -> bool:
         return self._flight is None or self._flight.has_room
 
+    def _look_ahead(self, queue: InputQueue) -> None:
+        if self._flight is not None:
+            queue.look_ahead(min(MOST_AHEAD, self._flight.backend.n_together))
+
     def _step(self) -> None:
         assert self._flight is not None
         self._flight.step()
@@ -108,7 +116,8 @@ class Scheduler:
             yield from self._finished()
 
     def _wanted(self, queue: InputQueue) -> Generator[_Wanted | None, None, None]:
-        """The chunks that are to be asked about; None before each input is opened."""
+        """The chunks that are to be asked about; None before each input is opened, and where the next piece of one may
+        have yet to be read."""
         for file in queue:
             self._waiting.append(file)
             yield None
@@ -122,24 +131,30 @@ class Scheduler:
                 self._fail(file, failure)
             self._settle(file)
 
-    def _read(self, file: InputProgress, queue: InputQueue) -> Iterator[_Wanted]:
-        """Read an input; what is neither skipped nor known from an earlier run is yielded."""
-        job, held = self._job, None
+    def _read(self, file: InputProgress, queue: InputQueue) -> Iterator[_Wanted | None]:
+        """Read an input; what is neither skipped nor known from an earlier run is yielded.
+
+        The model begins to be loaded when the first input is open, and is there before its first piece is asked about:
+        also where nobody speaks, one that cannot be loaded is an error.
+        """
+        held: _Wanted | None = None
         with file.timed():
             opened = queue.open()
             try:
+                with file.paused():
+                    self._host.load(file.input)
                 file.begin(opened, opened.sha256())
-                heard = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
-                for chunk in plan(self._heard(file, heard, queue), skipped(file.task, vad=job.vad)):
-                    place = file.expect(chunk)
-                    if place is None or not isinstance(chunk, Chunk):
-                        continue
-                    wanted: _Wanted | None = _Wanted(file, place, chunk)
-                    if self._host.shows_text:  # only what is known to be all of its input is shown while it comes
+                for piece in opened.pieces:
+                    with file.paused():
+                        queue.look_ahead()
+                        file.load_s += self._load(file.input)
+                    self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
+                    wanted = self._wanted_of(file, piece)
+                    # Only what is known to be all of its input is shown while it comes.
+                    if self._host.shows_text and wanted is not None:
                         held, wanted = wanted, held
-                    if wanted is not None:
-                        with file.paused():
-                            yield wanted
+                    with file.paused():
+                        yield wanted
                     if file.error is not None:  # the rest of it is not worth reading
                         return
                 file.end(opened.facts())
@@ -149,17 +164,10 @@ class Scheduler:
             finally:
                 opened.close()
 
-    def _heard(self, file: InputProgress, heard: Iterable[Chunk], queue: InputQueue) -> Iterator[Chunk]:
-        """Chunks, with the model loaded before the first: also where nobody speaks, one that cannot be is an error.
-
-        Before each one is listened to, the next input is set going if this one has been read.
-        """
-        for chunk in heard:
-            with file.paused():
-                queue.look_ahead()
-                file.load_s += self._load(file.input)
-            self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
-            yield chunk
+    def _wanted_of(self, file: InputProgress, piece: Chunk | Span) -> _Wanted | None:
+        """A piece as it is asked about; None where it is skipped, or known from an earlier run."""
+        place = file.expect(piece)
+        return None if place is None or isinstance(piece, Span) else _Wanted(file, place, piece)
 
     def _load(self, input: Input) -> float:
         """Have the model loaded; the seconds that this took."""

@@ -246,7 +246,7 @@ def test_the_probability_does_not_depend_on_the_size_of_a_block(
 ) -> None:
     samples = clips[0][1]
     whole = speech_probability(samples)
-    monkeypatch.setattr(vad, "_BLOCK_FRAMES", 7)
+    monkeypatch.setattr(vad, "_BLOCK_FRAMES", vad._EVEN_FRAMES)
     assert np.abs(speech_probability(samples) - whole).max() < 1e-4
 
 
@@ -287,7 +287,7 @@ def test_a_missing_package_is_an_import_error(monkeypatch: pytest.MonkeyPatch, f
             ask(noise(1, 0.1))
 
 
-@pytest.mark.parametrize("content", ["nothing", "garbage", "other tensors", "other shapes"])
+@pytest.mark.parametrize("content", ["nothing", "garbage", "other tensors", "other shapes", "other spectrum"])
 def test_a_package_with_another_model_is_an_import_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_network: None, content: str
 ) -> None:
@@ -296,9 +296,13 @@ def test_a_package_with_another_model_is_an_import_error(
     if content == "garbage":
         path.write_bytes(b"\xff" * 100)
     elif content != "nothing":
-        names = ["a"] if content == "other tensors" else list(vad._network().state_dict())
+        weights = {name.removesuffix("_l0"): value.numpy() for name, value in vad._network().state_dict().items()}
         vad._network.cache_clear()
-        save_file({name.removesuffix("_l0"): np.zeros(3, np.float32) for name in names}, path)
+        if content == "other spectrum":
+            weights["stft_conv.weight"] = -weights["stft_conv.weight"]
+        else:
+            weights = {name: np.zeros(3, np.float32) for name in (["a"] if content == "other tensors" else weights)}
+        save_file(weights, path)
     spec = ModuleSpec("silero_vad", None, is_package=True)
     spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(vad, "find_spec", lambda name: spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import moss_cli
 from moss_cli.answers import Cost, Grammar, JsonSchema, Sampling
+from moss_cli.audio.mel import log_mel
 from moss_cli.backends.answer_text import AnswerText
-from moss_cli.backends.local import LocalBackend, LocalReply, engine_request
+from moss_cli.backends.local import LocalBackend, LocalClip, LocalReply, engine_request
 from moss_cli.backends.protocol import Answered, Delta, Event, Failed, Reply, Request
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.thinking import split_tokens
-from moss_cli.errors import DeviceError, UsageError
+from moss_cli.errors import DeviceError, MossError, UsageError
 from moss_cli.models.registry import resolve
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
@@ -63,7 +66,8 @@ def one_answer(backend: LocalBackend, request: Request) -> Reply:
 def test_a_sentence_is_heard_and_told_piece_by_piece(tiny: Engine) -> None:
     samples, _ = soundfile.read(PACKAGE / "samples" / "station.wav", dtype="float32")
     backend = LocalBackend(tiny)
-    clip = backend.listen(samples[: 16_000 * 4])
+    [clip] = backend.listen([samples[: 16_000 * 4]])
+    assert isinstance(clip, LocalClip)
     assert clip.duration_s == len(samples[: 16_000 * 4]) / 16_000
     ticket = backend.submit(Request(PROMPT_SEGMENTS, clip, n_characters=200, tells=True))
     answers, told = done(backend, [ticket])
@@ -213,7 +217,7 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
         return [outcome.envelope.model_dump() | {"usage": None} for outcome in outcomes]
 
     undisturbed = run(LocalBackend(tiny, 8))
-    model, encoded, forward, encode = tiny.model, [], tiny.model.forward, tiny.model.encode
+    model, encoded, forward, encode = tiny.model, [], tiny.model.forward, tiny.model.encode_all
 
     def short_of_memory(tokens: Any, past: Any = None) -> Any:
         if len(tokens.ids) > 3:
@@ -222,12 +226,12 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
             )
         return forward(tokens, past)
 
-    def counted(mel: Any, windows_at_once: int) -> Any:
-        encoded.append(mel.shape)
-        return encode(mel, windows_at_once)
+    def counted(mels: Any, windows_at_once: int) -> Any:
+        encoded.extend(mel.shape for mel in mels)
+        return encode(mels, windows_at_once)
 
     monkeypatch.setattr(model, "forward", short_of_memory)
-    monkeypatch.setattr(model, "encode", counted)
+    monkeypatch.setattr(model, "encode_all", counted)
     backend = LocalBackend(tiny, 8)
     assert run(backend) == undisturbed
     assert {one["status"] for one in undisturbed} == {"ok"}
@@ -235,7 +239,7 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
     assert backend.n_together <= 3
 
 
-@pytest.mark.parametrize("place", ["adapt", "encode"])
+@pytest.mark.parametrize("place", ["adapt_all", "encode_all"])
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("could not create a primitive")])
 def test_memory_that_runs_out_while_listening_is_said_to_have_run_out(
     random: Engine, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception
@@ -244,6 +248,58 @@ def test_memory_that_runs_out_while_listening_is_said_to_have_run_out(
         raise error
 
     monkeypatch.setattr(random.model, place, short)
-    with pytest.raises(DeviceError) as caught:
-        LocalBackend(replace(random)).listen(np.zeros(1600, np.float32))
-    assert (caught.value.code, caught.value.exit_code) == ("out_of_memory", 6)
+    found = LocalBackend(replace(random)).listen([np.zeros(1600, np.float32), np.zeros(900, np.float32)])
+    assert len(found) == 2
+    for failure in found:
+        assert isinstance(failure, DeviceError)
+        assert (failure.code, failure.exit_code) == ("out_of_memory", 6)
+
+
+def test_clips_are_encoded_together_and_one_that_fails_does_so_alone(
+    random: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    lengths_s = (9.0, 3.0, 4.0, 3.0, 0.1, 5.5)
+    clips = [rng.uniform(-0.1, 0.1, round(length_s * 16_000)).astype(np.float32) for length_s in lengths_s]
+    alone = [random.hear(clip) for clip in clips]
+    batches = []
+    handle = random.model.audio_encoder.register_forward_pre_hook(lambda _, args: batches.append(args[0].shape[::2]))
+    backend = LocalBackend(replace(random))
+    together = backend.listen(clips)
+    # 9 s are three windows, 4 s one and 5.5 s two, all padded to 4 s; what is shorter alone is not padded.
+    assert [(n, width) for n, width in batches] == [(1, 10), (2, 300), (6, 400)]
+    for found, expected in zip(together, alone, strict=True):
+        assert isinstance(found, LocalClip)
+        for ours, theirs in zip(
+            (found.features.adapter, *found.features.deepstack), (expected.adapter, *expected.deepstack), strict=True
+        ):
+            assert ours.shape == theirs.shape
+            assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
+    handle.remove()
+    mel = log_mel
+
+    def odd(samples: torch.Tensor, **options: Any) -> torch.Tensor:
+        if len(samples) == 4 * 16_000:
+            raise ValueError("odd")
+        return mel(samples, **options)
+
+    monkeypatch.setattr("moss_cli.engine.engine.log_mel", odd)
+    found = backend.listen(clips)
+    assert [isinstance(one, MossError) for one in found] == [False, False, True, False, False, False]
+    assert str(found[2]) == "ValueError: odd"
+
+
+def test_a_model_computes_in_its_own_number_of_threads_wherever_it_is_used(random: Engine) -> None:
+    """It is loaded in another thread, and another one still searches for speech."""
+    backend, n_threads = LocalBackend(replace(random, n_threads=3)), []
+
+    def use() -> None:
+        for use in (lambda: backend.listen([np.zeros(1600, np.float32)]), backend.step):
+            torch.set_num_threads(1)
+            use()
+            n_threads.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert n_threads == [3, 3]

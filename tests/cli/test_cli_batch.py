@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cli_run import TINY, Run
-from scripted_backend import ScriptedBackend
+from scripted_backend import ScriptedBackend, all_is_read
 
 from moss_cli.folders.runs import RunMarker
 
@@ -37,7 +37,8 @@ def folder(moss: Moss, wav: Wav, tmp_path: Path, backend: ScriptedBackend) -> Pa
     wav("in/f.wav", 8 * 16_000)
 
     def killed(n: int) -> None:
-        if n == 3:
+        all_is_read()
+        if n == 3:  # one or two chunks are answered with the first step, as far as they were read; two with the second
             raise Killed
 
     backend.n_steps, backend.at_step = 0, killed

@@ -36,9 +36,9 @@ from moss_cli.engine.nf4 import (
     nf4_linear,
     quantise_nf4,
 )
+from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.quantize import is_quantised
 from moss_cli.engine.row import DecodeRequest
-from moss_cli.engine.step import prompt_tokens
 
 TINY = Path(moss_cli.__file__).parent / "weights" / "tiny"
 LINEARS = ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.down_proj", "mlp.gate_up_proj")

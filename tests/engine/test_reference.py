@@ -18,8 +18,8 @@ from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.inspect import inspect
 from moss_cli.engine.model import Prompt
+from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.row import DecodeRequest
-from moss_cli.engine.step import prompt_tokens
 from moss_cli.engine.tokenizer import load_tokenizer
 
 REFERENCE = Path(__file__).parents[1] / "fixtures" / "reference"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples
 from moss_cli.errors import AudioError
 from moss_cli.models.registry import resolve
@@ -22,7 +23,9 @@ from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
 from moss_cli.run.journal import NoJournal
 from moss_cli.run.open_input import Facts, OpenInput, open_input
+from moss_cli.run.planned_input import PlannedInput, planned
 from moss_cli.run.prefetch import InputQueue, Prefetch
+from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.reading.task import Task
 from moss_cli.tasks.transcribe import Transcribe
@@ -63,10 +66,17 @@ class Tape:
         self.closed.set()
 
 
+def block_by_block(opened: OpenInput, job: Job) -> PlannedInput:
+    """Stands for `planned`: every block is a chunk."""
+    pieces = (Chunk(block, Span(10.0 * n, 10.0 * n + 10), str(n)) for n, block in enumerate(opened.blocks))
+    return PlannedInput(job.task, pieces, 0.0, 50.0, opened.sha256, opened.facts, opened.close)
+
+
 @pytest.fixture
 def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
     one = Tape()
     monkeypatch.setattr(prefetch, "open_input", one)
+    monkeypatch.setattr(prefetch, "planned", block_by_block)
     return one
 
 
@@ -101,20 +111,21 @@ def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, file: Input, monkeyp
     one = started(file, job())
     recording = one.opened()
     assert (recording.sha256(), recording.total_s) == ("hash", 50.0)
-    assert sum(len(block) for block in recording.blocks) == 50 * SAMPLE_RATE
+    assert [piece.name for piece in recording.pieces if isinstance(piece, Chunk)] == ["0", "1", "2", "3", "4"]
     assert recording.facts() is FACTS
     assert one.is_read
     assert (tape.closed.is_set(), tape.threads) == (True, {"prefetch"})
 
 
 @pytest.mark.parametrize("n_good", [0, 2])
-def test_an_error_comes_after_the_blocks_before_it(file: Input, monkeypatch: pytest.MonkeyPatch, n_good: int) -> None:
+def test_an_error_comes_after_the_pieces_before_it(file: Input, monkeypatch: pytest.MonkeyPatch, n_good: int) -> None:
     tape = Tape(fails_after=n_good)
     monkeypatch.setattr(prefetch, "open_input", tape)
-    blocks = started(file, job()).opened().blocks
-    assert [len(next(blocks)) for _ in range(n_good)] == [len(BLOCK)] * n_good
+    monkeypatch.setattr(prefetch, "planned", block_by_block)
+    pieces = started(file, job()).opened().pieces
+    assert [isinstance(next(pieces), Chunk) for _ in range(n_good)] == [True] * n_good
     with pytest.raises(AudioError, match="the tape is torn"):
-        next(blocks)
+        next(pieces)
     assert tape.closed.wait(ENOUGH_S)
 
 
@@ -148,12 +159,16 @@ def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
 ) -> None:
     path = tmp_path / "a"
     write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (25 * 44_100, 2)).astype(np.float32))
-    file = Input(path)
-    plain, one = open_input(file, job(**options)), started(file, job(**options)).opened()
+    file, whole = Input(path), job(**options)
+    plain, one = planned(open_input(file, whole), whole), started(file, whole).opened()
     assert (one.task, one.offset_s, one.total_s) == (plain.task, plain.offset_s, plain.total_s)
     assert one.sha256() == plain.sha256()
-    for ours, theirs in zip(one.blocks, plain.blocks, strict=True):
-        assert np.array_equal(ours, theirs)
+    for ours, theirs in zip(one.pieces, plain.pieces, strict=True):
+        if isinstance(ours, Chunk) and isinstance(theirs, Chunk):
+            assert np.array_equal(ours.samples, theirs.samples)
+            assert (ours.span, ours.name) == (theirs.span, theirs.name)
+        else:
+            assert ours == theirs
     assert one.facts() == plain.facts()
     plain.close()
 
@@ -176,11 +191,11 @@ def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earli
 
     them = inputs(sources(), job())
     next(them)
-    blocks = them.open().blocks
-    next(blocks)
+    pieces = them.open().pieces
+    next(pieces)
     them.look_ahead()
     assert n_taken == 1  # another run may do the next one while this one is read
-    assert len(list(blocks)) == 4
+    assert len(list(pieces)) == 4
     tape.opened.clear()
     for _ in range(2):
         them.look_ahead()
@@ -188,8 +203,69 @@ def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earli
     assert tape.opened.wait(ENOUGH_S)  # although its turn has not come
     next(them)
     assert n_taken == 2
-    assert len(list(them.open().blocks)) == 5
+    assert len(list(them.open().pieces)) == 5
     them.close()
+
+
+def test_several_inputs_are_taken_one_after_another_as_far_as_they_are_wanted(tape: Tape, file: Input) -> None:
+    them = inputs(iter([file] * 9), job())
+    next(them)
+    assert len(list(them.open().pieces)) == 5
+    for n in (1, 2, 3, 3):
+        them.look_ahead(3)
+        assert len(them._next) == n
+        last = them._next[-1].ahead
+        assert last is not None
+        last._thread.join(ENOUGH_S)
+    for _ in range(4):
+        next(them)
+        assert len(list(them.open().pieces)) == 5
+    them.close()
+
+
+def test_whether_the_next_piece_would_have_to_be_waited_for_is_known(
+    tape: Tape, file: Input, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(opened: OpenInput, job: Job) -> PlannedInput:
+        def pieces() -> Iterator[Chunk | Span]:
+            yield Span(0.0, 10.0)
+            go_on.wait(ENOUGH_S)
+
+        return replace(block_by_block(opened, job), pieces=pieces())
+
+    monkeypatch.setattr(prefetch, "planned", slow)
+    them = inputs(iter([file]), job())
+    assert them.is_ready  # there is none that could be waited for
+    next(them)
+    pieces = them.open().pieces
+    assert next(pieces) == Span(0.0, 10.0)
+    assert not them.is_ready
+    go_on.set()
+    assert list(pieces) == []
+    assert them.is_ready
+    them.close()
+
+
+def test_an_input_is_open_before_it_is_hashed(file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def slowly_hashed(file: Input, job: Job) -> OpenInput:
+        def sha256() -> str:
+            go_on.wait(ENOUGH_S)
+            return "hash"
+
+        return replace(Tape()(file, job), sha256=sha256)
+
+    monkeypatch.setattr(prefetch, "open_input", slowly_hashed)
+    monkeypatch.setattr(prefetch, "planned", block_by_block)
+    one = started(file, job())
+    recording = one.opened()
+    assert not one.is_ready
+    go_on.set()
+    assert recording.sha256() == "hash"
+    one.close()
 
 
 def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_comes(tape: Tape, file: Input) -> None:
@@ -199,7 +275,7 @@ def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_come
 
     them = inputs(sources(), job())
     assert next(them).input is file
-    assert len(list(them.open().blocks)) == 5
+    assert len(list(them.open().pieces)) == 5
     them.look_ahead()
     with pytest.raises(OSError, match="no more"):
         next(them)
@@ -215,7 +291,7 @@ def test_parts_of_a_file_are_read_in_their_turn(tape: Tape, file: Input, task: T
     them = inputs(iter([file]), job(task, **options))
     next(them)
     assert not tape.opened.is_set()
-    list(them.open().blocks)
+    list(them.open().pieces)
     assert tape.threads == {threading.current_thread().name}
 
 
@@ -229,7 +305,7 @@ def test_what_may_wait_for_its_writer_is_read_in_its_turn(
     them = inputs(iter([Input(path)]), job())
     next(them)
     assert not tape.opened.is_set()
-    list(them.open().blocks)
+    list(them.open().pieces)
     assert tape.threads == {threading.current_thread().name}
 
 
@@ -238,9 +314,10 @@ def test_closing_stops_the_one_that_is_read_and_the_next(file: Input, monkeypatc
     tapes = [Tape(), Tape()]
     unread = iter(tapes)
     monkeypatch.setattr(prefetch, "open_input", lambda file, job: next(unread)(file, job))
+    monkeypatch.setattr(prefetch, "planned", block_by_block)
     them = inputs(iter([file, file]), job())
     next(them)
-    list(them.open().blocks)
+    list(them.open().pieces)
     them.look_ahead()
     assert tapes[1].opened.wait(ENOUGH_S)
     them.close()

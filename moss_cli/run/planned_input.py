@@ -1,0 +1,35 @@
+"""One input as a run goes through it: cut into chunks at pauses, and those without speech left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.run.job import Job
+from moss_cli.run.open_input import Facts, OpenInput
+from moss_cli.run.speech_pieces import plan, skipped
+from moss_cli.span import Span
+from moss_cli.tasks.reading.task import Task
+
+
+@dataclass(frozen=True)
+class PlannedInput:
+    """An open input, whose `pieces` are to be iterated once: chunks to be asked about and, as bare spans, what is
+    skipped, in the order of their times. All else is that of `OpenInput`."""
+
+    task: Task[Any]
+    pieces: Iterator[Chunk | Span]
+    offset_s: float
+    total_s: float | None
+    sha256: Callable[[], str]
+    facts: Callable[[], Facts]
+    close: Callable[[], None]
+
+
+def planned(opened: OpenInput, job: Job) -> PlannedInput:
+    """What of an input is given to the model. It is found while it is iterated."""
+    cut = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
+    pieces = plan(cut, skipped(opened.task, vad=job.vad))
+    return PlannedInput(opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close)
