@@ -45,15 +45,13 @@ class Case:
         return f"{self.shape}:{self.dtype}"
 
 
-LARGE = [Case(shape, dtype, (1, 8, 32, 64), 30.0, 64, 3) for dtype in ("bf16", "4bit") for shape in ("4b", "8b")]
+LARGE = [Case(shape, dtype, (1, 8, 32, 64), 30.0, 64, 3) for dtype in ("bf16", "nf4", "int4") for shape in ("4b", "8b")]
 SMALL = [Case("tiny", dtype, (1, 2), 4.0, 4, 1) for dtype in ("fp32", "4bit")]
 
 
 def run_case(case: Case, device: str, file: Path) -> None:
     """Measure a case in this process and write what there is; once more when the comparison is there too."""
     from dataclasses import asdict, replace
-
-    import torch
 
     from moss_cli.bench.bench import bench
     from moss_cli.bench.plan import Plan
@@ -68,7 +66,6 @@ def run_case(case: Case, device: str, file: Path) -> None:
     def write(**more: Any) -> None:
         file.write_text(json.dumps({"result": result.document(), "profile": asdict(profile), **more}))
 
-    threads = torch.get_num_threads()
     plan = Plan(case.batches, case.audio_s, case.new_tokens, case.turns)
     tell("loading")
     subject = load_shape(parse_shape(case.shape), device=device, dtype=case.dtype)
@@ -78,7 +75,7 @@ def run_case(case: Case, device: str, file: Path) -> None:
     try:
         check_transformers()
         tell("loading the same weights into transformers")
-        comparison = compare(subject, build_twin(subject, threads), plan, tell)
+        comparison = compare(subject, build_twin(subject), plan, tell)
         result = replace(result, comparison=comparison)
         write()
     except Exception as error:  # noqa: BLE001 - the other library's, and noted: our figures are there

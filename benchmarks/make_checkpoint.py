@@ -14,17 +14,16 @@ import math
 import os
 import shutil
 import struct
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
 from moss_cli.bench.shapes import parse_shape
+from moss_cli.engine.checkpoint import Tensors
 from moss_cli.engine.config import MossConfig
-from moss_cli.engine.random_weights import Shape, checkpoint_shapes, random_weights
+from moss_cli.engine.random_weights import RandomTensors, Shape, checkpoint_shapes
 
 TOKENIZER = Path(__file__).parents[1] / "tests/fixtures/reference/checkpoint"
 COPIED = (
@@ -60,8 +59,8 @@ def shards(shapes: dict[str, Shape], most_bytes: int = SHARD_BYTES) -> list[dict
     return found
 
 
-def write_shard(file: BinaryIO, shapes: dict[str, Shape], weights: Iterator[tuple[str, Tensor]]) -> None:
-    """One safetensors file: the length of its header, the header, and the next tensors.
+def write_shard(file: BinaryIO, shapes: dict[str, Shape], tensors: Tensors) -> None:
+    """One safetensors file: the length of its header, the header, and the tensors.
 
     Source of the format: huggingface/safetensors README.
     """
@@ -73,10 +72,8 @@ def write_shard(file: BinaryIO, shapes: dict[str, Shape], weights: Iterator[tupl
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     file.write(struct.pack("<Q", len(text)) + text)
-    for expected in shapes:
-        name, tensor = next(weights)
-        assert name == expected
-        file.write(tensor.view(torch.uint8).numpy().data)
+    for name in shapes:
+        file.write(tensors.read(name).view(torch.uint8).numpy().data)
     file.flush()
     os.fsync(file.fileno())
 
@@ -87,13 +84,13 @@ def make_checkpoint(config: MossConfig, folder: Path, most_bytes: int = SHARD_BY
     (folder / "config.json").write_text(json.dumps(config_json(config), indent=1) + "\n")
     for name in COPIED:
         shutil.copyfile(TOKENIZER / name, folder / name)
-    weights, places = random_weights(config), shards(checkpoint_shapes(config), most_bytes)
+    tensors, places = RandomTensors(config), shards(checkpoint_shapes(config), most_bytes)
     index = {}
     for number, shapes in enumerate(places, 1):
         name = f"model-{number:05}-of-{len(places):05}.safetensors"
         index |= dict.fromkeys(shapes, name)
         with (folder / name).open("wb") as file:
-            write_shard(file, shapes, weights)
+            write_shard(file, shapes, tensors)
     n_bytes = 2 * sum(math.prod(shape) for shape in checkpoint_shapes(config).values())
     document = {"metadata": {"total_size": n_bytes}, "weight_map": index}
     (folder / "model.safetensors.index.json").write_text(json.dumps(document, indent=1) + "\n")

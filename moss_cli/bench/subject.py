@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from moss_cli.bench.memory import MemoryUse, PeakMemory
 from moss_cli.bench.shapes import NamedShape
+from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import MossConfig
-from moss_cli.engine.devices import HEADROOM, Placement, free_bytes, pick_device, pick_placement, threads_for
-from moss_cli.engine.engine import load_engine
+from moss_cli.engine.devices import (
+    HEADROOM,
+    FourBit,
+    Placement,
+    free_bytes,
+    pick_device,
+    pick_placement,
+    threads_for,
+)
+from moss_cli.engine.engine import fill_model, load_engine
 from moss_cli.engine.model import MossAudio
-from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised, place_nf4
-from moss_cli.engine.random_weights import checkpoint_shapes, random_weights
-from moss_cli.engine.weights import destinations, put, read_headers
+from moss_cli.engine.quantize import EMBEDDINGS, is_quantised
+from moss_cli.engine.random_weights import RandomTensors, checkpoint_shapes
+from moss_cli.engine.weights import meta_model
 from moss_cli.errors import DeviceError
-
-Weights = Callable[[], Iterator[tuple[str, Tensor]]]  # a checkpoint's tensors, from the first on, as often as asked
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A loaded model. `weights`: its tensors under the checkpoint's names, for a second implementation to load;
+    """A loaded model. `tensors`: its weights as the checkpoint has them, for a second implementation to load;
     `is_random`: whether they were drawn."""
 
     name: str
     is_random: bool
     model: MossAudio
     placement: Placement
-    weights: Weights
+    tensors: Callable[[], Tensors]
     load_s: float
     load_memory: MemoryUse
 
@@ -53,32 +59,35 @@ class Subject:
 
 def load_shape(shape: NamedShape, *, device: str, dtype: str) -> Subject:
     """A model of random weights. Raises DeviceError, before it takes memory, where there is not enough of it."""
-    shapes = checkpoint_shapes(shape.config)
-    n_parameters = sum(map(math.prod, shapes.values()))
-    placement = pick_placement(device, dtype, n_parameters)
+    n_parameters = sum(map(math.prod, checkpoint_shapes(shape.config).values()))
+    asked, four_bit = _split(dtype)
+    placement = pick_placement(device, asked, n_parameters, four_bit=four_bit)
     check_room(shape.name, shape.config, placement)
     torch.set_num_threads(threads_for(placement.device, n_parameters))
     began = time.perf_counter()
     with PeakMemory(placement.device) as peak:
-        model = _random_model(shape.config, placement)
-    return Subject(
-        shape.name,
-        True,
-        model,
-        placement,
-        lambda: random_weights(shape.config),
-        time.perf_counter() - began,
-        peak.use,
-    )
+        tensors = RandomTensors(shape.config)
+        model = meta_model(shape.config, len(tensors.shapes))
+        fill_model(model, tensors, placement)
+    return Subject(shape.name, True, model, placement, lambda: tensors, time.perf_counter() - began, peak.use)
 
 
 def load_folder(name: str, folder: Path, *, device: str, dtype: str) -> Subject:
     """A checkpoint's model. Raises ModelError, DeviceError, UsageError."""
+    asked, four_bit = _split(dtype)
     with PeakMemory(pick_device(device)) as peak:
-        engine = load_engine(folder, device=device, dtype=dtype)
-    return Subject(
-        name, False, engine.model, engine.placement, lambda: _of_folder(folder), engine.load_seconds, peak.use
-    )
+        engine = load_engine(folder, device=device, dtype=asked, four_bit=four_bit)
+
+    def tensors() -> Tensors:
+        return CheckpointFiles(read_headers(folder))
+
+    return Subject(name, False, engine.model, engine.placement, tensors, engine.load_seconds, peak.use)
+
+
+def _split(dtype: str) -> tuple[str, FourBit | None]:
+    """A dtype as the engine is asked for it, and which of the 4-bit ones it is to be."""
+    kinds: dict[str, FourBit] = {"nf4": "nf4", "int4": "int4"}
+    return ("4bit", kinds[dtype]) if dtype in kinds else (dtype, None)
 
 
 def check_room(what: str, config: MossConfig, placement: Placement) -> None:
@@ -95,39 +104,12 @@ def check_room(what: str, config: MossConfig, placement: Placement) -> None:
 
 
 def weight_bytes(config: MossConfig, placement: Placement) -> int:
-    """Bytes of the weights as they are held: 4-bit ones with a float32 scale a block."""
+    """Bytes of the weights as they are held, at the most: what is in 4 bits has up to 4 bytes of scales for 64 values,
+    and the embeddings beside it take a byte each."""
     shapes = checkpoint_shapes(config)
-    in_4bit = placement.dtype == "4bit"
-    small = sum(
-        math.prod(shape) for name, shape in shapes.items() if in_4bit and is_quantised(name.removesuffix(".weight"))
-    )
-    rest = sum(map(math.prod, shapes.values())) - small
-    return rest * placement.compute.itemsize + small // 2 + small // BLOCK_SIZE * 4
-
-
-def _random_model(config: MossConfig, placement: Placement) -> MossAudio:
-    with torch.device("meta"):
-        model = MossAudio(config).eval()
-    places = {name: to for to in list(destinations(model)) for name in to.names}
-    parts: dict[str, Tensor] = {}
-    for drawn, tensor in random_weights(config):
-        parts[drawn] = tensor
-        to = places[drawn]
-        if all(name in parts for name in to.names):
-            own = [parts.pop(name) for name in to.names]
-            whole = torch.cat(own) if len(own) > 1 else own[0]
-            del own, tensor
-            if placement.dtype == "4bit":
-                place_nf4(model, to, whole, placement.device, placement.compute)
-            else:
-                put(model, to, whole.to(placement.device, placement.compute))
-    return model
-
-
-def _of_folder(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    from safetensors import safe_open
-
-    for path in sorted({info.file for info in read_headers(folder).values()}):
-        with safe_open(path, framework="pt", device="cpu") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no dict
-                yield name, file.get_tensor(name)
+    sizes = {name.removesuffix(".weight"): math.prod(shape) for name, shape in shapes.items()}
+    if placement.four_bit is None:
+        return sum(sizes.values()) * placement.compute.itemsize
+    in_4_bits = sum(size for name, size in sizes.items() if is_quantised(name))
+    rest = sum(sizes.values()) - in_4_bits - sizes[EMBEDDINGS]
+    return in_4_bits // 2 + in_4_bits // 64 * 4 + sizes[EMBEDDINGS] + rest * placement.compute.itemsize

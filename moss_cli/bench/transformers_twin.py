@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.bench.ceilings import synchronise
 from moss_cli.bench.measure import Tell, answer, random_prompt
 from moss_cli.bench.plan import Plan
 from moss_cli.bench.result import Comparison, Turns
 from moss_cli.bench.subject import Subject, check_room
 from moss_cli.engine.decoding import Decoding
-from moss_cli.engine.quantize import BLOCK_SIZE, is_quantised
+from moss_cli.engine.nf4 import BLOCK
+from moss_cli.engine.quantize import is_quantised
 from moss_cli.errors import UsageError
 
 N_PROMPT = 32  # tokens; short, since it is decoding that is compared
@@ -28,11 +30,11 @@ LONG_S = 30.0  # after so many seconds of a batch, two turns suffice
 
 @dataclass(frozen=True)
 class Twin:
-    """transformers' model, and the numbers of threads with which it is tried: torch's own default, and ours. The one
-    that is faster counts."""
+    """transformers' model, what it is called, and the numbers of threads with which it is tried: torch's own default,
+    and ours. The one that is faster counts."""
 
     model: Any
-    version: str
+    name: str
     threads: tuple[int, ...]
 
 
@@ -44,7 +46,7 @@ def check_transformers() -> str:
         raise UsageError("transformers is not installed", hint="pip install transformers, where moss is") from error
 
 
-def build_twin(subject: Subject, default_threads: int) -> Twin:
+def build_twin(subject: Subject) -> Twin:
     """Load the subject's weights into Qwen3ForCausalLM. Raises UsageError without transformers, DeviceError where there
     is no room for a second model."""
     version = check_transformers()
@@ -56,19 +58,21 @@ def build_twin(subject: Subject, default_threads: int) -> Twin:
     device, dtype = subject.device, subject.placement.compute
     with torch.device("meta"):
         model = Qwen3ForCausalLM(_config(subject))
-    for name, tensor in subject.weights():
+    tensors, in_4_bits = subject.tensors(), subject.placement.four_bit is not None
+    for name in tensors.shapes:
         if name.startswith("language_model.") or name == "lm_head.weight":
             place = name.replace("language_model.", "model.", 1)
-            if subject.placement.dtype == "4bit" and is_quantised(name.removesuffix(".weight")):
-                _put_nf4(model, place, tensor, device, dtype)
+            if in_4_bits and is_quantised(name.removesuffix(".weight")):
+                _put_nf4(model, place, tensors.read(name), device, dtype)
             else:
-                _put(model, place, tensor.to(device, dtype))
+                _put(model, place, tensors.read(name).to(device, dtype))
     if subject.config.language.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
     rotary = model.model.rotary_emb  # its frequencies are no weights: made anew, off the meta device
     with torch.device(device):
         model.model.rotary_emb = type(rotary)(model.config)
-    return Twin(model.eval(), version, tuple(dict.fromkeys((default_threads, torch.get_num_threads()))))
+    what = f"transformers {version}" + (" with bitsandbytes' NF4" if in_4_bits else "")
+    return Twin(model.eval(), what, tuple(dict.fromkeys((usual_threads(), torch.get_num_threads()))))
 
 
 def _config(subject: Subject) -> Any:
@@ -108,7 +112,7 @@ def _put_nf4(model: nn.Module, name: str, tensor: Tensor, device: torch.device, 
     linear.weight = Params4bit(
         tensor.to(torch.bfloat16),
         requires_grad=False,
-        blocksize=BLOCK_SIZE,
+        blocksize=BLOCK,
         compress_statistics=False,
         quant_type="nf4",
     ).to(device)
@@ -119,9 +123,9 @@ def compare(subject: Subject, twin: Twin, plan: Plan, tell: Tell) -> Comparison:
     """Both answer the same prompts of text, greedily and with no stop token, in turns."""
     done = []
     for n_rows in plan.batches:
-        tell(f"beside transformers {twin.version}: {plan.new_tokens} tokens, batch {n_rows}")
+        tell(f"beside {twin.name}: {plan.new_tokens} tokens, batch {n_rows}")
         done.append(_compare_batch(subject, twin, n_rows, plan))
-    return Comparison(f"transformers {twin.version}", N_PROMPT, plan.new_tokens, tuple(done))
+    return Comparison(twin.name, N_PROMPT, plan.new_tokens, tuple(done))
 
 
 def _compare_batch(subject: Subject, twin: Twin, n_rows: int, plan: Plan) -> Turns:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from moss_cli.cli.help import MODEL, OUTPUT, TASK
-from moss_cli.cli.options import DtypeChoice, model_names
+from moss_cli.cli.options import model_names
 from moss_cli.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from moss_cli.bench.subject import Subject
     from moss_cli.cli.console import Console
 
+BenchDtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit", "nf4", "int4"]
 EXAMPLES = (
     "moss bench --shape 4b --dtype 4bit",
     "moss bench --model tiny --batch 1,8,16",
@@ -29,6 +30,7 @@ SHAPE_HELP = (
 )
 BATCH_HELP = "How many answers are decoded together, one number after another."
 COMPARE_HELP = "Measure this in turns with moss: the same weights, prompts and tokens."
+DTYPE_HELP = "Precision of the weights; nf4 and int4 are what 4bit can be."
 KEEP_HELP = "Keep the figures for `moss doctor`."
 
 
@@ -51,10 +53,8 @@ def bench(
         str | None, typer.Option("--shape", rich_help_panel=MODEL, metavar="SHAPE", help=SHAPE_HELP)
     ] = None,
     dtype: Annotated[
-        DtypeChoice,
-        typer.Option(
-            "--dtype", envvar="MOSS_DTYPE", show_envvar=False, rich_help_panel=MODEL, help="Precision of the weights."
-        ),
+        BenchDtypeChoice,
+        typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, rich_help_panel=MODEL, help=DTYPE_HELP),
     ] = "auto",
     device: Annotated[
         str,
@@ -135,8 +135,6 @@ def _measured(
 
     from dataclasses import replace
 
-    from torch import get_num_threads
-
     from moss_cli.bench.bench import bench as measure
     from moss_cli.bench.transformers_twin import build_twin, check_transformers, compare
 
@@ -145,7 +143,6 @@ def _measured(
         if console.is_terminal or console.verbose:
             console.note(doing)
 
-    default_threads = get_num_threads()
     if beside is not None:
         check_transformers()
     tell("loading")
@@ -154,7 +151,7 @@ def _measured(
     if beside is None:
         return result
     tell("loading the same weights into transformers")
-    twin = build_twin(subject, default_threads)
+    twin = build_twin(subject)
     return replace(result, comparison=compare(subject, twin, plan, tell))
 
 

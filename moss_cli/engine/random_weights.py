@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -81,21 +81,27 @@ def _gated_mlp(owner: str, n_in: int, n_hidden: int, n_out: int) -> dict[str, Sh
     }
 
 
-def random_weights(
-    config: MossConfig, *, seed: int = 0, dtype: torch.dtype = torch.bfloat16
-) -> Iterator[tuple[str, Tensor]]:
-    """Name and tensor of a whole checkpoint, one after another, on the CPU; the same ones for the same seed.
+class RandomTensors:
+    """The tensors of a checkpoint of this size, in bf16, the same ones for the same seed; see `Tensors`.
 
     Norms are 1 and biases 0. Everything else is normal, with a variance of one over the length of a row, so that
     activations keep their size. The numbers come from one pool: that is as quick as copying, and no two rows are alike.
     """
-    pool = torch.empty(POOL).normal_(generator=torch.Generator("cpu").manual_seed(seed))
-    for name, shape in checkpoint_shapes(config).items():
+
+    def __init__(self, config: MossConfig, *, seed: int = 0) -> None:
+        self.shapes: Mapping[str, Shape] = checkpoint_shapes(config)
+        self._pool = torch.empty(POOL).normal_(generator=torch.Generator("cpu").manual_seed(seed))
+
+    def read(self, name: str, first: int = 0, last: int | None = None) -> Tensor:
+        """The rows [first, last) of a tensor, on the CPU."""
+        shape = self.shapes[name]
+        rows = len(range(shape[0])[first:last])
         if len(shape) == 1:
-            yield name, torch.full(shape, float(name.endswith(".weight")), dtype=dtype)
-        else:
-            scaled = (pool / math.sqrt(math.prod(shape[1:]))).to(dtype)
-            yield name, _from_pool(scaled, zlib.crc32(name.encode()) % POOL, shape)
+            return torch.full((rows,), float(name.endswith(".weight")), dtype=torch.bfloat16)
+        n_in = math.prod(shape[1:])
+        scaled = (self._pool / math.sqrt(n_in)).to(torch.bfloat16)
+        start = zlib.crc32(name.encode()) + first * n_in
+        return _from_pool(scaled, start % POOL, (rows, *shape[1:]))
 
 
 def _from_pool(pool: Tensor, start: int, shape: Shape) -> Tensor:

@@ -12,6 +12,7 @@ from moss_cli.bench.shapes import parse_shape
 from moss_cli.bench.subject import load_shape
 from moss_cli.engine.config import LanguageConfig
 from moss_cli.engine.linear import PackedLinear
+from moss_cli.engine.nf4 import NF4Linear, quantise_nf4
 
 # Two layers of hidden size 4, 2 query heads and 1 of keys and values, of 3 dimensions each, feed-forward 5, 7 tokens.
 SMALL = LanguageConfig(
@@ -47,11 +48,16 @@ def test_a_step_moves_the_layers_the_last_norm_the_head_and_every_row_s_cache() 
 
 
 def test_4_bit_weights_count_with_their_scales() -> None:
-    model = load_shape(parse_shape("128x1:vocab=64"), device="cpu", dtype="4bit").model
-    language = model.config.language
-    scaled = layer_weights(language) // 2 + layer_weights(language) // 64 * 4
-    rest = 4 * (4 * 128 + 128 + 64 * 128)  # float32: the norms of the layer, the last one, the head
-    assert 0 <= step_bytes(model, 1, 0) - scaled - rest <= 7 * 16 * 4  # and 16 levels for each of seven linears
+    linear = NF4Linear(quantise_nf4(torch.zeros(32, 128)), torch.float32)
+    assert held_bytes(linear) == 32 * 128 // 2 + 32 * 128 // 64 * 2
+
+
+def test_the_embeddings_are_not_read_in_a_step_but_the_head_is_whatever_holds_it() -> None:
+    model = load_shape(parse_shape("128x1:vocab=64"), device="cpu", dtype="int4").model
+    assert step_bytes(model, 1, 0) == read_bytes(model.language_model.layers) + read_bytes(
+        model.language_model.norm
+    ) + read_bytes(model.lm_head)
+    assert read_bytes(model.lm_head) >= 64 * 128
 
 
 def test_what_two_modules_share_counts_once() -> None:

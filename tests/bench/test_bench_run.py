@@ -21,7 +21,7 @@ from moss_cli.bench.subject import load_folder, load_shape
 from moss_cli.bench.table import table
 from moss_cli.engine.cache import CacheRows
 from moss_cli.engine.model import Tokens
-from moss_cli.engine.random_weights import random_weights
+from moss_cli.engine.random_weights import RandomTensors
 from moss_cli.errors import DeviceError
 
 PLAN = Plan(batches=(1, 2), audio_s=2.0, new_tokens=4)
@@ -104,13 +104,12 @@ def test_a_checkpoint_is_measured_in_the_same_way() -> None:
     subject = load_folder("tiny", folder, device="cpu", dtype="fp32")
     measured = bench(subject, dataclasses.replace(PLAN, batches=(1,)), lambda doing: None)
     assert (measured.subject.name, measured.subject.weights) == ("tiny", "checkpoint")
-    names = {name for name, _ in subject.weights()}
-    assert names == {name for name, _ in random_weights(subject.config)}
+    assert subject.tensors().shapes == RandomTensors(subject.config).shapes
 
 
 def test_a_shape_that_does_not_fit_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subjects, "free_bytes", lambda device: 20_000_000_000)
-    monkeypatch.setattr(subjects, "random_weights", lambda config: pytest.fail("weights are made"))
+    monkeypatch.setattr(subjects, "RandomTensors", lambda config: pytest.fail("weights are made"))
     with pytest.raises(DeviceError) as caught:
         load_shape(parse_shape("8b"), device="cpu", dtype="bf16")
     assert str(caught.value) == "8b takes 20.8 GB as bf16, and cpu has 20.0 GB free"

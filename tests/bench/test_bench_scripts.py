@@ -16,10 +16,10 @@ import torch
 from moss_cli.bench.profile import N_KERNELS, profile_steps
 from moss_cli.bench.shapes import parse_shape
 from moss_cli.bench.subject import load_shape
+from moss_cli.engine.checkpoint import read_headers, weight_files
 from moss_cli.engine.config import load_config
 from moss_cli.engine.engine import load_engine
-from moss_cli.engine.random_weights import random_weights
-from moss_cli.engine.weights import read_headers, weight_files
+from moss_cli.engine.random_weights import RandomTensors
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -49,15 +49,13 @@ def test_a_made_checkpoint_has_its_sizes_and_weights_in_shards(made: Path) -> No
     index = json.loads((made / "model.safetensors.index.json").read_text())
     found = read_headers(made)
     assert {name: info.file.name for name, info in found.items()} == index["weight_map"]
-    assert {name: info.shape for name, info in found.items()} == {
-        name: tuple(tensor.shape) for name, tensor in random_weights(config)
-    }
+    assert {name: info.shape for name, info in found.items()} == {**RandomTensors(config).shapes}
 
 
 def test_a_made_checkpoint_loads_and_has_the_vocabulary_of_the_released_ones(made: Path) -> None:
     engine = load_engine(made, device="cpu", dtype="bf16")
-    drawn = dict(random_weights(parse_shape("128x2").config))
-    assert torch.equal(engine.model.language_model.embed_tokens.weight, drawn["language_model.embed_tokens.weight"])
+    drawn = RandomTensors(parse_shape("128x2").config).read("language_model.embed_tokens.weight")
+    assert torch.equal(engine.model.language_model.embed_tokens.weight, drawn)
     assert engine.tokenizer.special["<|im_end|>"] == 151_645
     assert engine.warnings == ()
 

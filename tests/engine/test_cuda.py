@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+import moss_cli
 from moss_cli.engine.decoding import Decoding, Ended, generate
+from moss_cli.engine.devices import FourBit
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.int4 import Int4Linear, dequantise_int4, int4_linear, quantise_int4
 from moss_cli.engine.model import Prompt
+from moss_cli.engine.nf4 import CudaNF4Linear, dequantise_nf4, nf4_linear, quantise_nf4
 from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.row import DecodeRequest
 
@@ -26,6 +30,7 @@ CASES: list[dict[str, Any]] = json.loads((REFERENCE / "golden" / "cases.json").r
 PLAIN = [case for case in CASES if "quantization" not in case]
 EACH = pytest.mark.parametrize("case", PLAIN, ids=[case["golden"] for case in PLAIN])
 DEVICE = "cuda:0"
+TINY = Path(moss_cli.__file__).parent / "weights" / "tiny"
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,15 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.float().cpu().numpy()
+    return array
 
 
 def decode(engine: Engine, prompts: list[Prompt], **options: Any) -> list[list[int]]:
@@ -129,15 +143,44 @@ def test_rows_that_come_and_go_give_the_tokens_they_have_alone(fp32: Engine) -> 
         assert ended[i] == expected[: request.max_new_tokens]
 
 
-@pytest.mark.parametrize(("compute", "least"), [(torch.float32, 0.999), (torch.bfloat16, 0.99)])
-def test_nf4_gives_the_logits_of_the_processor_s_nf4(compute: torch.dtype, least: float) -> None:
+@pytest.mark.parametrize("n_rows", [1, 5])
+@torch.inference_mode()
+def test_nf4_multiplies_as_its_values_do(n_rows: int) -> None:
     pytest.importorskip("bitsandbytes")
-    here, there = (
-        load_engine(REFERENCE / "checkpoint", device=device, dtype="4bit", compute_dtype=compute)
-        for device in (DEVICE, "cpu")
-    )
-    case = next(case for case in PLAIN if case["golden"] == "speech_en")
-    assert cosine(logits_of(here, prompt_of(here, case)), logits_of(there, prompt_of(there, case))) > least
+    weight = quantise_nf4(drawn(512, 256))
+    linear = nf4_linear(weight, torch.bfloat16)
+    assert isinstance(linear, CudaNF4Linear)
+    x = drawn(n_rows, 256).to(torch.bfloat16)
+    expected = x.float() @ dequantise_nf4(weight, torch.float32).T
+    assert distance(as_array(linear(x)), as_array(expected)) < 0.01
+
+
+@pytest.mark.parametrize("n_rows", [1, 5])
+@torch.inference_mode()
+def test_int4_multiplies_as_its_values_do(n_rows: int) -> None:
+    weight = quantise_int4(drawn(512, 256))
+    linear = int4_linear(weight, torch.bfloat16)
+    assert isinstance(linear, Int4Linear)
+    x = drawn(n_rows, 256).to(torch.bfloat16)
+    expected = x.float() @ dequantise_int4(weight, torch.float32).T
+    assert distance(as_array(linear(x)), as_array(expected)) < 0.01
+
+
+@torch.inference_mode()
+def test_nf4_codes_are_those_made_on_the_processor() -> None:
+    weight = drawn(512, 256)
+    here, there = quantise_nf4(weight), quantise_nf4(weight.cpu())
+    assert torch.equal(here.codes.cpu(), there.codes) and torch.equal(here.scales.cpu(), there.scales)
+
+
+@pytest.mark.parametrize("four_bit", ["nf4", "int4"])
+def test_a_4_bit_model_answers_as_on_the_processor_and_as_without_graphs(four_bit: FourBit) -> None:
+    if four_bit == "nf4":
+        pytest.importorskip("bitsandbytes")
+    here, there = (load_engine(TINY, device=device, dtype="4bit", four_bit=four_bit) for device in (DEVICE, "cpu"))
+    prompt = here.ask("Describe this audio.", None)
+    assert cosine(logits_of(here, prompt), logits_of(there, prompt)) > 0.99
+    assert decode(here, [prompt] * 3) == decode(here, [prompt] * 3, graphs=False)
 
 
 def test_when_memory_runs_out_fewer_are_decoded_at_once_and_none_is_lost(fp32: Engine) -> None:
