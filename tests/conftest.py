@@ -36,4 +36,5 @@ def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     for name in [n for n in os.environ if n.startswith("MOSS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("MOSS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
