@@ -68,6 +68,7 @@ def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> 
 def _report(console: Console, inputs: GivenInputs, task: Task[Any], options: AnalysisOptions) -> Report:
     console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
     console.debug = options.debug
+    console.tell_log()
     return Report(console, inputs, task.name, options)
 
 

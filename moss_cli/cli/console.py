@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_S = 30.0  # chosen: often enough to see that a run is alive
 _INDENT = len("moss: ")  # of a message's further lines on a terminal
+
+
+class _LogLines(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.note(record.getMessage())
 
 
 class Console:
@@ -54,6 +64,14 @@ class Console:
         """Something good to know; `always` also with --quiet."""
         if always or not self.quiet:
             self._line("moss: ", message, color="2")
+
+    def tell_log(self) -> None:
+        """With --verbose, a line for what the engine notes while it works."""
+        if self.verbose and not self.quiet:
+            log = logging.getLogger("moss_cli")
+            log.setLevel(logging.INFO)
+            log.addHandler(_LogLines(self))
+            log.propagate = False
 
     def _line(self, label: str, message: str, *, color: str) -> None:
         self.clear()

@@ -14,7 +14,7 @@ from torch import Tensor
 from moss_cli.engine.config import LanguageConfig
 from moss_cli.engine.rotary import rotary
 
-BUCKET = 256  # positions by which the cache grows; chosen: a copy of the cache every 256 steps is lost in their noise
+BUCKET = 256  # positions by which the cache grows at least; chosen: a copy every 256 steps is lost in their noise
 
 
 def bucket(n_positions: int) -> int:
@@ -29,7 +29,7 @@ def cache_bytes(config: LanguageConfig, n_slots: int, n_positions: int, dtype: t
 
 
 class KVCache:
-    """Keys and values of every layer, [n_slots, n_positions, K, D] each, with the rotary tables of as many positions.
+    """Keys and values of every layer, [n_slots, K, n_positions, D] each, with the rotary tables of as many positions.
 
     A row is filled from position 0. What lies past its end is never attended to, so that prompts may be padded on the
     right; it is finite all the same, since a weight of zero times NaN would be NaN.
@@ -38,15 +38,16 @@ class KVCache:
     def __init__(
         self, config: LanguageConfig, n_slots: int, n_positions: int, *, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self._config, self._device, self._dtype = config, device, dtype
+        self._config, self._device, self.dtype = config, device, dtype
         self.n_slots = self.n_positions = 0
+        self.n_resized = 0  # how often: its tensors are others each time
         self.keys = [self._zeros(0, 0) for _ in range(config.num_hidden_layers)]
         self.values = [self._zeros(0, 0) for _ in range(config.num_hidden_layers)]
         self.resize(n_slots, n_positions)
 
     def _zeros(self, n_slots: int, n_positions: int) -> Tensor:
-        shape = (n_slots, n_positions, self._config.num_key_value_heads, self._config.head_dim)
-        return torch.zeros(shape, device=self._device, dtype=self._dtype)
+        shape = (n_slots, self._config.num_key_value_heads, n_positions, self._config.head_dim)
+        return torch.zeros(shape, device=self._device, dtype=self.dtype)
 
     @torch.inference_mode()
     def resize(self, n_slots: int, n_positions: int) -> None:
@@ -57,7 +58,7 @@ class KVCache:
         n_positions = bucket(n_positions)
         if (n_slots, n_positions) == (self.n_slots, self.n_positions):
             return
-        kept = slice(min(n_slots, self.n_slots)), slice(min(n_positions, self.n_positions))
+        kept = slice(min(n_slots, self.n_slots)), slice(None), slice(min(n_positions, self.n_positions))
         for tensors in (self.keys, self.values):
             for layer in range(len(tensors)):
                 new = self._zeros(n_slots, n_positions)
@@ -65,8 +66,12 @@ class KVCache:
                 tensors[layer] = new
         positions = torch.arange(n_positions, device=self._device)
         cos, sin = rotary(positions, self._config.head_dim, self._config.rope_theta)
-        self.cos, self.sin = cos.to(self._dtype), sin.to(self._dtype)  # [n_positions, D]
+        self.cos, self.sin = cos.to(self.dtype), sin.to(self.dtype)  # [n_positions, D]
+        self.numbers = positions  # [n_positions]: 0, 1, 2 …
+        self.flat_keys = [keys.flatten(0, 2) for keys in self.keys]  # [n_slots * K * n_positions, D]
+        self.flat_values = [values.flatten(0, 2) for values in self.values]
         self.n_slots, self.n_positions = n_slots, n_positions
+        self.n_resized += 1
 
     @torch.inference_mode()
     def move(self, source: int, target: int) -> None:
@@ -80,29 +85,59 @@ class CacheRows:
     """The rows of a cache that one forward pass is about: B slots from `first` on, [B, S] new positions in them.
 
     `n_seen`: attention looks at positions below it; None for prompts from position 0, which see only themselves.
+    `sees_all`: there is none among these that a new position does not see.
     """
 
     cache: KVCache
     first: int
     positions: Tensor
     n_seen: int | None = None
+    sees_all: bool = False
+
+    @cached_property
+    def cos(self) -> Tensor:
+        """[B, S, 1, D]"""
+        return self.cache.cos[self.positions][:, :, None]
+
+    @cached_property
+    def sin(self) -> Tensor:
+        """[B, S, 1, D]"""
+        return self.cache.sin[self.positions][:, :, None]
+
+    @cached_property
+    def unseen(self) -> Tensor | None:
+        """[B, 1, S, n_seen], to be added to scores: -inf where a new position does not see a stored one, which stands
+        after it. None where a prompt sees only itself, and where there is no such place."""
+        if self.n_seen is None or self.sees_all:
+            return None
+        hidden = self.cache.numbers[: self.n_seen] > self.positions[:, None, :, None]
+        return torch.zeros_like(hidden, dtype=self.cache.dtype).masked_fill_(hidden, float("-inf"))
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """[B * S * K]: where the new positions of each head lie when all heads of all slots stand end to end."""
+        n_slots, n_heads, n_positions, _ = self.cache.keys[0].shape
+        starts = torch.arange(0, n_slots * n_heads * n_positions, n_positions, device=self.positions.device)
+        starts = starts.view(n_slots, 1, n_heads)[self.slots]
+        return (starts + self.positions[:, :, None]).flatten()
 
     @property
     def slots(self) -> slice:
-        return slice(self.first, self.first + self.positions.shape[0])
+        return slice(self.first, self.first + len(self.positions))
 
     @cached_property
-    def places(self) -> Tensor:
-        """[B * S]: where the new positions lie when the cache's slots stand end to end."""
-        slots = torch.arange(self.slots.start, self.slots.stop, device=self.positions.device)
-        return (slots[:, None] * self.cache.n_positions + self.positions).flatten()
+    def _seen(self) -> list[tuple[Tensor, Tensor]]:
+        """Of each layer the stored keys and values, [B, K, N, D] each."""
+        pairs = zip(self.cache.keys, self.cache.values, strict=True)
+        return [(keys[self.slots, :, : self.n_seen], values[self.slots, :, : self.n_seen]) for keys, values in pairs]
 
-    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new keys and values, [B, S, K, D] each; what attention is to look at, [B, N, K, D] each."""
-        keys, values = self.cache.keys[layer], self.cache.values[layer]
-        if self.n_seen is None:
-            keys[self.slots, : k.shape[1]], values[self.slots, : v.shape[1]] = k, v
-            return k, v
-        keys.flatten(0, 1).index_copy_(0, self.places, k.flatten(0, 1))
-        values.flatten(0, 1).index_copy_(0, self.places, v.flatten(0, 1))
-        return keys[self.slots, : self.n_seen], values[self.slots, : self.n_seen]
+    def store(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store new keys and values, [B, S, K, D] each; what attention is to look at, [B, K, N, D] each."""
+        self.cache.flat_keys[layer].index_copy_(0, self._places, k.flatten(0, -2))
+        self.cache.flat_values[layer].index_copy_(0, self._places, v.flatten(0, -2))
+        return self._seen[layer]
+
+    def store_prompts(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Store the keys and values of whole prompts, [B, K, S, D] each, from position 0 on."""
+        n_new = k.shape[2]
+        self.cache.keys[layer][self.slots, :, :n_new], self.cache.values[layer][self.slots, :, :n_new] = k, v

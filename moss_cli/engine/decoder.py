@@ -57,11 +57,11 @@ class Attention(nn.Module):
         n_rotated = self.n_heads + self.n_kv_heads
         heads: Tensor = qkv.unflatten(-1, (n_rotated + self.n_kv_heads, self.head_dim))  # type: ignore[no-untyped-call]
         # Queries and keys are normed and rotated in one go, each with the weight of its kind.
-        normed = F.rms_norm(heads[..., :n_rotated, :], (self.head_dim,), None, self.q_norm.eps) * self._norm_weights()
+        normed = F.rms_norm(heads[..., :n_rotated, :], (self.head_dim,), None, self.q_norm.eps) * self.norm_weights()
         rotated = rotate(normed, cos, sin)
         return rotated[..., : self.n_heads, :], rotated[..., self.n_heads :, :], heads[..., n_rotated:, :]
 
-    def _norm_weights(self) -> Tensor:
+    def norm_weights(self) -> Tensor:
         """[H + K, D]: the weight by which each head is multiplied."""
         of_queries, of_keys = self.q_norm.weight, self.k_norm.weight
         return torch.cat([of_queries.expand(self.n_heads, -1), of_keys.expand(self.n_kv_heads, -1)])
@@ -71,28 +71,26 @@ class Attention(nn.Module):
         merged: Tensor = self.o_proj(out.flatten(-2))
         return merged
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None) -> Tensor:
         """[B, S, C] to the same; the new keys and values are stored in `past`.
 
-        cos, sin: [B or 1, S, 1, D]. mask: [B, 1, S, N], added to the scores: -inf where one of S new positions does not
-        see one of N stored ones. None for whole prompts from position 0: attention is causal, which also keeps real
+        cos, sin: [B or 1, S, 1, D]. Attention among whole prompts from position 0 is causal, which also keeps real
         tokens from seeing padding on their right.
         """
         q, k, v = self.project(x, cos, sin)
-        if past is not None:
-            k, v = past.update(layer, k, v)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H or K, S or N, D]
-        if mask is None:
+        if past is None or past.n_seen is None:
+            q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, H or K, S, D]
+            if past is not None:
+                past.store_prompts(layer, k, v)
             out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
             return self.merge(out.transpose(1, 2))
+        keys, values = past.store(layer, k, v)
         # The query heads of a group stand in the place of positions, so that keys are not repeated for each of them.
-        n_rows, n_groups, n_new = len(q), self.n_heads // self.n_kv_heads, q.shape[2]
-        grouped = q.reshape(n_rows, self.n_kv_heads, n_groups * n_new, self.head_dim)
-        mask = mask if n_new == 1 else mask.repeat(1, 1, n_groups, 1)
-        out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask)
-        return self.merge(out.reshape(q.shape).transpose(1, 2))
+        n_rows, n_new, n_groups = len(q), q.shape[1], self.n_heads // self.n_kv_heads
+        grouped = q.transpose(1, 2).reshape(n_rows, self.n_kv_heads, n_groups * n_new, self.head_dim)
+        mask = None if past.unseen is None else past.unseen.repeat(1, 1, n_groups, 1)
+        out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+        return self.merge(out.view(n_rows, self.n_heads, n_new, self.head_dim).transpose(1, 2))
 
 
 class DecoderLayer(nn.Module):
@@ -105,11 +103,9 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, layer: int, past: CacheRows | None = None) -> Tensor:
         """[B, S, C] to the same; see `Attention.forward`."""
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, layer, past, mask)
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, layer, past)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -139,9 +135,9 @@ class Decoder(nn.Module):
         nothing is stored. deepstack: for each of the first layers, features [n, C] that are added after it at the n
         True places of audio_mask [B, S], row by row.
         """
-        cos, sin, mask = self._angles(x, past)
+        cos, sin = (past.cos, past.sin) if past is not None else self._angles(x)
         for i, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, i, past, mask)
+            x = layer(x, cos, sin, i, past)
             if i < len(deepstack) and audio_mask is not None:
                 added = torch.zeros_like(x)
                 added[audio_mask] = deepstack[i].to(x.dtype)
@@ -149,20 +145,8 @@ class Decoder(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def _angles(self, x: Tensor, past: CacheRows | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Cosines and sines, [B or 1, S, 1, D] each, and the mask of `Attention.forward`, in the dtype of x."""
-        if past is None:
-            positions = torch.arange(x.shape[1], device=x.device)
-            cos, sin = rotary(positions, self.config.head_dim, self.config.rope_theta)
-            return cos[None, :, None].to(x.dtype), sin[None, :, None].to(x.dtype), None
-        cos, sin = past.cache.cos[past.positions], past.cache.sin[past.positions]
-        return cos[:, :, None], sin[:, :, None], _unseen(past, x.dtype)
-
-
-def _unseen(past: CacheRows, dtype: torch.dtype) -> Tensor | None:
-    """[B, 1, S, n_seen]: a new position sees what stands before it, and itself."""
-    if past.n_seen is None:
-        return None
-    stored = torch.arange(past.n_seen, device=past.positions.device)
-    hidden = stored > past.positions[:, None, :, None]
-    return torch.zeros(hidden.shape, device=hidden.device, dtype=dtype).masked_fill_(hidden, float("-inf"))
+    def _angles(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of positions from 0 on, [1, S, 1, D] each, in the dtype of x."""
+        positions = torch.arange(x.shape[1], device=x.device)
+        cos, sin = rotary(positions, self.config.head_dim, self.config.rope_theta)
+        return cos[None, :, None].to(x.dtype), sin[None, :, None].to(x.dtype)

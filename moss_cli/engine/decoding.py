@@ -12,17 +12,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from moss_cli.engine.cache import CacheRows, KVCache, bucket, cache_bytes
+from moss_cli.engine.cache import KVCache, bucket, cache_bytes
 from moss_cli.engine.choose import choose
+from moss_cli.engine.graphs import Steps
 from moss_cli.engine.memory import is_out_of_memory, release
-from moss_cli.engine.model import MossAudio, Tokens
+from moss_cli.engine.model import MossAudio
+from moss_cli.engine.prefill import prefill, prefill_groups
 from moss_cli.engine.row import DecodeRequest, Generation, Row
-from moss_cli.engine.step import decode_step, prefill, prefill_groups
 from moss_cli.errors import DeviceError, UsageError
 
+GROWTH = 1.25  # of the cache's length, at least; chosen: a long answer then costs few copies of the cache
+
 OnToken = Callable[[int, Sequence[int], int], None]  # (index of the request, tokens so far, n_settled)
-Build = Callable[[Sequence[Row], int, KVCache, torch.device], tuple[Tokens, CacheRows]]
+Forward = Callable[[Sequence[Row], int, KVCache], Tensor]  # logits [B, V] of the rows in the slots from so many on
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,22 @@ class Decoding:
 
     max_cache_bytes: what the cache may take. A request is admitted only if the cache still fits when every row becomes
     as long as it may; one is always admitted. When memory runs out all the same, `n_slots` is lowered for good and what
-    was decoded so far is prefilled again: nothing is lost, or told twice.
+    was decoded so far is prefilled again: nothing is lost, or told twice. `graphs`: see `Steps`.
     """
 
     def __init__(
-        self, model: MossAudio, stop_ids: frozenset[int], *, n_slots: int, max_cache_bytes: int | None = None
+        self,
+        model: MossAudio,
+        stop_ids: frozenset[int],
+        *,
+        n_slots: int,
+        max_cache_bytes: int | None = None,
+        graphs: bool = True,
     ) -> None:
         self.n_slots = n_slots
         self.n_steps = 0  # forward passes of decode steps so far
         self._model, self._stop_ids, self._max_cache_bytes = model, stop_ids, max_cache_bytes
+        self._steps = Steps(model, graphs=graphs)
         self._tickets = itertools.count()
         self._waiting: deque[Row] = deque()
         self._joining: list[Row] = []  # being prefilled
@@ -114,7 +125,7 @@ class Decoding:
             self._admit()
             if self._active:
                 self._reserve(self._active)
-                self._advance(self._active, 0, decode_step)
+                self._advance(self._active, 0, self._steps)
                 self.n_steps += 1
         except Exception as error:  # noqa: BLE001 - told as the requests' own
             failure = error
@@ -134,7 +145,7 @@ class Decoding:
             for group in prefill_groups(self._joining):
                 self._joining = [row for row in self._joining if row not in group]
                 self._active += group
-                self._advance(group, len(self._active) - len(group), prefill)
+                self._advance(group, len(self._active) - len(group), self._prefill)
 
     def _has_room(self) -> bool:
         """Whether the next request's row fits beside the others, were all to become as long as they may."""
@@ -148,29 +159,30 @@ class Decoding:
 
     def _reserve(self, rows: Sequence[Row]) -> None:
         """Bring the cache to a size that holds what the rows have."""
-        n_slots, n_positions = len(rows), max(row.n_positions for row in rows)
+        model, n_slots, n_positions = self._model, len(rows), max(row.n_positions for row in rows)
         if self._cache is None:
-            model = self._model
             self._cache = KVCache(model.config.language, n_slots, n_positions, device=model.device, dtype=model.dtype)
+        held = self._cache.n_positions
+        if n_positions > held:
+            held = int(held * GROWTH)
         # It never shrinks in one direction but to grow in the other.
-        roomy = max(n_slots, self._cache.n_slots), max(bucket(n_positions), self._cache.n_positions)
+        roomy = max(n_slots, self._cache.n_slots), bucket(max(n_positions, held))
         self._cache.resize(*(roomy if self._fits(*roomy) else (n_slots, n_positions)))
 
-    def _advance(self, rows: Sequence[Row], first: int, build: Build) -> None:
+    def _advance(self, rows: Sequence[Row], first: int, forward: Forward) -> None:
         """Choose the next token of each of the rows, which have the slots from `first` on."""
         leaving = []
-        for slot, (row, token) in enumerate(zip(rows, self._tokens(rows, first, build), strict=True), first):
+        for slot, (row, token) in enumerate(zip(rows, self._tokens(rows, first, forward), strict=True), first):
             if not self._take(row, token):
                 leaving.append(slot)
         self._leave(leaving)
 
-    def _tokens(self, rows: Sequence[Row], first: int, build: Build) -> list[int | Exception]:
+    def _tokens(self, rows: Sequence[Row], first: int, forward: Forward) -> list[int | Exception]:
         """The rows' next tokens. Where choosing them together fails, each row is tried alone, so that only the one at
         fault has the error in its place. Raises what says that memory ran out."""
         assert self._cache is not None
         try:
-            tokens, past = build(rows, first, self._cache, self._model.device)
-            return list(choose(self._model(tokens, past), rows))
+            return list(choose(forward(rows, first, self._cache), rows))
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -178,7 +190,12 @@ class Decoding:
             failure = error
         if len(rows) == 1:
             return [failure]
-        return [token for slot, row in enumerate(rows, first) for token in self._tokens([row], slot, build)]
+        return [token for slot, row in enumerate(rows, first) for token in self._tokens([row], slot, forward)]
+
+    def _prefill(self, rows: Sequence[Row], first: int, cache: KVCache) -> Tensor:
+        tokens, past = prefill(rows, first, cache, self._model.device)
+        logits: Tensor = self._model(tokens, past)
+        return logits
 
     def _take(self, row: Row, token: int | Exception) -> bool:
         """Give a row its token and tell of it; whether the row goes on."""
@@ -212,6 +229,7 @@ class Decoding:
         """The rows that are being decoded and have not ended, in the order in which they came; the cache is dropped."""
         rows = {row.ticket: row for row in (*self._active, *self._joining) if not row.is_over}
         self._active, self._joining, self._cache = [], [], None
+        self._steps.forget()
         return [rows[ticket] for ticket in sorted(rows)]
 
     def _give_up(self, failure: Exception) -> None:

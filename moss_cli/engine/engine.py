@@ -12,17 +12,18 @@ import numpy as np
 import torch
 
 from moss_cli.audio.mel import log_mel
+from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.decoding import Decoding, out_of_memory
-from moss_cli.engine.devices import Placement, pick_placement, threads_for
+from moss_cli.engine.devices import FourBit, Placement, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
 from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
-from moss_cli.engine.quantize import place_nf4
+from moss_cli.engine.quantize import MakeFourBit
 from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
-from moss_cli.engine.weights import TensorInfo, empty_model, fill, put, read_headers, unknown_tensors
+from moss_cli.engine.weights import Make, MakePlain, empty_model, fill, is_tied, unknown_tensors
 from moss_cli.errors import DeviceError, ModelError
 
 OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.\n"
@@ -136,12 +137,14 @@ def load_engine(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    four_bit: FourBit | None = None,
     compute_dtype: torch.dtype | None = None,
     with_grammars: bool = False,
 ) -> Engine:
     """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError.
 
-    compute_dtype: what 4-bit weights are multiplied in; None takes bf16 on CUDA and fp32 elsewhere.
+    four_bit: what 4bit is, None for what is best on the device. compute_dtype: what the rest is computed in then, None
+    for bf16 (or fp16) where the device computes in it.
     with_grammars: prepare the vocabulary for grammars beside the reading of the weights.
     """
     start = time.monotonic()
@@ -152,10 +155,10 @@ def load_engine(
         raise ModelError(
             f"{folder}: the processor makes {processor.n_mels} mel bins, the encoder takes {config.audio.num_mel_bins}"
         )
-    found = read_headers(folder)
-    model = empty_model(config, found)
-    n_parameters = sum(prod(info.shape) for info in found.values())
-    placement = pick_placement(device, dtype, n_parameters, compute_dtype)
+    found = CheckpointFiles(read_headers(folder))
+    model = empty_model(config, found.shapes)
+    n_parameters = sum(prod(shape) for shape in found.shapes.values())
+    placement = pick_placement(device, dtype, n_parameters, four_bit=four_bit, compute=compute_dtype)
     n_threads = threads_for(placement.device, n_parameters)
     torch.set_num_threads(n_threads)
     tokenizer = load_tokenizer(folder)
@@ -166,9 +169,9 @@ def load_engine(
     if with_grammars:
         grammars.prepare()
     warnings = tuple(
-        f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found)
+        f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found.shapes)
     )
-    _fill(model, found, placement)
+    fill_model(model, found, placement)
     return Engine(
         model,
         tokenizer,
@@ -182,18 +185,21 @@ def load_engine(
     )
 
 
-def _fill(model: MossAudio, found: dict[str, TensorInfo], placement: Placement) -> None:
+def fill_model(model: MossAudio, tensors: Tensors, placement: Placement) -> None:
+    """Put a checkpoint's tensors, or those of its quantised copy, into a model on the meta device. Raises ModelError,
+    DeviceError."""
     device, compute = placement.device, placement.compute
+    tied = is_tied(model, tensors.shapes)
+    make: Make = MakePlain(tensors, device, compute)
+    if placement.four_bit:
+        make = MakeFourBit(tensors, placement.four_bit, device, compute, tied)
     try:
-        if placement.dtype == "4bit":
-            fill(model, found, lambda m, to, t: place_nf4(m, to, t, device, compute))
-        else:
-            fill(model, found, lambda m, to, t: put(m, to, t.to(device, compute)))
+        fill(model, make, tied=tied)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         raise DeviceError(
-            f"the model does not fit on {device} as {placement.dtype}",
+            f"the model does not fit on {device} as {'4bit' if placement.four_bit else placement.dtype}",
             hint="try --dtype 4bit or --device cpu",
             code="out_of_memory",
         ) from error

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine
+from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.row import DecodeRequest
-from moss_cli.engine.step import prompt_tokens
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -18,24 +18,28 @@ class LoopWatch:
 
     def __init__(self) -> None:
         self._ids: list[int] = []
-        # At [p]: how many of the last tokens are the same as the ones p places before them.
-        self._repeated = [0] * (LONGEST_PERIOD + 1)
+        # By period: how many of the last tokens are the same as the ones so many places before them, where any are.
+        self._repeated: dict[int, int] = {}
         self.in_loop = False
         self.n_settled = 0
 
     def push(self, token: int) -> None:
         """Take note of the next token. `n_settled` is then how many tokens from the start stand even
         if this turns out to be a loop: all but what repeats a whole round."""
-        ids, repeated = self._ids, self._repeated
-        in_doubt, self.in_loop = 0, False
-        for period in range(1, min(LONGEST_PERIOD, len(ids)) + 1):
-            repeated[period] = count = repeated[period] + 1 if ids[-period] == token else 0
+        before = self._ids[-LONGEST_PERIOD:]
+        repeated: dict[int, int] = {}
+        in_doubt, self.in_loop, place = 0, False, -1
+        for _ in range(before.count(token)):
+            place = before.index(token, place + 1)
+            period = len(before) - place
+            repeated[period] = count = self._repeated.get(period, 0) + 1
             if count >= period:
                 in_doubt = max(in_doubt, count)
                 self.in_loop = self.in_loop or count + period >= max(FEWEST_ROUNDS * period, FEWEST_TOKENS)
-        ids.append(token)
+        self._repeated = repeated
+        self._ids.append(token)
         # Never less than before: what was shown stands.
-        self.n_settled = max(self.n_settled, len(ids) - in_doubt)
+        self.n_settled = max(self.n_settled, len(self._ids) - in_doubt)
 
 
 def without_loop(ids: Sequence[int]) -> list[int]:

@@ -217,20 +217,20 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
         return [outcome.envelope.model_dump() | {"usage": None} for outcome in outcomes]
 
     undisturbed = run(LocalBackend(tiny, 8))
-    model, encoded, forward, encode = tiny.model, [], tiny.model.forward, tiny.model.encode_all
+    model, encoded, head, encode = tiny.model, [], tiny.model.lm_head.forward, tiny.model.encode_all
 
-    def short_of_memory(tokens: Any, past: Any = None) -> Any:
-        if len(tokens.ids) > 3:
+    def short_of_memory(hidden: torch.Tensor) -> Any:
+        if len(hidden) > 3:
             raise RuntimeError(
                 "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
             )
-        return forward(tokens, past)
+        return head(hidden)
 
     def counted(mels: Any, windows_at_once: int) -> Any:
         encoded.extend(mel.shape for mel in mels)
         return encode(mels, windows_at_once)
 
-    monkeypatch.setattr(model, "forward", short_of_memory)
+    monkeypatch.setattr(model.lm_head, "forward", short_of_memory)
     monkeypatch.setattr(model, "encode_all", counted)
     backend = LocalBackend(tiny, 8)
     assert run(backend) == undisturbed

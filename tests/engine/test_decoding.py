@@ -11,7 +11,7 @@ import pytest
 import torch
 from decoding_requests import MOOD, SAMPLED, WORDS, asked, broken, finish, generations, heard, told
 
-from moss_cli.engine.cache import BUCKET, cache_bytes
+from moss_cli.engine.cache import BUCKET, KVCache, cache_bytes
 from moss_cli.engine.decoding import Broken, Decoding, Ended, generate
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.row import DecodeRequest, Generation
@@ -307,7 +307,7 @@ def test_a_request_whose_prefill_fails_is_the_only_one_that_does(engine: Engine)
 
 
 def test_a_request_that_fails_in_a_decode_step_is_found_and_the_others_go_on_as_if_nothing_had_been(
-    engine: Engine,
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = [asked(engine, "word " * n, 8, seed=n) for n in range(1, 5)]
     expected = [alone(engine, request) for request in requests]
@@ -316,15 +316,15 @@ def test_a_request_that_fails_in_a_decode_step_is_found_and_the_others_go_on_as_
     decoding = Decoding(engine.model, NO_STOP, n_slots=4)
     tickets = [decoding.submit(request) for request in requests]
 
-    def before(_: Any, args: Any) -> None:
-        if args[0].ids.shape[1] == 1 and poison in args[0].ids:
-            raise ValueError("poison")
+    run = decoding._steps
 
-    handle = engine.model.register_forward_pre_hook(before)
-    try:
-        events = finish(decoding)
-    finally:
-        handle.remove()
+    def poisoned(rows: Sequence[Any], first: int, cache: KVCache) -> torch.Tensor:
+        if any(row.ids[-1] == poison for row in rows):
+            raise ValueError("poison")
+        return run(rows, first, cache)
+
+    monkeypatch.setattr(decoding, "_steps", poisoned)
+    events = finish(decoding)
     assert {ticket: str(error) for ticket, error in broken(events).items()} == {tickets[1]: "poison"}
     assert told(events, tickets[1]) == expected[1].ids[:4]
     done = generations(events)

@@ -13,6 +13,7 @@ from moss_cli.engine.devices import (
     free_bytes,
     pick_device,
     pick_dtype,
+    pick_four_bit,
     pick_placement,
     threads_for,
 )
@@ -67,23 +68,39 @@ def test_another_dtype_is_a_usage_error() -> None:
     [
         (facts("cuda", 1), torch.bfloat16),
         (facts("cuda", 1, has_bf16=False), torch.float16),
-        (facts("cpu", 1), torch.float32),
+        (facts("cpu", 1), torch.bfloat16),
+        (facts("cpu", 1, has_bf16=False), torch.float32),
         (facts("mps", 1), torch.float32),
     ],
 )
-def test_4bit_weights_are_multiplied_in_the_devices_own_precision(device: DeviceFacts, expected: torch.dtype) -> None:
+def test_what_stands_beside_4bit_weights_is_in_the_devices_own_precision(
+    device: DeviceFacts, expected: torch.dtype
+) -> None:
     assert compute_of_4bit(device) is expected
+
+
+@pytest.mark.parametrize(("has_kernel", "expected"), [(True, "nf4"), (False, "int4")])
+def test_4bit_on_a_cpu_is_what_it_has_a_kernel_for(
+    has_kernel: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moss_cli.engine.devices.has_fused_nf4", lambda: has_kernel)
+    assert pick_four_bit(torch.device("cpu")) == expected
+    assert pick_four_bit(torch.device("cuda")) == "nf4"
+    placed = pick_placement("cpu", "auto", 10**13)
+    assert placed.dtype == placed.four_bit == expected
+    assert pick_placement("cpu", "4bit", N, four_bit="nf4").dtype == "nf4"
+    assert pick_placement("cpu", "4bit", N, four_bit="int4").dtype == "int4"
 
 
 def test_a_placement_on_this_cpu() -> None:
     assert free_bytes(torch.device("cpu")) > 10**8
     placed = pick_placement("cpu", "auto", N)
     assert (placed.device, placed.dtype, placed.compute) == (torch.device("cpu"), "fp32", torch.float32)
-    assert pick_placement("cpu", "auto", 10**13).dtype == "4bit"
     assert pick_placement("cpu", "bf16", N).compute is torch.bfloat16
-    assert pick_placement("cpu", "4bit", N).compute is torch.float32
-    assert pick_placement("cpu", "4bit", N, torch.bfloat16).compute is torch.bfloat16
-    assert pick_placement("cpu", "fp32", N, torch.bfloat16).compute is torch.float32
+    assert pick_placement("cpu", "bf16", N).four_bit is None
+    assert pick_placement("cpu", "4bit", N, compute=torch.float32).compute is torch.float32
+    assert pick_placement("cpu", "4bit", N, compute=torch.bfloat16).compute is torch.bfloat16
+    assert pick_placement("cpu", "fp32", N, compute=torch.bfloat16).compute is torch.float32
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cuda:1234", "CPU", ""])

@@ -9,8 +9,8 @@ from decoding_requests import asked, heard
 from moss_cli.engine.cache import BUCKET, CacheRows, KVCache, bucket
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.model import Prompt, Tokens
+from moss_cli.engine.prefill import PADDING, PREFILL_TOKENS, prefill_groups, prompt_tokens
 from moss_cli.engine.row import DecodeRequest, Row
-from moss_cli.engine.step import PADDING, PREFILL_TOKENS, prefill_groups, prompt_tokens
 
 
 def cache_of(engine: Engine, n_slots: int, n_positions: int) -> KVCache:
@@ -62,8 +62,8 @@ def test_a_cache_keeps_its_rows_when_it_is_resized(engine: Engine) -> None:
     cache.resize(4, BUCKET + 1)
     assert (cache.n_slots, cache.n_positions, len(cache.cos)) == (4, 2 * BUCKET, 2 * BUCKET)
     for old, new in zip(before, (*cache.keys, *cache.values), strict=True):
-        assert torch.equal(new[:2, :BUCKET], old)
-        assert not new[2:].any() and not new[:, BUCKET:].any()
+        assert torch.equal(new[:2, :, :BUCKET], old)
+        assert not new[2:].any() and not new[:, :, BUCKET:].any()
     cache.resize(1, 5)
     for old, new in zip(before, (*cache.keys, *cache.values), strict=True):
         assert torch.equal(new, old[:1])

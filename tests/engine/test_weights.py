@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from moss_cli.engine.checkpoint import read_headers, weight_files
 from moss_cli.engine.engine import load_engine
-from moss_cli.engine.weights import read_headers, weight_files
 from moss_cli.errors import ModelError, MossError
 
 TINY = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
