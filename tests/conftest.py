@@ -37,4 +37,5 @@ def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         monkeypatch.delenv(name)
     monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
     monkeypatch.setenv("MOSS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("MOSS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))

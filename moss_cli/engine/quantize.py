@@ -6,7 +6,6 @@ The encoder, the adapter and the mergers stay as they are: quantising them costs
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +17,7 @@ from moss_cli.engine.int4 import Int4Weight, can_be_int4, int4_linear, quantise_
 from moss_cli.engine.int8 import PIECE_ROWS, Int8Embedding, Int8Rows, int8_linear, quantise_rows
 from moss_cli.engine.linear import frozen_linear
 from moss_cli.engine.nf4 import NF4Weight, can_be_nf4, nf4_linear, quantise_nf4, values_in_nf4
-from moss_cli.engine.weights import Destination, Made, MakePlain, Shape, read_whole
+from moss_cli.engine.weights import Destination, Made, MakePlain, Shape, merged_shape, read_whole
 
 EMBEDDINGS, HEAD = "language_model.embed_tokens", "lm_head"
 _QUANTISED = re.compile(r"language_model\.layers\.\d+\.(self_attn\.(qkv|[qkvo])_proj|mlp\.(gate_up|gate|up|down)_proj)")
@@ -54,11 +53,6 @@ def four_bit_weight(tensors: Tensors, to: Destination, kind: FourBit, device: to
         return None
     weight = read_whole(tensors, to).to(device)
     return quantise_nf4(weight) if kind == "nf4" else quantise_int4(weight)
-
-
-def merged_shape(shapes: Sequence[Shape]) -> Shape:
-    """The shape of weights one above the other."""
-    return (sum(shape[0] for shape in shapes if shape), *shapes[0][1:])
 
 
 def eight_bit_rows(tensors: Tensors, module: str, first: int, last: int) -> Int8Rows:
