@@ -19,22 +19,20 @@ class Listening:
         self._backend, self._clips = backend, clips
         self._heard: Heard = ()
         self._failure: BaseException | None = None
-        self._thread: threading.Thread | None = None
+        self._is_done = threading.Event()
         if backend.listens_beside:
             # A daemon: a run that is interrupted does not wait for it.
-            self._thread = threading.Thread(target=self._run, name="listening", daemon=True)
-            self._thread.start()
+            threading.Thread(target=self._run, name="listening", daemon=True).start()
         else:
             self._run()
 
     @property
     def is_done(self) -> bool:
-        return self._thread is None or not self._thread.is_alive()
+        return self._is_done.is_set()
 
     def heard(self) -> Heard:
         """The clips, which are waited for; in the place of one that failed why. What is true of all stands in each."""
-        if self._thread is not None:
-            self._thread.join()
+        self._is_done.wait()
         if self._failure is None:
             return self._heard
         if not isinstance(self._failure, Exception):
@@ -46,3 +44,5 @@ class Listening:
             self._heard = self._backend.listen(self._clips)
         except BaseException as error:  # noqa: BLE001 - told where the clips are wanted
             self._failure = error
+        finally:
+            self._is_done.set()
