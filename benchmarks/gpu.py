@@ -1,8 +1,8 @@
 """The day on which there is a GPU: all that has to be tried and measured on one, by one command, in eight minutes.
 
-    make bench-gpu                        the tests marked `gpu`, then the sizes 4b and 8b in bf16 and 4 bits
+    make bench-gpu                        the tests marked `gpu`, then the sizes 4b and 8b in bf16, NF4 and int4
     make bench-gpu DRY=1                  the same at small sizes; without CUDA it is always so
-    python benchmarks/gpu.py --out FOLDER [--minutes 8] [--only 4b:bf16 8b:4bit]
+    python benchmarks/gpu.py --out FOLDER [--minutes 8] [--only 4b:bf16 8b:nf4]
 
 It needs this folder and a Python with torch, numpy, safetensors, tokenizers, pytest and hypothesis; with transformers
 there, both are timed in turns; bitsandbytes is needed for NF4, and what needs it fails without it and is noted. Each
@@ -31,7 +31,7 @@ TAIL = 4000  # characters of what a process said
 
 @dataclass(frozen=True)
 class Case:
-    """A size in a dtype, and how it is measured."""
+    """A size in a dtype, and how it is measured. `beside`: the batches for which transformers takes turns."""
 
     shape: str
     dtype: str
@@ -39,18 +39,24 @@ class Case:
     audio_s: float
     new_tokens: int
     turns: int
+    beside: tuple[int, ...]
 
     @property
     def name(self) -> str:
         return f"{self.shape}:{self.dtype}"
 
 
-LARGE = [Case(shape, dtype, (1, 8, 32, 64), 30.0, 64, 3) for dtype in ("bf16", "nf4", "int4") for shape in ("4b", "8b")]
-SMALL = [Case("tiny", dtype, (1, 2), 4.0, 4, 1) for dtype in ("fp32", "4bit")]
+BATCHES = (1, 8, 32, 64)
+LARGE = [  # what matters most comes first
+    *(Case(shape, "bf16", BATCHES, 30.0, 64, 3, BATCHES) for shape in ("4b", "8b")),
+    *(Case(shape, "nf4", BATCHES, 30.0, 64, 3, (1, 8)) for shape in ("4b", "8b")),
+    *(Case(shape, "int4", BATCHES, 30.0, 64, 3, ()) for shape in ("4b", "8b")),  # transformers has nothing like it
+]
+SMALL = [Case("tiny", dtype, (1, 2), 4.0, 4, 1, (1, 2)) for dtype in ("fp32", "4bit")]
 
 
 def run_case(case: Case, device: str, file: Path) -> None:
-    """Measure a case in this process and write what there is; once more when the comparison is there too."""
+    """Measure a case in this process. What there is is written after each part: the next one may fail."""
     from dataclasses import asdict, replace
 
     from moss_cli.bench.bench import bench
@@ -64,21 +70,28 @@ def run_case(case: Case, device: str, file: Path) -> None:
         print(f"{case.name}: {doing}", flush=True)
 
     def write(**more: Any) -> None:
-        file.write_text(json.dumps({"result": result.document(), "profile": asdict(profile), **more}))
+        found.update(result=result.document(), **more)
+        file.write_text(json.dumps(found))
 
+    found: dict[str, Any] = {}
     plan = Plan(case.batches, case.audio_s, case.new_tokens, case.turns)
     tell("loading")
     subject = load_shape(parse_shape(case.shape), device=device, dtype=case.dtype)
     result = bench(subject, plan, tell)
-    profile = profile_steps(subject)
     write()
+    try:
+        write(profile=asdict(profile_steps(subject)))
+    except Exception as error:  # noqa: BLE001 - it is noted, and the figures are there
+        write(profile_error=f"{type(error).__name__}: {error}")
+    if not case.beside:
+        return
     try:
         check_transformers()
         tell("loading the same weights into transformers")
-        comparison = compare(subject, build_twin(subject), plan, tell)
-        result = replace(result, comparison=comparison)
+        plan = replace(plan, batches=case.beside)
+        result = replace(result, comparison=compare(subject, build_twin(subject), plan, tell))
         write()
-    except Exception as error:  # noqa: BLE001 - the other library's, and noted: our figures are there
+    except Exception as error:  # noqa: BLE001 - as above
         write(comparison_error=f"{type(error).__name__}: {error}")
 
 
@@ -164,11 +177,12 @@ def markdown(document: dict[str, Any]) -> str:
     lines += ["", "| | load | device memory | encoder | first token | launches a step |", "| --- |" + " --: |" * 5]
     lines += [_summary(case) for case in document["cases"] if "result" in case]
     failures = [f"- {case['name']}: {_last_line(case['error'])}" for case in document["cases"] if "error" in case]
-    failures += [
-        f"- {case['name']}, transformers: {case['comparison_error']}"
-        for case in document["cases"]
-        if "comparison_error" in case
-    ]
+    for part in ("profile", "comparison"):
+        failures += [
+            f"- {case['name']}, {part}: {case[f'{part}_error']}"
+            for case in document["cases"]
+            if f"{part}_error" in case
+        ]
     lines += ["", f"Tests: {_last_line(document['tests']['tail'])}", *failures]
     return "\n".join(lines) + "\n"
 
@@ -199,7 +213,7 @@ def _summary(case: dict[str, Any]) -> str:
         f"{device / 1e9:.1f} GB" if device else "",
         f"{result['encoder_real_time']:,.0f} x",
         f"{1000 * result['first_token_s']:.0f} ms",
-        f"{case['profile']['launches']:.0f}",
+        f"{case['profile']['launches']:.0f}" if "profile" in case else "",
     )
     return f"| {' | '.join(cells)} |"
 

@@ -85,7 +85,7 @@ def make_checkpoint(config: MossConfig, folder: Path, most_bytes: int = SHARD_BY
     for name in COPIED:
         shutil.copyfile(TOKENIZER / name, folder / name)
     tensors, places = RandomTensors(config), shards(checkpoint_shapes(config), most_bytes)
-    index = {}
+    index: dict[str, str] = {}
     for number, shapes in enumerate(places, 1):
         name = f"model-{number:05}-of-{len(places):05}.safetensors"
         index |= dict.fromkeys(shapes, name)

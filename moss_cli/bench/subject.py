@@ -72,11 +72,13 @@ def load_shape(shape: NamedShape, *, device: str, dtype: str) -> Subject:
     return Subject(shape.name, True, model, placement, lambda: tensors, time.perf_counter() - began, peak.use)
 
 
-def load_folder(name: str, folder: Path, *, device: str, dtype: str) -> Subject:
-    """A checkpoint's model. Raises ModelError, DeviceError, UsageError."""
+def load_folder(
+    name: str, folder: Path, *, device: str, dtype: str, revision: str | None = None, copy: Path | None = None
+) -> Subject:
+    """A checkpoint's model; `revision` and `copy`: see `load_engine`. Raises ModelError, DeviceError, UsageError."""
     asked, four_bit = _split(dtype)
     with PeakMemory(pick_device(device)) as peak:
-        engine = load_engine(folder, device=device, dtype=asked, four_bit=four_bit)
+        engine = load_engine(folder, device=device, dtype=asked, four_bit=four_bit, revision=revision, copy=copy)
 
     def tensors() -> Tensors:
         return CheckpointFiles(read_headers(folder))

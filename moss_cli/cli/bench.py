@@ -180,8 +180,16 @@ def _loading(model: str | None, shape: str | None) -> Callable[[str, str], Subje
 
     def load_checkpoint(device: str, dtype: str) -> Subject:
         from moss_cli.bench.subject import load_folder
+        from moss_cli.models.quantised import quantised_folder
 
-        return load_folder(resolved.entry.name, resolved.folder, device=device, dtype=dtype)
+        return load_folder(
+            resolved.entry.name,
+            resolved.folder,
+            device=device,
+            dtype=dtype,
+            revision=resolved.revision,
+            copy=quantised_folder(resolved),
+        )
 
     return load_checkpoint
 

@@ -60,4 +60,5 @@ def test_a_matrix_has_a_variance_of_one_over_its_width_norms_are_1_and_biases_0(
 
 def test_no_two_rows_are_alike(reference: Path) -> None:
     table = RandomTensors(load_config(reference / "checkpoint")).read("language_model.embed_tokens.weight")
-    assert len(table.unique(dim=0)) == len(table)
+    rows = {row.tobytes() for row in table.view(torch.int16).numpy()}
+    assert len(rows) == len(table)
