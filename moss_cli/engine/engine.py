@@ -15,7 +15,7 @@ from moss_cli.audio.mel import log_mel
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.decoding import Decoding, out_of_memory
-from moss_cli.engine.devices import FourBit, Placement, pick_placement, threads_for
+from moss_cli.engine.devices import FourBit, Placement, keep_fp32, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
 from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
@@ -163,6 +163,7 @@ def load_engine(
     placement, n_parameters = opened.placement, sum(parameter.numel() for parameter in opened.model.parameters())
     n_threads = threads_for(placement.device, n_parameters)
     torch.set_num_threads(n_threads)
+    keep_fp32(placement)
     tokenizer = load_tokenizer(folder)
     stop_ids = _stop_ids(folder, tokenizer)
     _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)

@@ -33,12 +33,6 @@ DEVICE = "cuda:0"
 TINY = Path(moss_cli.__file__).parent / "weights" / "tiny"
 
 
-@pytest.fixture(autouse=True)
-def whole_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """cuDNN convolves float32 in TF32 unless it is told not to, and the golden values are float32's."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-
-
 @pytest.fixture(scope="module")
 def fp32() -> Engine:
     return load_engine(REFERENCE / "checkpoint", device=DEVICE, dtype="fp32")

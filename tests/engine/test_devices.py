@@ -6,11 +6,15 @@ import pytest
 import torch
 
 from moss_cli.engine.devices import (
+    DTYPES,
     HEADROOM,
     SMALL,
     DeviceFacts,
+    DtypeName,
+    Placement,
     compute_of_4bit,
     free_bytes,
+    keep_fp32,
     pick_device,
     pick_dtype,
     pick_four_bit,
@@ -120,3 +124,14 @@ def test_a_small_model_on_a_cpu_computes_in_one_thread_and_others_in_all(monkeyp
     monkeypatch.setattr("moss_cli.engine.devices.usual_threads", lambda: 7)
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert [threads_for(cpu, SMALL - 1), threads_for(cpu, SMALL), threads_for(cuda, SMALL - 1)] == [1, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"), [("cuda", "fp32", False), ("cuda", "bf16", True), ("cpu", "fp32", True)]
+)
+def test_fp32_is_not_rounded_to_tf32_on_cuda(
+    device: str, dtype: DtypeName, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    keep_fp32(Placement(torch.device(device), dtype, DTYPES[dtype]))
+    assert torch.backends.cudnn.allow_tf32 is expected
