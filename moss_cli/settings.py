@@ -41,6 +41,15 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("moss", appauthor=False))
 
 
+def state_folder() -> Path:
+    """The user's folder for what is measured or remembered from run to run; MOSS_STATE_DIR names another."""
+    if named := os.environ.get(ENV_PREFIX + "STATE_DIR"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("moss", appauthor=False))
+
+
 def cache_folder() -> Path:
     """The user's cache folder; MOSS_CACHE_DIR names another."""
     if named := os.environ.get(ENV_PREFIX + "CACHE_DIR"):

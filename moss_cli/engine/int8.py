@@ -51,7 +51,8 @@ class Int8Embedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """[...] token ids to [..., n_in]."""
-        return (self.values[ids] * self.scales[ids][..., None]).to(self.dtype)
+        rows = Int8Rows(self.values.index_select(0, ids.flatten()), self.scales.index_select(0, ids.flatten()))
+        return rows.to(self.dtype).view(*ids.shape, -1)
 
 
 class VnniInt8Linear(nn.Module):

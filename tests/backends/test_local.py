@@ -217,20 +217,20 @@ def test_memory_that_runs_out_loses_nothing_and_costs_no_second_encoding(
         return [outcome.envelope.model_dump() | {"usage": None} for outcome in outcomes]
 
     undisturbed = run(LocalBackend(tiny, 8))
-    model, encoded, forward, encode = tiny.model, [], tiny.model.forward, tiny.model.encode_all
+    model, encoded, head, encode = tiny.model, [], tiny.model.lm_head.forward, tiny.model.encode_all
 
-    def short_of_memory(tokens: Any, past: Any = None) -> Any:
-        if len(tokens.ids) > 3:
+    def short_of_memory(hidden: torch.Tensor) -> Any:
+        if len(hidden) > 3:
             raise RuntimeError(
                 "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
             )
-        return forward(tokens, past)
+        return head(hidden)
 
     def counted(mels: Any, windows_at_once: int) -> Any:
         encoded.extend(mel.shape for mel in mels)
         return encode(mels, windows_at_once)
 
-    monkeypatch.setattr(model, "forward", short_of_memory)
+    monkeypatch.setattr(model.lm_head, "forward", short_of_memory)
     monkeypatch.setattr(model, "encode_all", counted)
     backend = LocalBackend(tiny, 8)
     assert run(backend) == undisturbed
@@ -303,3 +303,15 @@ def test_a_model_computes_in_its_own_number_of_threads_wherever_it_is_used(rando
     thread.start()
     thread.join()
     assert n_threads == [3, 3]
+
+
+def test_a_model_listens_beside_answering_only_where_it_leaves_cores_free(
+    random: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moss_cli.backends.local.usual_threads", lambda: 2)
+    assert LocalBackend(replace(random, n_threads=1)).listens_beside
+    assert not LocalBackend(replace(random, n_threads=2)).listens_beside
+    elsewhere = replace(random.placement, device=torch.device("cuda"))
+    backend = LocalBackend(replace(random, n_threads=1))
+    backend.engine.placement = elsewhere
+    assert not backend.listens_beside

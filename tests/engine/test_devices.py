@@ -7,6 +7,7 @@ import torch
 
 from moss_cli.engine.devices import (
     HEADROOM,
+    SMALL,
     DeviceFacts,
     compute_of_4bit,
     free_bytes,
@@ -14,6 +15,7 @@ from moss_cli.engine.devices import (
     pick_dtype,
     pick_four_bit,
     pick_placement,
+    threads_for,
 )
 from moss_cli.errors import DeviceError, UsageError
 
@@ -112,3 +114,9 @@ def test_a_device_that_cannot_be_is_a_usage_error(name: str) -> None:
 def test_a_device_that_is_not_here_is_a_device_error(name: str) -> None:
     with pytest.raises(DeviceError, match="no CUDA device is available"):
         pick_device(name)
+
+
+def test_a_small_model_on_a_cpu_computes_in_one_thread_and_others_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moss_cli.engine.devices.usual_threads", lambda: 7)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [threads_for(cpu, SMALL - 1), threads_for(cpu, SMALL), threads_for(cuda, SMALL - 1)] == [1, 7, 7]
