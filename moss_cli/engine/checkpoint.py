@@ -152,7 +152,8 @@ def _mapped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     n_bytes = prod(shape) * dtype.itemsize
     if n_bytes < MAPPED_BYTES:
         return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(mmap.mmap(-1, n_bytes), dtype=dtype).view(shape)
+    memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared is what it is by itself
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 def _read_into(tensor: Tensor, path: Path, offset: int) -> None:
