@@ -17,7 +17,7 @@ from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_
 from moss_cli.engine.decoding import Decoding, out_of_memory
 from moss_cli.engine.devices import FourBit, Placement, keep_fp32, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
-from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
+from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release, return_freed
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantised_copy import open_copy, read_copy_info
@@ -239,6 +239,7 @@ def fill_model(model: MossAudio, tensors: Tensors, placement: Placement) -> None
         make = MakeFourBit(tensors, placement.four_bit, device, compute, tied)
     try:
         fill(model, make, tied=tied)
+        return_freed()
     except Exception as error:
         if not is_out_of_memory(error):
             raise
