@@ -21,7 +21,7 @@ from moss_cli.schema import Notice
 _LEAD_S = 1
 _CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
 _LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder delay in different ways
-_NOT_WHOLE = {"corrupt", "truncated", "cancelled"}  # warnings by which what was heard is not all of the recording
+_NOT_WHOLE = {"corrupt", "truncated"}  # warnings by which what was heard is not all of the recording
 
 
 class AudioDecoder(Protocol):
@@ -74,21 +74,21 @@ class AudioStream:
         self._plan()
 
     def _plan(self) -> None:
-        """From which to which frame to read: 16 kHz PCM just the range, else also a second around it.
+        """From which to which frame to read: 16 kHz mono PCM just the range, else also a second around it.
 
-        A resampling filter and a lossy decoder need to come to terms with the signal first. That starts on a whole
-        second, where the grids of both rates have a sample.
+        A resampling filter and a lossy decoder need to come to terms with the signal first, and channels are mixed
+        second by second. That starts on a whole second, where the grids of both rates have a sample.
         """
         rate = self.sample_rate
         first = self._first * rate // SAMPLE_RATE
         end = None if self._end is None else -(-self._end * rate // SAMPLE_RATE)
         self._mixer = Mixer(rate, lossy=self._decoder.lossy, first_frame=first, end_frame=end)
-        if rate == SAMPLE_RATE and not self._decoder.lossy:
+        if rate == SAMPLE_RATE and self.channels == 1 and not self._decoder.lossy:
             self._position, self._stop, self._lead = first, end, 0
         else:
             lead_s = max(self._first // SAMPLE_RATE - _LEAD_S, 0)
             self._position, self._lead = lead_s * rate, self._first - lead_s * SAMPLE_RATE
-            self._stop = None if end is None else end + _LEAD_S * rate
+            self._stop = None if end is None else (-(-end // rate) + _LEAD_S) * rate
         self._native = self._decoded(self._position)
 
     @property
@@ -137,11 +137,12 @@ class AudioStream:
         for block in self._native:
             if self._stop is not None:
                 block = block[: self._stop - self._position]
-            mono = self._mixer.mono(block, self._position)
+            mono = self._mixer.push(block, self._position)
             self._position += len(block)
             yield resampler.push(mono)
             if self._position == self._stop:
                 break
+        yield resampler.push(self._mixer.finish())
         yield resampler.finish()
 
     def _decoded(self, first_frame: int) -> Iterator[Samples]:
