@@ -259,9 +259,14 @@ class ContainerDecoder:
         return self._seek_grain() is not None
 
     @property
+    def ends_torn(self) -> bool:
+        """Whether the container does not lead from the last packet to its end."""
+        return not self._continuity.is_last()
+
+    @property
     def ends_early(self) -> bool:
         """Whether what follows the last packet is damaged, or nothing else but the sound could fill the rest."""
-        return len(self._container.streams) == 1 or not self._continuity.is_last() or self._format in (MP4, "avi")
+        return len(self._container.streams) == 1 or self.ends_torn or self._format in (MP4, "avi")
 
     def notices(self, origin_s: float) -> list[Notice]:
         """Damaged packets and holes met so far, and tracks that are not heard; `origin_s` is added to the times."""

@@ -44,6 +44,11 @@ class AudioDecoder(Protocol):
         ...
 
     @property
+    def ends_torn(self) -> bool:
+        """Whether the container does not lead from the last packet to its end."""
+        ...
+
+    @property
     def ends_early(self) -> bool:
         """Whether an end before the declared length means that something is missing."""
         ...
@@ -132,7 +137,8 @@ class PieceDecoder:
             return decoder.ends_early
         # else all audio may lie before the cut
         promised = self.layout.share is not None or self.declared_frames is None
-        return decoder.cut_tail or (self.layout.cut and (short or promised))
+        torn = self.declared_frames is None and decoder.ends_torn
+        return torn or decoder.cut_tail or (self.layout.cut and (short or promised))
 
     def _cut_warning(self, end: int, origin_s: float) -> Notice:
         end_s = end / self.sample_rate

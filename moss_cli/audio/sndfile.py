@@ -47,9 +47,9 @@ class SndfileDecoder:
     After `blocks` has ended: `end_frame` is the file's length in frames; `failed` says that an error ended it earlier.
     """
 
-    exact = True
     cut_tail = False
     ends_early = True
+    ends_torn = False
     is_sought = True
     begins_s = 0.0
 
@@ -59,6 +59,8 @@ class SndfileDecoder:
         self.sample_rate: int = file.samplerate
         self.channels: int = file.channels
         self.lossy = file.subtype in _LOSSY
+        # libmpg123 guesses the length of MP3 in WAV from its first frame.
+        self.exact = file.subtype not in _MPEG or file.format == "MP3" or file.format == "MPEG"
         self.holds_samples = file.frames > 0
         self.trusted = layout.whole_stream and 0 < file.frames < _UNKNOWN_LENGTH
         self.declared_frames: int | None = file.frames if self.trusted else None

@@ -39,7 +39,19 @@ def declared_s(container: InputContainer, stream: AudioStream, layout: FileLayou
         if not is_end:
             length_s += (stream.start_time or 0) * float(stream.time_base) - begins_s
     length_s -= begins_s if is_end else 0.0
+    if form == "avi":
+        length_s = min(length_s, _indexed_s(stream) or length_s)
     return length_s if length_s > 0 else None
+
+
+def _indexed_s(stream: AudioStream) -> float | None:
+    """The end of the last chunk in the index of an AVI of plain samples, whose muxers round the length up."""
+    entries, context = stream.index_entries, stream.codec_context
+    bytes_per_s = (context.bit_rate or 0) / 8
+    if not context.name.startswith("pcm_") or not len(entries) or not bytes_per_s:
+        return None
+    last = entries[len(entries) - 1]
+    return (last.timestamp + last.size) / bytes_per_s
 
 
 def seek_grain(form: str, stream: AudioStream, sample_rate: int) -> int | None:

@@ -74,6 +74,16 @@ def test_an_end_that_is_missing_is_told_of(tmp_path: Path, kind: str, how: str) 
     assert onsets(audio.samples)[:3] == truth[:3]
 
 
+@pytest.mark.parametrize("share", [0.31, 0.62, 0.93])
+def test_a_live_webm_that_was_cut_says_so(tmp_path: Path, share: float) -> None:
+    """Its header gives no length, and its clusters have no size: the last block says how long it is."""
+    path = encode(tmp_path / "a.webm", bursts(8, 48_000), 48_000, "libopus", options={"live": "1"})
+    assert load(path).complete
+    data = path.read_bytes()
+    path.write_bytes(data[: round(len(data) * share)])
+    assert [warning.code for warning in load(path).warnings] == ["truncated"]
+
+
 @pytest.mark.parametrize("kind", ["mkv", "avi"])
 @pytest.mark.parametrize("share", [(0.4, 0.6), (0.6, 1.0)])
 def test_the_sound_of_a_video_with_zeros_in_it_is_not_whole(

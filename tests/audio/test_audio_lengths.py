@@ -89,6 +89,15 @@ def test_a_count_of_mp3_frames_is_held_against_the_frames(tmp_path: Path, factor
     assert [warning.code for warning in audio.warnings] == ([] if complete else ["truncated"])
 
 
+@pytest.mark.parametrize("rate", [16_000, 22_050, 44_100, 48_000])
+def test_mp3_in_wav_is_whole(tmp_path: Path, rate: int) -> None:
+    """mpg123 gives as many frames; what it says before it has read them all is a guess."""
+    path = encode(tmp_path / "a.wav", bursts(8, rate), rate, "libmp3lame")
+    audio = load(path)
+    assert (audio.warnings, audio.complete) == ((), True)
+    assert len(onsets(audio.samples)) == 8
+
+
 def test_rf64_without_a_size_is_read_to_its_end(tmp_path: Path) -> None:
     data = bytearray(write(tmp_path / "a.rf64", bursts(), format="RF64", subtype="PCM_16").read_bytes())
     at = data.find(b"ds64") + 8
