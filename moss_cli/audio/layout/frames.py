@@ -26,7 +26,9 @@ def ac3_pieces(file: Readable) -> tuple[list[Piece], int]:
 
 
 def amr_pieces(file: Readable) -> tuple[list[Piece], int]:
-    magic = next(one for one in (_AMR_WIDE, _AMR_NARROW) if file.read_at(0, 9).startswith(one))
+    magic = next((one for one in (_AMR_WIDE, _AMR_NARROW) if file.read_at(0, 9).startswith(one)), None)
+    if magic is None:
+        return [], 0
     return pieces(file, _amr(magic), start=len(magic), prefix=magic)
 
 
