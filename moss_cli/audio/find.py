@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _AUDIO = """
-    3ga aac ac3 aif aifc aiff alac amr ape asf au awb caf dts eac3 ec3 flac m4a m4b m4r mka mp1 mp2 mp3 mpa mpc mpga
-    oga ogg opus rf64 snd sph spx tak tta voc w64 wav wave weba wma wv
+    3ga aac ac3 adts aif aifc aiff alac amr ape asf au avr awb bwf caf dff dsf dts dtshd eac3 ec3 f4a f4b flac htk iff
+    ircam m2a m4a m4b m4r mac mka mlp mogg mp1 mp2 mp3 mpa mpc mpga mpp nist oga ogg oma opus paf pvf qta rf64 sf snd
+    sph spx svx tak thd truehd tta voc w64 wav wave weba wma wv
 """
-_VIDEO = "3g2 3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt rm rmvb ts vob webm wmv"
+_VIDEO = """
+    3g2 3gp 3gp2 3gpp 3gpp2 amv avi divx dvr-ms f4p f4v flv ismv m2p m2t m2ts m4v mk3d mkv mod mov mp4 mp4v
+    mpe mpeg mpg mts mxf nut ogm ogv ogx qt rm rmvb tod tp trp ts vob vro webm wmv xvid
+"""
 _SUFFIXES = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
 
 Skip = Callable[[str, bool], bool]  # path relative to the searched folder, and whether it is a folder
