@@ -11,6 +11,7 @@ from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
 from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, timeline, weighed, without_repeats
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.untold import untold_rest
 
 PROMPT = "What emotion does the speaker convey?"  # the model authors' own words
 FIELDS = (
@@ -65,6 +66,11 @@ class DescribeEmotion(Task[Emotion]):
         )
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
         return Reading(result, result.overall or "", complete=found.complete, cut=found.cut)
+
+    def untold(self, reading: Reading[Emotion], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the segments end long before the clip; none at all are an answer."""
+        segments = reading.result.segments
+        return untold_rest(segments, span, heard) if segments else ()
 
     def merge(self, parts: Sequence[Part[Emotion]]) -> Reading[Emotion]:
         """One timeline; overall is what most of the recording conveys, with the evidence of the pieces that say so."""

@@ -23,6 +23,7 @@ from moss_cli.tasks.reading.merge_rules import (
 from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Labelled
+from moss_cli.tasks.reading.untold import untold_rest
 
 # The model authors' own words.
 PROMPT = (
@@ -84,6 +85,11 @@ class DescribeMusic(Task[Music]):
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)
+
+    def untold(self, reading: Reading[Music], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the sections end long before the clip; none at all are an answer."""
+        sections = reading.result.sections
+        return untold_rest(sections, span, heard) if sections else ()
 
     def merge(self, parts: Sequence[Part[Music]]) -> Reading[Music]:
         """One timeline, every instrument heard, and of the rest what holds for most of the recording."""

@@ -26,6 +26,7 @@ from moss_cli.tasks.reading.merge_rules import joined_labels, merged, prevailing
 from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Labelled
+from moss_cli.tasks.reading.untold import untold_rest
 
 # The model authors' own words, both.
 PROMPT_EVENTS = (
@@ -93,6 +94,11 @@ class DescribeScene(Task[Scene]):
             events=events,
         )
         return Reading(result, result.summary or "", complete=whole.complete, cut=cut)
+
+    def untold(self, reading: Reading[Scene], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the events end long before the clip; none at all are an answer."""
+        events = reading.result.events
+        return untold_rest(events, span, heard) if events else ()
 
     def merge(self, parts: Sequence[Part[Scene]]) -> Reading[Scene]:
         """One timeline; the setting and the atmosphere of most of the recording."""

@@ -11,6 +11,7 @@ from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, TEXTS, Field, form, in_json, items, read_json
 from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, merged, place_of, sentences, timeline, united
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.untold import untold_rest
 
 Style = Literal["brief", "bullets", "meeting", "chapters"]
 
@@ -84,6 +85,12 @@ class Summarize(Task[Summary]):
 
     def shown(self, answer: str) -> str | None:
         return read_json(answer, FIELDS).text("summary")
+
+    def untold(self, reading: Reading[Summary], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the chapters end long before the speech; all of it, where chapters were asked for and there
+        are none."""
+        chapters = reading.result.chapters
+        return untold_rest(chapters, span, heard) if chapters or self.style == "chapters" else ()
 
     def merge(self, parts: Sequence[Part[Summary]]) -> Reading[Summary]:
         """All chapters, and every key point once."""
