@@ -6,15 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench bench-long completions examples evaluate tiny clean
+.PHONY: demo test lint format bench bench-long bench-gpu completions examples evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f srt
 	@echo "moss is $(BIN)/moss; try \`$(BIN)/moss demo\`, or \`. $(BIN)/activate\` and then \`moss\`"
 
+# Threads that wait do not spin: the tests, and what they start, share the cores.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -47,6 +48,13 @@ bench: $(VENV)/.dev
 
 bench-long: $(VENV)/.dev
 	$(BIN)/python benchmarks/long_audio.py
+
+# Needs no installation, only a Python with torch and a little more: benchmarks/gpu.py says what. DRY=1 tries it at small
+# sizes, as it does by itself where there is no CUDA device.
+GPU_PYTHON ?= $(or $(wildcard $(BIN)/python),$(PYTHON))
+OUT ?= build/bench-gpu
+bench-gpu:
+	$(GPU_PYTHON) benchmarks/gpu.py --out $(OUT) $(if $(DRY),--dry-run)
 
 clean:
 	rm -rf $(VENV) build dist

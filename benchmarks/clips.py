@@ -66,7 +66,7 @@ def timed(inputs: Path, out: Path, *options: str) -> Cost:
     argv = [sys.executable, "-m", "moss_cli", "transcribe", str(inputs), "-o", f"{out}/", "-f", "json", "--force"]
     argv += ["--model", "tiny", "--device", "cpu", "--quiet", *options]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(argv, check=True)
+    subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
     seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 

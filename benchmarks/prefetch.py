@@ -73,7 +73,7 @@ class Slept:
 class SleepingBackend:
     """Sleeps in the place of all the model's work on a chunk, and says hello."""
 
-    info, n_together = BackendInfo("none", "none"), 8
+    info, n_together, listens_beside = BackendInfo("none", "none"), 8, False
 
     def __init__(self) -> None:
         self._n_asked = 0

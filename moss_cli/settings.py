@@ -41,6 +41,24 @@ def config_folder() -> Path:
     return Path(platformdirs.user_config_dir("moss", appauthor=False))
 
 
+def state_folder() -> Path:
+    """The user's folder for what is measured or remembered from run to run; MOSS_STATE_DIR names another."""
+    if named := os.environ.get(ENV_PREFIX + "STATE_DIR"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("moss", appauthor=False))
+
+
+def cache_folder() -> Path:
+    """The user's cache folder; MOSS_CACHE_DIR names another."""
+    if named := os.environ.get(ENV_PREFIX + "CACHE_DIR"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("moss", appauthor=False))
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file, or nothing where there is none. Raises UsageError for one that cannot be read."""
     try:

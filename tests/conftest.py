@@ -32,8 +32,10 @@ def reference() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the config, the variables or the hub cache of whoever runs it."""
+    """No test sees the config, the variables, the state or the hub cache of whoever runs it."""
     for name in [n for n in os.environ if n.startswith("MOSS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("MOSS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("MOSS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))

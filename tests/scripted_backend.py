@@ -51,6 +51,7 @@ class ScriptedBackend:
     hear: Callable[[Samples], None] = lambda samples: None
     at_step: Callable[[int], None] = lambda n: None
     most_prompt: int = 30_000
+    listens_beside: bool = False
     info: BackendInfo = field(default_factory=lambda: BackendInfo("fp32", "cpu", can_think=True))
     heard: list[Samples] = field(default_factory=list)
     heard_together: list[int] = field(default_factory=list)

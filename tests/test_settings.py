@@ -8,7 +8,7 @@ import pytest
 
 from moss_cli.errors import ModelError, UsageError
 from moss_cli.models.registry import ModelEntry, load_registry, resolve
-from moss_cli.settings import config_folder, parse_time
+from moss_cli.settings import config_folder, parse_time, state_folder
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,10 @@ def test_a_users_models_file_that_is_wrong_is_named(text: str) -> None:
     (config_folder() / "models.toml").write_text(text)
     with pytest.raises(UsageError, match=r"models\.toml"):
         load_registry()
+
+
+def test_a_variable_names_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MOSS_STATE_DIR", str(tmp_path))
+    assert state_folder() == tmp_path
+    monkeypatch.delenv("MOSS_STATE_DIR")
+    assert state_folder().name == "moss" and state_folder() != config_folder()

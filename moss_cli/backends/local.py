@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from moss_cli.answers import Cost
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.backends.answer_text import AnswerText
 from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event, Failed, Reply, Request
 from moss_cli.engine import decoding, row
@@ -71,6 +72,11 @@ class LocalBackend:
     @property
     def n_together(self) -> int:
         return self._decoding.n_slots
+
+    @property
+    def listens_beside(self) -> bool:
+        """A small model on a CPU leaves cores free; on others both would want the same ones."""
+        return self.engine.placement.device.type == "cpu" and self.engine.n_threads < usual_threads()
 
     def fits(self, prompt: str) -> bool:
         return len(self.engine.tokenizer.encode(prompt)) <= min(MOST_PROMPT_TOKENS, _n_positions(self.engine) // 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from moss_cli.backends.protocol import Backend
+from moss_cli.models.quantised import quantised_folder
 from moss_cli.models.registry import Resolved
 
 
@@ -25,5 +26,12 @@ def open_backend(model: Resolved, *, device: str, dtype: str, n_together: int | 
     from moss_cli.backends.local import LocalBackend
     from moss_cli.engine.engine import load_engine
 
-    engine = load_engine(model.folder, device=device, dtype=dtype, with_grammars=has_forms)
+    engine = load_engine(
+        model.folder,
+        device=device,
+        dtype=dtype,
+        with_grammars=has_forms,
+        revision=model.revision,
+        copy=quantised_folder(model),
+    )
     return LocalBackend(engine, n_together)

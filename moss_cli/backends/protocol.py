@@ -118,6 +118,10 @@ class Backend(Protocol):
     def n_together(self) -> int:
         """How many requests are answered together; what is submitted beyond that waits."""
 
+    @property
+    def listens_beside(self) -> bool:
+        """Whether `listen` may be called in another thread meanwhile, and is better called there."""
+
     def fits(self, prompt: str) -> bool:
         """Whether an instruction without audio is no longer than what the model was trained on, with room to answer."""
 

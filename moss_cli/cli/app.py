@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from moss_cli import __version__
-from moss_cli.cli import ask, batch, completions, demo, inspect, models, schema, summarize, transcribe
+from moss_cli.cli import ask, batch, bench, completions, demo, inspect, models, schema, summarize, transcribe
 from moss_cli.cli.config import default_map
 from moss_cli.cli.help import Command, examples
 from moss_cli.cli.plain_task import plain_command
@@ -50,6 +50,7 @@ for entry in CATALOGUE:
 app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
 app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
+app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
 app.command("completions", cls=Command, epilog=examples(completions.EXAMPLES))(completions.completions)

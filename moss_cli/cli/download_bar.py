@@ -1,9 +1,9 @@
-"""The progress of a download as one bar in bytes, of the several that huggingface_hub makes."""
+"""Bars in bytes: of a download as one, of the several that huggingface_hub makes, and of a file that is written."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -20,16 +20,7 @@ def download_bar(title: str, n_bytes: int | None, stream: TextIO) -> Iterator[ty
     """
     lock = threading.RLock()
     tqdm.set_lock(lock)  # its own is for processes, too, and takes a semaphore of the system
-    bar = tqdm(
-        desc=title,
-        total=n_bytes,
-        unit="B",
-        unit_scale=True,
-        file=stream,
-        leave=False,
-        dynamic_ncols=True,
-        smoothing=0.1,
-    )
+    bar = _bar(title, n_bytes, stream)
 
     class Counter(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -45,3 +36,29 @@ def download_bar(title: str, n_bytes: int | None, stream: TextIO) -> Iterator[ty
 
     with bar:
         yield Counter
+
+
+@contextmanager
+def bytes_bar(title: str, stream: TextIO) -> Iterator[Callable[[int, int], None]]:
+    """A bar on `stream`, gone at the end, and what tells it how many bytes are done, and of how many."""
+    tqdm.set_lock(threading.RLock())
+    with _bar(title, None, stream) as bar:
+
+        def tell(n_done: int, n_bytes: int) -> None:
+            bar.total = n_bytes
+            bar.update(n_done - bar.n)
+
+        yield tell
+
+
+def _bar(title: str, n_bytes: int | None, stream: TextIO) -> tqdm:
+    return tqdm(
+        desc=title,
+        total=n_bytes,
+        unit="B",
+        unit_scale=True,
+        file=stream,
+        leave=False,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )

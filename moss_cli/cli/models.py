@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from moss_cli.cli.options import model_names
 if TYPE_CHECKING:
     from moss_cli.models.registry import ModelEntry, Resolved
 
-app = typer.Typer(rich_markup_mode=None, help="List, show and download models.")
+app = typer.Typer(rich_markup_mode=None, help="List, show, download and quantise models.")
 
 Name = Annotated[
     str,
@@ -26,6 +27,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models and whether they are on this machine."""
+    from moss_cli.models.quantised import quantised_folder
     from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
 
@@ -38,6 +40,7 @@ def list_models(
     for entry, found in rows:
         here = "here" if found else "not here"
         mark = " (default)" if entry.name == registry.default else ""
+        mark += ", 4-bit copy" if found and quantised_folder(found).is_dir() else ""
         typer.echo(f"{one_line(entry.name):<{width}}  {_size(entry):>7}  {here:<8}  {one_line(entry.title)}{mark}")
 
 
@@ -97,6 +100,52 @@ def pull_model(name: Name) -> None:
     typer.echo(folder)
 
 
+@app.command("quantize")
+def quantize_model(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FOLDER",
+            help="A model from `moss models list`, or a checkpoint folder.",
+            show_default=False,
+            autocompletion=model_names,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where to write the copy. Without it, where `--dtype 4bit` looks for it.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a 4-bit copy of a model, which is what `--dtype 4bit` then loads, and print its folder.
+
+    It takes a quarter of the room and of the time to load. With -o it is a model of its own: `--model FOLDER/`.
+    """
+    import sys
+
+    from moss_cli.engine.devices import pick_device, pick_four_bit
+    from moss_cli.engine.quantised_copy import write_copy
+    from moss_cli.models.quantised import quantised_folder
+    from moss_cli.models.registry import resolve
+
+    found = resolve(name)
+    folder = output or quantised_folder(found)
+    kind = pick_four_bit(pick_device("auto"))
+    if not sys.stderr.isatty():
+        write_copy(found.folder, folder, kind=kind, revision=found.revision)
+    else:
+        from moss_cli.cli.download_bar import bytes_bar
+
+        with bytes_bar(found.entry.name, sys.stderr) as progress:
+            write_copy(found.folder, folder, kind=kind, revision=found.revision, progress=progress)
+    typer.echo(folder)
+
+
 def _entry(name: str) -> ModelEntry:
     from moss_cli.errors import ModelError
     from moss_cli.models.registry import load_registry
@@ -116,6 +165,9 @@ def _amount(n_bytes: int) -> str:
 
 
 def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[str, object]:
+    from moss_cli.models.quantised import quantised_folder
+
+    copy = quantised_folder(found) if found else None
     return {
         "name": entry.name,
         "title": entry.title,
@@ -131,6 +183,7 @@ def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[
         "max_seconds": entry.max_seconds,
         "piece_seconds": entry.piece_seconds,
         "path": str(found.folder) if found else None,
+        "quantised": str(copy) if copy and copy.is_dir() else None,
     }
 
 

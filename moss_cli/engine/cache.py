@@ -97,12 +97,12 @@ class CacheRows:
     @cached_property
     def cos(self) -> Tensor:
         """[B, S, 1, D]"""
-        return self.cache.cos[self.positions][:, :, None]
+        return _rows(self.cache.cos, self.positions)
 
     @cached_property
     def sin(self) -> Tensor:
         """[B, S, 1, D]"""
-        return self.cache.sin[self.positions][:, :, None]
+        return _rows(self.cache.sin, self.positions)
 
     @cached_property
     def unseen(self) -> Tensor | None:
@@ -141,3 +141,9 @@ class CacheRows:
         """Store the keys and values of whole prompts, [B, K, S, D] each, from position 0 on."""
         n_new = k.shape[2]
         self.cache.keys[layer][self.slots, :, :n_new], self.cache.values[layer][self.slots, :, :n_new] = k, v
+
+
+def _rows(table: Tensor, positions: Tensor) -> Tensor:
+    """Rows of a table [n, D] for positions [B, S]: [B, S, 1, D]."""
+    # By index_select: on a CPU indexing looks for threads to share even one row with.
+    return table.index_select(0, positions.flatten()).view(*positions.shape, 1, -1)

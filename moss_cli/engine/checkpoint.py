@@ -6,6 +6,7 @@ They are read, not mapped: what has been copied into the model leaves nothing be
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch import Tensor
 from moss_cli.engine.config import read_json
 from moss_cli.errors import ModelError, counted
 
+MAPPED_BYTES = 1_000_000  # chosen
 MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 QUANTISED_DTYPES = {"BF16": torch.bfloat16, "U8": torch.uint8, "I8": torch.int8, "F32": torch.float32}
@@ -137,12 +139,21 @@ class CheckpointFiles:
         every answer noise."""
         info = self.infos[name]
         rows = info.shape[:1] and (len(range(info.shape[0])[first:last]),)
-        tensor = torch.empty(rows + info.shape[1:], dtype=info.dtype)
+        tensor = _mapped(rows + info.shape[1:], info.dtype)
         row_bytes = prod(info.shape[1:]) * info.dtype.itemsize
         _read_into(tensor, info.file, info.offset + first * row_bytes)
         if info.dtype.is_floating_point:
             _check_finite(info.file, name, tensor)
         return tensor
+
+
+def _mapped(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor in memory of its own, which goes back to the system with it: the C library would keep much of it."""
+    n_bytes = prod(shape) * dtype.itemsize
+    if n_bytes < MAPPED_BYTES:
+        return torch.empty(shape, dtype=dtype)
+    memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # shared is what it is by itself
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
 
 
 def _read_into(tensor: Tensor, path: Path, offset: int) -> None:

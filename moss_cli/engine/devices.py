@@ -87,6 +87,12 @@ def threads_for(device: torch.device, n_parameters: int) -> int:
     return 1 if device.type == "cpu" and n_parameters < SMALL else usual_threads()
 
 
+def keep_fp32(placement: Placement) -> None:
+    """Where fp32 was asked for on CUDA, have convolutions compute in it: by default cuDNN rounds to 10 bits (TF32)."""
+    if placement.device.type == "cuda" and placement.dtype == "fp32":
+        torch.backends.cudnn.allow_tf32 = False
+
+
 def pick_placement(
     device_name: str,
     dtype_name: str,

@@ -15,16 +15,17 @@ from moss_cli.audio.mel import log_mel
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
 from moss_cli.engine.decoding import Decoding, out_of_memory
-from moss_cli.engine.devices import FourBit, Placement, pick_placement, threads_for
+from moss_cli.engine.devices import FourBit, Placement, keep_fp32, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
-from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release
+from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release, return_freed
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
+from moss_cli.engine.quantised_copy import open_copy, read_copy_info
 from moss_cli.engine.quantize import MakeFourBit
 from moss_cli.engine.thinking import END_THINK, THINK
 from moss_cli.engine.tokenizer import Detokenizer, Tokenizer, load_tokenizer
 from moss_cli.engine.weights import Make, MakePlain, empty_model, fill, is_tied, unknown_tensors
-from moss_cli.errors import DeviceError, ModelError
+from moss_cli.errors import DeviceError, ModelError, UsageError
 
 OUT_OF_TIME = "\n\nThere is no more time to think, so I answer from what I have.\n"
 STOP_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -140,12 +141,15 @@ def load_engine(
     four_bit: FourBit | None = None,
     compute_dtype: torch.dtype | None = None,
     with_grammars: bool = False,
+    revision: str | None = None,
+    copy: Path | None = None,
 ) -> Engine:
-    """Load a checkpoint folder. Raises ModelError, DeviceError, UsageError.
+    """Load a checkpoint folder, or a 4-bit copy of one. Raises ModelError, DeviceError, UsageError.
 
     four_bit: what 4bit is, None for what is best on the device. compute_dtype: what the rest is computed in then, None
-    for bf16 (or fp16) where the device computes in it.
-    with_grammars: prepare the vocabulary for grammars beside the reading of the weights.
+    for bf16 (or fp16) where the device computes in it. with_grammars: prepare the vocabulary for grammars beside the
+    reading of the weights. copy: where a 4-bit copy of the checkpoint at this revision may lie, which is read in its
+    place if 4bit is what is loaded.
     """
     start = time.monotonic()
     if not folder.is_dir():
@@ -155,12 +159,11 @@ def load_engine(
         raise ModelError(
             f"{folder}: the processor makes {processor.n_mels} mel bins, the encoder takes {config.audio.num_mel_bins}"
         )
-    found = CheckpointFiles(read_headers(folder))
-    model = empty_model(config, found.shapes)
-    n_parameters = sum(prod(shape) for shape in found.shapes.values())
-    placement = pick_placement(device, dtype, n_parameters, four_bit=four_bit, compute=compute_dtype)
+    opened = _opened(folder, copy, revision, device, dtype, four_bit, compute_dtype)
+    placement, n_parameters = opened.placement, sum(parameter.numel() for parameter in opened.model.parameters())
     n_threads = threads_for(placement.device, n_parameters)
     torch.set_num_threads(n_threads)
+    keep_fp32(placement)
     tokenizer = load_tokenizer(folder)
     stop_ids = _stop_ids(folder, tokenizer)
     _check_ids(config.language.vocab_size, processor, tokenizer, stop_ids)
@@ -168,21 +171,62 @@ def load_engine(
     grammars = Grammars(tokenizer, config.language.vocab_size, eos_id)
     if with_grammars:
         grammars.prepare()
-    warnings = tuple(
-        f"the checkpoint's tensor {name} is not known and was left out" for name in unknown_tensors(model, found.shapes)
-    )
-    fill_model(model, found, placement)
+    fill_model(opened.model, opened.tensors, placement)
     return Engine(
-        model,
+        opened.model,
         tokenizer,
         processor,
         placement,
         stop_ids,
         grammars,
         time.monotonic() - start,
-        warnings,
+        opened.warnings,
         n_threads=n_threads,
     )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A checkpoint's tensors, the empty model that they belong to, and where they are to go."""
+
+    tensors: Tensors
+    model: MossAudio
+    placement: Placement
+    warnings: tuple[str, ...] = ()
+
+
+def _opened(
+    folder: Path,
+    copy: Path | None,
+    revision: str | None,
+    device: str,
+    dtype: str,
+    four_bit: FourBit | None,
+    compute: torch.dtype | None,
+) -> _Opened:
+    """See `load_engine`."""
+    if itself := read_copy_info(folder):
+        if dtype not in ("auto", "4bit"):
+            raise UsageError(
+                f"{folder} holds 4-bit weights, which cannot be loaded as {dtype}", hint="use --dtype 4bit"
+            )
+        stored, model = open_copy(folder, itself)
+        n_parameters = sum(parameter.numel() for parameter in model.parameters())
+        return _Opened(
+            stored, model, pick_placement(device, "4bit", n_parameters, four_bit=itself.kind, compute=compute)
+        )
+    files = CheckpointFiles(read_headers(folder))
+    model = empty_model(load_config(folder), files.shapes)
+    n_parameters = sum(prod(shape) for shape in files.shapes.values())
+    placement = pick_placement(device, dtype, n_parameters, four_bit=four_bit, compute=compute)
+    unknown = unknown_tensors(model, files.shapes)
+    warnings = [f"the checkpoint's tensor {name} is not known and was left out" for name in unknown]
+    info = read_copy_info(copy) if copy and placement.four_bit else None
+    if copy and info and info.kind == placement.four_bit:
+        if info.is_of(folder, revision):
+            return _Opened(*open_copy(copy, info), placement, tuple(warnings))
+        warnings.append(f"the 4-bit copy in {copy} is of another state of the checkpoint, and was not read")
+    return _Opened(files, model, placement, tuple(warnings))
 
 
 def fill_model(model: MossAudio, tensors: Tensors, placement: Placement) -> None:
@@ -195,6 +239,7 @@ def fill_model(model: MossAudio, tensors: Tensors, placement: Placement) -> None
         make = MakeFourBit(tensors, placement.four_bit, device, compute, tied)
     try:
         fill(model, make, tied=tied)
+        return_freed()
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -20,7 +20,8 @@ from moss_cli.engine.model import MossAudio
 from moss_cli.engine.row import Row
 from moss_cli.engine.step import DecodeStep
 
-SEEN = 64  # attention looks at a multiple of so many positions: kernels want aligned masks, and few shapes
+# Attention looks at a multiple of so many positions. Kernels of GPUs want aligned masks, and few shapes.
+SEEN = {"cpu": 1, "cuda": 64, "mps": 64}
 GRAPH_SEEN = 512  # the same for graphs; chosen: of the 8B's 18 GB a step reads, 512 positions of a row are 0.4 %
 GRAPH_ROWS = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # chosen
 
@@ -62,10 +63,8 @@ class Steps:
                 self.forget()
                 _log.info("a decode step cannot be captured as a CUDA graph (%s): decoding goes on without", error)
         ids, positions = numbers.to(self._device)
-        if len(rows) == 1:
-            past = CacheRows(cache, first, positions[:, None], most, sees_all=True)
-        else:
-            past = CacheRows(cache, first, positions[:, None], _rounded(most, SEEN))
+        n_seen = _rounded(most, SEEN[self._device.type])
+        past = CacheRows(cache, first, positions[:, None], n_seen, sees_all=len(rows) == 1 and n_seen == most)
         return self._step(ids, past)
 
     def forget(self) -> None:

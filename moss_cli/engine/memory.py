@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import traceback
 
 import torch
@@ -47,6 +49,14 @@ def release(error: BaseException, device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def return_freed() -> None:
+    """Hand back to the system what the C library keeps of freed memory, where it can be told to: a tenth of a large
+    model's weights after they were quantised in several threads."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def cache_budget(device: torch.device) -> int:

@@ -25,6 +25,7 @@ LEVELS = (  # QLoRA, appendix E
 )
 PIECE = 2**20  # values quantised at a time; measured: smaller ones pay for their calls, larger ones for memory
 TILE = 32  # rows that the fused kernel takes together
+PACKED_ROWS = 16 * TILE  # packed at a time; chosen
 
 
 @dataclass(frozen=True)
@@ -123,13 +124,15 @@ class FusedNF4Linear(nn.Module):
 def _pack(codes: Tensor) -> Tensor:
     """[n_out, n_in / 2] in the layout of the fused kernel: for 32 rows and each pair of columns, 32 bytes that hold the
     pairs of the first 16 rows in their lower halves and those of the other 16 in their upper ones."""
-    n_out, n_pairs = codes.shape
-    lower, upper = codes.view(n_out // TILE, 2, TILE // 2, n_pairs).transpose(2, 3).unbind(1)
-    lower, upper = lower.contiguous(), upper.contiguous()
-    packed = torch.empty(*lower.shape, 2, dtype=torch.uint8)
-    torch.bitwise_or(upper & 0xF0, lower >> 4, out=packed[..., 0])
-    torch.bitwise_or(upper << 4, lower & 0x0F, out=packed[..., 1])
-    return packed.view(n_out, n_pairs)
+    packed = torch.empty_like(codes)
+    for start in range(0, len(codes), PACKED_ROWS):
+        some = slice(start, start + PACKED_ROWS)
+        tiles = codes[some].view(-1, 2, TILE // 2, codes.shape[1])
+        lower, upper = (half.contiguous() for half in tiles.transpose(2, 3).unbind(1))
+        out = packed[some].view(*lower.shape, 2)
+        torch.bitwise_or(upper & 0xF0, lower >> 4, out=out[..., 0])
+        torch.bitwise_or(upper << 4, lower & 0x0F, out=out[..., 1])
+    return packed
 
 
 class NF4Linear(nn.Module):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from moss_cli.engine.checkpoint import Tensors
 from moss_cli.engine.devices import FourBit
@@ -18,7 +18,7 @@ from moss_cli.engine.int4 import Int4Weight, can_be_int4, int4_linear, quantise_
 from moss_cli.engine.int8 import PIECE_ROWS, Int8Embedding, Int8Rows, int8_linear, quantise_rows
 from moss_cli.engine.linear import frozen_linear
 from moss_cli.engine.nf4 import NF4Weight, can_be_nf4, nf4_linear, quantise_nf4, values_in_nf4
-from moss_cli.engine.weights import Destination, Made, MakePlain, Shape, read_whole
+from moss_cli.engine.weights import Destination, Made, MakePlain, Shape, merged_shape
 
 EMBEDDINGS, HEAD = "language_model.embed_tokens", "lm_head"
 _QUANTISED = re.compile(r"language_model\.layers\.\d+\.(self_attn\.(qkv|[qkvo])_proj|mlp\.(gate_up|gate|up|down)_proj)")
@@ -52,13 +52,19 @@ def four_bit_weight(tensors: Tensors, to: Destination, kind: FourBit, device: to
     shapes = [tensors.shapes.get(name, ()) for name in to.names]
     if not in_4_bits(to, merged_shape(shapes), kind):
         return None
-    weight = read_whole(tensors, to).to(device)
+    return _stacked([_quantised(tensors.read(name).to(device), kind) for name in to.names], kind)
+
+
+def _quantised(weight: Tensor, kind: FourBit) -> LowBitWeight:
     return quantise_nf4(weight) if kind == "nf4" else quantise_int4(weight)
 
 
-def merged_shape(shapes: Sequence[Shape]) -> Shape:
-    """The shape of weights one above the other."""
-    return (sum(shape[0] for shape in shapes if shape), *shapes[0][1:])
+def _stacked(weights: Sequence[LowBitWeight], kind: FourBit) -> LowBitWeight:
+    """Weights one above the other, which are quantised one by one: so they are never together as they were."""
+    if len(weights) == 1:
+        return weights[0]
+    parts = [torch.cat([getattr(weight, part) for weight in weights]) for part in PARTS[kind]]
+    return NF4Weight(*parts) if kind == "nf4" else Int4Weight(*parts)
 
 
 def eight_bit_rows(tensors: Tensors, module: str, first: int, last: int) -> Int8Rows:

@@ -114,12 +114,19 @@ def _norm_weights(attention: Attention) -> Tensor:
 
 def _rms_norm(weight: Tensor, eps: float) -> Apply:
     """RMSNorm over the last dimension of x; weight: [..., D], of as many of its last dimensions as there are."""
-    size = (weight.shape[-1],)
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+    size = weight.shape[-1]
+    if weight.device.type != "cpu":
         if weight.dim() == 1:
-            return lambda x: F.rms_norm(x, size, weight, eps)
-        return lambda x: F.rms_norm(x, size, None, eps) * weight
+            return lambda x: F.rms_norm(x, (size,), weight, eps)
+        return lambda x: F.rms_norm(x, (size,), None, eps) * weight
     # torch has no kernel of its own for a CPU, and takes twice the time of these four.
-    scaled, least = weight * size[0] ** 0.5, torch.tensor((eps * size[0]) ** 0.5)
-    norm = torch.linalg.vector_norm
-    return lambda x: (x * scaled).div_(norm(x, dim=-1, keepdim=True).hypot_(least))
+    scaled, least, norm = weight.float() * size**0.5, torch.tensor((eps * size) ** 0.5), torch.linalg.vector_norm
+    if weight.dtype == torch.float32:
+        return lambda x: (x * scaled).div_(norm(x, dim=-1, keepdim=True).hypot_(least))
+
+    def in_float32(x: Tensor) -> Tensor:
+        wide = x.float()
+        length = norm(wide, dim=-1, keepdim=True).hypot_(least)
+        return wide.mul_(scaled).div_(length).to(x.dtype)
+
+    return in_float32

@@ -7,7 +7,7 @@ in one of several threads, and put in its place, so that there is never a second
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,6 +150,11 @@ def _restored(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)  # what threads set for themselves is also the default of those that come later
+
+
+def merged_shape(shapes: Sequence[Shape]) -> Shape:
+    """The shape of weights one above the other."""
+    return (sum(shape[0] for shape in shapes if shape), *shapes[0][1:])
 
 
 def read_whole(tensors: Tensors, to: Destination) -> Tensor:

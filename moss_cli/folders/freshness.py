@@ -24,6 +24,7 @@ DoneStatus = Literal["ok", "partial"]  # of a result that exists
 # These decide how fast an answer comes, or whether there is one, and not which. Any new field of Job counts.
 _IRRELEVANT = {"device", "batch_size", "max_duration_s"}
 _SEPARATE = {"task", "model", "dtype"}
+_FOUR_BIT = {"nf4", "int4"}  # what 4bit turns out to be
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Provenance:
     def is_of(self, job: JobFingerprint, layout: tuple[int | None, ...] = ()) -> bool:
         """Whether the same was asked for. `--dtype auto` accepts any dtype."""
         same = (self.task, self.work, self.layout) == (job.task, job.digest, layout)
-        return same and (job.dtype == "auto" or job.dtype in self.dtype)
+        return same and (job.dtype in ("auto", *self.dtype) or (job.dtype == "4bit" and self.dtype[1] in _FOUR_BIT))
 
     def is_from(self, path: Path, seen: FileStat, *, checksum: bool) -> bool:
         """Whether the input is unchanged, by size, time and inode, else (with `checksum` always) by its bytes."""

@@ -1,7 +1,7 @@
 """Conversations in flight: each goes on as soon as what it waits for has come, and fails alone.
 
-Clips are listened to together, as many as have come when one is needed: those that are not needed yet wait, so that the
-backend need not take in each by itself as soon as there is room for its answer.
+Clips are listened to together: as many as have come when one is needed or, where the backend can listen beside
+answering, when it has nothing else to listen to. So it need not take in each by itself as soon as there is room.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.protocol import Answered, Backend, Delta, Event
 from moss_cli.errors import MossError, as_moss_error
 from moss_cli.run.conversation import Conversation, Listen
+from moss_cli.run.listening import Listening
 
 AHEAD_S = 64.0  # of clips that wait though there is no room for their answers; chosen: 16 of the encoder's windows
+MOST_TIMES = 2  # as many as are answered together are in flight at most; chosen
 
 OnEnd = Callable[[Any], None]  # what the conversation returned, or the MossError that it ended with
 
@@ -31,6 +33,7 @@ class _Open:
     on_seconds: Callable[[float], None]
     on_text: Callable[[str], None] | None
     text: str = ""
+    is_dropped: bool = False
 
 
 class InFlight:
@@ -39,18 +42,26 @@ class InFlight:
     def __init__(self, backend: Backend, on_decoded: Callable[[Hashable, int], None]) -> None:
         self.backend = backend
         self._on_decoded = on_decoded
-        self._listening: dict[_Open, Samples] = {}  # that wait for a clip, in the order in which they came
+        self._unheard: dict[_Open, Samples] = {}  # that wait for a clip, in the order in which they came
+        self._listening: Listening | None = None  # to the clips of these:
+        self._listened_for: list[_Open] = []
         self._open: dict[int, _Open] = {}  # that wait for an answer, by ticket
 
     def __len__(self) -> int:
-        return len(self._listening) + len(self._open)
+        return len(self._all())
+
+    def _all(self) -> list[_Open]:
+        given = [one for one in self._listened_for if not one.is_dropped]
+        return [*self._unheard, *given, *self._open.values()]
 
     @property
     def has_room(self) -> bool:
         """Whether the backend could be at one more, or could listen to one more together with those that wait."""
-        n_together = self.backend.n_together
-        waiting_s = sum(len(samples) for samples in self._listening.values()) / SAMPLE_RATE
-        return len(self) < n_together or (len(self._listening) < n_together - 1 and waiting_s < AHEAD_S)
+        n_together, n_all = self.backend.n_together, len(self)
+        waiting_s = sum(len(samples) for samples in self._unheard.values()) / SAMPLE_RATE
+        return n_all < n_together or (
+            len(self._unheard) < n_together - 1 and waiting_s < AHEAD_S and n_all < MOST_TIMES * n_together
+        )
 
     def begin(
         self,
@@ -74,9 +85,8 @@ class InFlight:
         """Go on a little with all of them."""
         if not len(self):
             return
-        started, going = time.monotonic(), [*self._listening, *self._open.values()]
-        if len(self._open) < self.backend.n_together:
-            self._listen()
+        started, going = time.monotonic(), self._all()
+        self._listen()
         if self._open:
             self._decode()
         share_s = (time.monotonic() - started) / len(going)
@@ -84,18 +94,28 @@ class InFlight:
             one.on_seconds(share_s)
 
     def _listen(self) -> None:
-        """Listen to all clips that wait."""
-        waiting = list(self._listening)
-        try:
-            heard = self.backend.listen(list(self._listening.values())) if waiting else []
-        except Exception as error:  # noqa: BLE001 - true of all of them
-            heard = [as_moss_error(error)] * len(waiting)
-        for one, clip in zip(waiting, heard, strict=True):
-            if self._listening.pop(one, None) is not None:  # else another one's end has dropped it
-                if isinstance(clip, MossError):
-                    self._go_on(one, error=clip)
-                else:
-                    self._go_on(one, clip)
+        """Take the clips that have been listened to, and listen to all that wait, where it is time for that. Waits for
+        them only where nothing else is to be done."""
+        self._take_clips()
+        has_time = self.backend.listens_beside or len(self._open) < self.backend.n_together
+        if self._unheard and self._listening is None and has_time:
+            self._listened_for, waiting = list(self._unheard), list(self._unheard.values())
+            self._unheard.clear()
+            self._listening = Listening(self.backend, waiting)
+            self._take_clips()
+
+    def _take_clips(self) -> None:
+        if self._listening is None or (self._open and not self._listening.is_done):
+            return
+        heard, listened_for = self._listening.heard(), self._listened_for
+        self._listening, self._listened_for = None, []
+        for one, clip in zip(listened_for, heard, strict=True):
+            if one.is_dropped:
+                continue
+            if isinstance(clip, MossError):
+                self._go_on(one, error=clip)
+            else:
+                self._go_on(one, clip)
 
     def _decode(self) -> None:
         try:
@@ -113,14 +133,18 @@ class InFlight:
         """Forget the conversations of an owner."""
         for ticket in [ticket for ticket, one in self._open.items() if one.owner == owner]:
             self.backend.cancel(ticket)
-            self._open.pop(ticket).conversation.close()
-        for one in [one for one in self._listening if one.owner == owner]:
-            del self._listening[one]
-            one.conversation.close()
+            self._forget(self._open.pop(ticket))
+        for one in [one for one in (*self._unheard, *self._listened_for) if one.owner == owner]:
+            self._unheard.pop(one, None)
+            self._forget(one)
+
+    def _forget(self, one: _Open) -> None:
+        one.is_dropped = True
+        one.conversation.close()
 
     def drop_all(self) -> None:
         """Forget all of them."""
-        for owner in {one.owner for one in (*self._listening, *self._open.values())}:
+        for owner in {one.owner for one in self._all()}:
             self.drop(owner)
 
     def _take(self, event: Event) -> None:
@@ -156,7 +180,7 @@ class InFlight:
                 return
             value = error = None
             if isinstance(wanted, Listen):
-                self._listening[one] = wanted.samples
+                self._unheard[one] = wanted.samples
                 return
             try:
                 ticket = self.backend.submit(wanted)

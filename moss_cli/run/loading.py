@@ -14,6 +14,7 @@ class Loading:
     def __init__(self, open_backend: Callable[[], Backend]) -> None:
         self._open_backend = open_backend
         self._result: Backend | BaseException | None = None
+        self._is_done = threading.Event()
         # A daemon: a run that is interrupted, or has nothing to ask, does not wait for it.
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
 
@@ -25,7 +26,7 @@ class Loading:
     def result(self) -> Backend:
         """The backend, which is waited for. Raises what opening it has raised, each time."""
         self.start()
-        self._thread.join()
+        self._is_done.wait()
         if isinstance(self._result, BaseException):
             raise self._result
         assert self._result is not None
@@ -36,3 +37,5 @@ class Loading:
             self._result = self._open_backend()
         except BaseException as error:  # noqa: BLE001 - raised where the backend is wanted
             self._result = error
+        finally:
+            self._is_done.set()

@@ -24,7 +24,7 @@ from moss_cli.run.planned_input import PlannedInput, planned
 from moss_cli.span import Span
 
 AHEAD_S = 120.0  # of an input's samples that wait, 8 MB; with 0 each input is read in its turn
-_STOP_S = 1.0  # that is waited for a thread to end: it may be hashing a large file
+_STOP_S = 0.5  # that is waited for a thread to end: it may be hashing a large file, or importing torch
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,11 @@ class Prefetch:
     def close(self) -> None:
         """Stop the thread, which closes the file."""
         with self._changed:
-            self._closed = True
+            was_closed, self._closed = self._closed, True
             self._pieces.clear()
             self._changed.notify_all()
-        self._thread.join(_STOP_S)
+        if not was_closed:  # else it was waited for already
+            self._thread.join(_STOP_S)
 
     def _run(self) -> None:
         end: Facts | BaseException

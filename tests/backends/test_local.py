@@ -303,3 +303,15 @@ def test_a_model_computes_in_its_own_number_of_threads_wherever_it_is_used(rando
     thread.start()
     thread.join()
     assert n_threads == [3, 3]
+
+
+def test_a_model_listens_beside_answering_only_where_it_leaves_cores_free(
+    random: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moss_cli.backends.local.usual_threads", lambda: 2)
+    assert LocalBackend(replace(random, n_threads=1)).listens_beside
+    assert not LocalBackend(replace(random, n_threads=2)).listens_beside
+    elsewhere = replace(random.placement, device=torch.device("cuda"))
+    backend = LocalBackend(replace(random, n_threads=1))
+    backend.engine.placement = elsewhere
+    assert not backend.listens_beside

@@ -14,7 +14,7 @@ import pytest
 from cli_run import TINY, Run
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_backend import ScriptedBackend
+from scripted_backend import ScriptedBackend, all_is_read
 
 from moss_cli.cli.inputs import collect, skip_by
 
@@ -293,9 +293,9 @@ def test_chunks_of_several_files_are_answered_together_and_results_stay_in_order
     moss: Moss, wav: Wav, backend: ScriptedBackend
 ) -> None:
     names = [wav(f"in/{k}.wav").name for k in range(5)]
-    backend.pace = 4
+    backend.pace, backend.at_step = 4, all_is_read
     run = moss(*TINY, "in", "--batch-size", "3")
-    assert backend.most_open == 3
+    assert backend.most_together == 3
     assert run.out == "\n".join(f"==> in/{name} <==\nhello there\n" for name in names)
 
 

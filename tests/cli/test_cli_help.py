@@ -17,7 +17,7 @@ from moss_cli.cli.main import run
 from moss_cli.tasks.catalogue import CATALOGUE, TASKS, TaskEntry, entry
 
 EACH = pytest.mark.parametrize("task", CATALOGUE, ids=lambda task: task.name)
-OTHERS = [["batch", "status"], ["batch", "clean"], ["demo"], ["schema"], ["inspect"], ["completions"]]
+OTHERS = [["batch", "status"], ["batch", "clean"], ["demo"], ["schema"], ["inspect"], ["bench"], ["completions"]]
 
 
 HelpOf = Callable[..., str]

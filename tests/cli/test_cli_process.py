@@ -287,3 +287,19 @@ def test_bash_completes_commands_options_and_files(environment: dict[str, str], 
     # Nothing of ours for a file's name: `-o default` then completes it.
     expected = ["complete -o default -F _moss_completion moss", "transcribe", "--output", "segment word none", ""]
     assert run.stdout.splitlines() == expected
+
+
+def test_a_process_ends_at_once_with_all_said_while_a_thread_is_still_at_work() -> None:
+    """The interpreter's own end would unwind the thread inside a library, which may abort instead."""
+    code = (
+        "import atexit, threading, moss_cli.cli.main as cli, moss_cli.__main__ as entry\n"
+        "def run(argv):\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "    print('said', end='')\n"
+        "    return 7\n"
+        "cli.run = run\n"
+        "atexit.register(print, 'unwound')\n"
+        "entry.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (7, "said")

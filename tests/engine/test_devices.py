@@ -6,14 +6,20 @@ import pytest
 import torch
 
 from moss_cli.engine.devices import (
+    DTYPES,
     HEADROOM,
+    SMALL,
     DeviceFacts,
+    DtypeName,
+    Placement,
     compute_of_4bit,
     free_bytes,
+    keep_fp32,
     pick_device,
     pick_dtype,
     pick_four_bit,
     pick_placement,
+    threads_for,
 )
 from moss_cli.errors import DeviceError, UsageError
 
@@ -112,3 +118,20 @@ def test_a_device_that_cannot_be_is_a_usage_error(name: str) -> None:
 def test_a_device_that_is_not_here_is_a_device_error(name: str) -> None:
     with pytest.raises(DeviceError, match="no CUDA device is available"):
         pick_device(name)
+
+
+def test_a_small_model_on_a_cpu_computes_in_one_thread_and_others_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moss_cli.engine.devices.usual_threads", lambda: 7)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [threads_for(cpu, SMALL - 1), threads_for(cpu, SMALL), threads_for(cuda, SMALL - 1)] == [1, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"), [("cuda", "fp32", False), ("cuda", "bf16", True), ("cpu", "fp32", True)]
+)
+def test_fp32_is_not_rounded_to_tf32_on_cuda(
+    device: str, dtype: DtypeName, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    keep_fp32(Placement(torch.device(device), dtype, DTYPES[dtype]))
+    assert torch.backends.cudnn.allow_tf32 is expected

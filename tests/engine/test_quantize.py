@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 import moss_cli
 from moss_cli.engine import quantize
 from moss_cli.engine.checkpoint import CheckpointFiles, read_headers
+from moss_cli.engine.config import load_config
 from moss_cli.engine.decoding import generate
-from moss_cli.engine.devices import FourBit
-from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.devices import FourBit, HeldDtype, Placement
+from moss_cli.engine.engine import Engine, fill_model, load_engine
 from moss_cli.engine.int4 import (
     DenseInt4Linear,
     Int4Linear,
@@ -39,6 +41,8 @@ from moss_cli.engine.nf4 import (
 from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.quantize import is_quantised
 from moss_cli.engine.row import DecodeRequest
+from moss_cli.engine.weights import empty_model, in_threads
+from moss_cli.errors import ModelError
 
 TINY = Path(moss_cli.__file__).parent / "weights" / "tiny"
 LINEARS = ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.down_proj", "mlp.gate_up_proj")
@@ -233,3 +237,66 @@ def test_tiny_says_in_4_bits_what_it_says_in_fp32(kind: FourBit, tiny: Engine) -
 )
 def test_what_is_quantised_is_known_by_its_name(name: str, expected: bool) -> None:
     assert is_quantised(name) is expected
+
+
+class Counted:
+    """Tensors of a checkpoint, and how many of those that were read are still held."""
+
+    def __init__(self, files: CheckpointFiles) -> None:
+        self._files, self.n_held, self.most_held = files, 0, 0
+        self.shapes = files.shapes
+
+    def read(self, name: str, first: int = 0, last: int | None = None) -> Tensor:
+        tensor = self._files.read(name, first, last)
+        self.n_held += 1
+        self.most_held = max(self.most_held, self.n_held)
+        weakref.finalize(tensor.untyped_storage(), self._let_go)
+        return tensor
+
+    def _let_go(self) -> None:
+        self.n_held -= 1
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "nf4", "int4"])
+def test_no_more_tensors_are_held_while_loading_than_are_merged_into_one(dtype: HeldDtype) -> None:
+    counted = Counted(CheckpointFiles(read_headers(TINY)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model = empty_model(load_config(TINY), counted.shapes)
+        # Computing in another dtype than that of the file, so that nothing is kept as it was read.
+        fill_model(model, counted, Placement(torch.device("cpu"), dtype, torch.float16))
+    finally:
+        torch.set_num_threads(before)
+    assert counted.most_held <= 3 and counted.n_held == 0
+
+
+def test_what_is_loaded_in_several_threads_is_what_one_thread_loads() -> None:
+    before, held = torch.get_num_threads(), []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        model = empty_model(load_config(TINY), CheckpointFiles(read_headers(TINY)).shapes)
+        files = CheckpointFiles(read_headers(TINY))
+        fill_model(model, files, Placement(torch.device("cpu"), "nf4", torch.bfloat16))
+        assert torch.get_num_threads() == n_threads
+        held.append(model.state_dict())
+    torch.set_num_threads(before)
+    assert held[0].keys() == held[1].keys()
+    assert all(torch.equal(held[0][name], held[1][name]) for name in held[0])
+
+
+def test_an_error_while_one_tensor_is_read_ends_the_loading() -> None:
+    def fails(i: int) -> int:
+        if i == 5:
+            raise ModelError("five")
+        return i
+
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ModelError, match="five"):
+            for made in in_threads(fails, range(100)):
+                seen.append(made)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [0, 1, 2, 3, 4]

@@ -20,12 +20,13 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-import torch
+from safetensors.torch import load_file
 
 from moss_cli.answers import Sampling
 from moss_cli.audio.chunk import Chunk
 from moss_cli.backends.local import LocalBackend
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.linear import frozen_linear
 from moss_cli.errors import AnswerError
 from moss_cli.models.registry import ModelEntry, Resolved
 from moss_cli.output.formats import FORMATS
@@ -112,9 +113,9 @@ def random_engine() -> Engine:
     """The checkpoint, whose answers may be empty as readily as begin with a time: as it is, they always are."""
     engine = load_engine(CHECKPOINT, device="cpu", dtype="fp32")
     [bracket] = engine.tokenizer.encode("[")
-    weights = engine.model.lm_head.weight
-    with torch.inference_mode():
-        weights[sorted(engine.stop_ids)] = weights[bracket].clone()
+    weights = load_file(CHECKPOINT / "model.safetensors")["lm_head.weight"].float()
+    weights[sorted(engine.stop_ids)] = weights[bracket].clone()
+    engine.model.lm_head = frozen_linear(weights)
     return engine
 
 
