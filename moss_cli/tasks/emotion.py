@@ -9,7 +9,7 @@ from typing import ClassVar
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
-from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, timeline, weighed, without_repeats
+from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, tidied, timeline, weighed, without_repeats
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.untold import untold_rest
 
@@ -56,14 +56,13 @@ class DescribeEmotion(Task[Emotion]):
 
     def read(self, answers: Sequence[str], span: Span) -> Reading[Emotion]:
         found = read_json(answers[0], FIELDS)
-        segments = without_repeats(  # one for each change, also where a model describes each sentence
-            (
-                EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
-                for start, end, part in found.timed("segments", span, "emotion")
-            ),
-            lambda segment: segment.emotion,
-            _joined,
+        said = (
+            EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
+            for start, end, part in found.timed("segments", span, "emotion")
         )
+        segments = tidied(said, lambda segment: segment.emotion, _joined)
+        # One for each change, also where a model describes each sentence.
+        segments = without_repeats(segments, lambda segment: segment.emotion, _joined)
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
         return Reading(result, result.overall or "", complete=found.complete, cut=found.cut)
 

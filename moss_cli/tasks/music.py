@@ -17,6 +17,7 @@ from moss_cli.tasks.reading.merge_rules import (
     middle,
     prevailing,
     sentences,
+    tidied,
     timeline,
     weighed,
 )
@@ -79,9 +80,13 @@ class DescribeMusic(Task[Music]):
             instruments=tuple(dict.fromkeys(found.texts("instruments"))),
             mood=found.text("mood"),
             summary=found.text("summary"),
-            sections=tuple(
-                Labelled(start=start, end=end, label=part.text("label") or "")
-                for start, end, part in found.timed("sections", span, "label")
+            sections=tidied(
+                (
+                    Labelled(start=start, end=end, label=part.text("label") or "")
+                    for start, end, part in found.timed("sections", span, "label")
+                ),
+                lambda section: section.label,
+                joined_labels,
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, TEXTS, Field, form, in_json, items, read_json
-from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, merged, place_of, sentences, timeline, united
+from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, merged, place_of, sentences, tidied, timeline, united
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.untold import untold_rest
 
@@ -76,9 +76,13 @@ class Summarize(Task[Summary]):
         result = Summary(
             summary=found.text("summary"),
             key_points=found.texts("key_points"),
-            chapters=tuple(
-                Chapter(start=start, end=end, title=part.text("title") or "", summary=part.text("summary"))
-                for start, end, part in found.timed("chapters", span, "title")
+            chapters=tidied(
+                (
+                    Chapter(start=start, end=end, title=part.text("title") or "", summary=part.text("summary"))
+                    for start, end, part in found.timed("chapters", span, "title")
+                ),
+                lambda chapter: chapter.title,
+                _joined,
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)

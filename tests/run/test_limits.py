@@ -114,7 +114,7 @@ def test_too_many_items_are_asked_for_again_in_smaller_chunks(analysed: Callable
         duration_s = request.clip.duration_s
         n_events = MOST_ITEMS if duration_s > 200 else 20
         events = [
-            {"start": i * duration_s / n_events, "end": i * duration_s / n_events, "label": f"e{n}.{i}"}
+            {"start": i * duration_s / n_events, "end": (i + 1) * duration_s / n_events, "label": f"e{n}.{i}"}
             for i in range(n_events)
         ]
         return json.dumps({"setting": None, "atmosphere": None, "summary": "A day.", "events": events})
