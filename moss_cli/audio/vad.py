@@ -49,22 +49,34 @@ _FADE_FRAMES = 16  # 0.5 s to either side, over which the gain changes
 _INAUDIBLE = 2.0**-16  # half a step of 16 bits
 
 
-def has_speech(samples: Samples) -> bool:
-    """False only where the probability of speech is low throughout `samples` ([n], mono, 16 kHz), or n is 0."""
-    return bool(_may_be_speech(samples, THRESHOLD).any())
+Probability = npt.NDArray[np.float32]  # of speech, in each frame
+
+
+def has_speech(samples: Samples, probability: Probability | None = None) -> bool:
+    """False only where the probability of speech is low throughout `samples` ([n], mono, 16 kHz), or n is 0.
+
+    `probability` is theirs, where it is known already.
+    """
+    return bool(_may_be_speech(samples, THRESHOLD, probability).any())
 
 
 def silent_stretches(
-    samples: Samples, *, threshold: float = THRESHOLD, margin_s: float = MARGIN_S, least_s: float = LEAST_S
+    samples: Samples,
+    probability: Probability | None = None,
+    *,
+    threshold: float = THRESHOLD,
+    margin_s: float = MARGIN_S,
+    least_s: float = LEAST_S,
 ) -> list[Span]:
     """The spans of `samples` ([n], mono, 16 kHz) in which the probability of speech stays below `threshold`, in seconds
     from their start.
 
     They keep `margin_s` away from every frame that reaches it, and one of less than `least_s` is left out; samples that
     have no such frame are one stretch, however short. In order; [] where all of it may be speech, or n is 0.
+    `probability` is theirs, where it is known already.
     """
     duration_s = len(samples) / SAMPLE_RATE
-    speech = np.flatnonzero(_may_be_speech(samples, threshold))
+    speech = np.flatnonzero(_may_be_speech(samples, threshold, probability))
     if not len(speech):
         return [Span(0.0, duration_s)] if duration_s else []
     frame_s = FRAME_SAMPLES / SAMPLE_RATE
@@ -102,9 +114,9 @@ def speech_probability(samples: Samples) -> npt.NDArray[np.float32]:
     return smooth
 
 
-def _may_be_speech(samples: Samples, threshold: float) -> npt.NDArray[np.bool_]:
+def _may_be_speech(samples: Samples, threshold: float, probability: Probability | None) -> npt.NDArray[np.bool_]:
     """[n_frames]; written so that a probability that is no number counts as speech."""
-    return ~(speech_probability(samples) < threshold)
+    return ~((speech_probability(samples) if probability is None else probability) < threshold)
 
 
 def _frames(samples: Samples) -> Samples:

@@ -1,4 +1,5 @@
-"""A conversation about one chunk: every question, again where an answer went wrong, in halves where one was cut.
+"""A conversation about one chunk: every question, again where an answer went wrong, in halves where one was cut, and
+for what an answer leaves untold.
 
 A conversation is a generator. It yields what it wants of a backend, `Listen` or a `Request`, and is sent the clip or
 the answer; whoever drives it may have any number of them going at once.
@@ -16,11 +17,14 @@ from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Reply, Request
 from moss_cli.errors import AnswerError, MossError
 from moss_cli.run.job import Job
-from moss_cli.run.speech_pieces import halves
-from moss_cli.span import Span
+from moss_cli.run.speech_pieces import halves, inside
+from moss_cli.run.untold import MARGIN_S, asked_again, duration_s, heard_in, is_most, longest
+from moss_cli.span import Span, joined, less
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.untold import still_untold
 
 MOST_ATTEMPTS = 3
+MOST_AGAIN = 32  # questions for what is untold of one chunk; chosen: 4 halvings, or all of two minutes 8 s at a time
 AGAIN = Sampling(temperature=1.0, top_k=50)  # the published sampling: it gets the model out of a loop
 
 T = TypeVar("T")
@@ -55,26 +59,67 @@ class Asking:
     input_id: str = ""
     tells: bool = False
 
-    def about(self, chunk: Chunk) -> Conversation[list[Part[Any]]]:
-        """What comes of a chunk: several parts where an answer was cut and was asked for again in halves.
+    def about(self, chunk: Chunk, n_again: int = MOST_AGAIN) -> Conversation[list[Part[Any]]]:
+        """What comes of a chunk: several parts where an answer was cut, or left something untold, and was asked for
+        again in pieces. For what is untold there are `n_again` questions at most.
 
         Raises AnswerError where no attempt can be read, and what the backend raises.
         """
         clip = yield Listen(chunk.samples)
         part = yield from self._part(clip, chunk.span, chunk.name)
-        del clip  # its memory, before that of its halves is taken
-        if not self.task.is_divisible or part.finish_reason != "length":
+        del clip  # its memory, before that of its pieces is taken
+        heard = heard_in(chunk, self.task)
+        part = replace(part, untold=self.task.untold(part.reading, chunk.span, heard))
+        again: list[Part[Any]] = []
+        if self.task.is_divisible and part.finish_reason == "length":
+            again = yield from self._in_pieces(halves(chunk), n_again)
+        elif self.task.is_divisible and part.finish_reason == "stop" and part.untold:
+            again = yield from self._again(chunk, part, n_again)
+        if not again:
             return [part]
+        cost = sum((one.cost for one in again), part.cost)
+        left = self._left(again, chunk.span, heard)
+        if part.finish_reason == "stop" and duration_s(left) >= duration_s(part.untold):
+            return [replace(part, cost=cost)]  # no more came of it than of the whole
+        again = [replace(one, cost=Cost(), untold=inside(left, one.span)) for one in again]
+        return [replace(again[0], cost=cost), *again[1:]]
+
+    def _left(self, parts: Sequence[Part[Any]], span: Span, heard: Sequence[Span]) -> list[Span]:
+        """What is untold in the end of a clip that was asked for again in parts."""
+        merged = self.task.merge(parts)
+        return joined([*still_untold(parts), *self.task.untold_of_parts(merged, span, heard)])
+
+    def _in_pieces(self, pieces: Sequence[Chunk], n_again: int) -> Conversation[list[Part[Any]]]:
+        """What comes of pieces of a chunk; [] where one of them fails: what came of the whole is more than nothing."""
         parts: list[Part[Any]] = []
         try:
-            for half in halves(chunk):
-                parts += yield from self.about(half)
+            for piece in pieces:
+                parts += yield from self.about(piece, n_again // len(pieces))
         except MossError:
-            return [part]  # what came of the whole is more than nothing
-        if not parts:
-            return [part]
-        parts[0] = replace(parts[0], cost=parts[0].cost + part.cost)
+            return []
         return [replace(one, attempts=one.attempts + 1) for one in parts]
+
+    def _again(self, chunk: Chunk, part: Part[Any], n_again: int) -> Conversation[list[Part[Any]]]:
+        """What an answer tells of a chunk, and what comes of asking for what it leaves untold, by itself; in halves
+        where that is most of the chunk. [] where nothing is asked."""
+        untold = longest(part.untold, n_again)
+        pieces = asked_again(chunk, untold)
+        if is_most(untold, chunk):
+            pieces = [half for piece in pieces for half in halves(piece)]
+        if not 0 < len(pieces) <= n_again:
+            return []
+        found = yield from self._in_pieces(pieces, n_again - len(pieces))
+        if not found:
+            return []
+        told = less([chunk.span], untold)
+        kept = [
+            Part(span, reading, part.finish_reason, part.attempts, untold=inside(part.untold, span))
+            for span, reading in zip(told, self.task.told(part.reading, told), strict=True)
+        ]
+        kept[:1] = [replace(one, thought=part.thought) for one in kept[:1]]
+        scraps = [one for one in kept[1:] if not one.reading.text and one.span.duration_s <= MARGIN_S]  # heard again
+        parts = [*(one for one in kept if one not in scraps), *found]
+        return sorted(parts, key=lambda one: (one.span.start_s, one.span.end_s))
 
     def without_audio(self) -> Conversation[Part[Any]]:
         """What comes of the task's questions alone. Raises AnswerError, and what the backend raises."""

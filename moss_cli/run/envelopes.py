@@ -15,6 +15,7 @@ from moss_cli.run.job import Job
 from moss_cli.run.second_pass import Whole
 from moss_cli.schema import ChunkInfo, Envelope, ErrorInfo, InputInfo, ModelInfo, Notice, Params, Usage
 from moss_cli.tasks.reading.task import Part, Task
+from moss_cli.tasks.reading.untold import still_untold
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Analysis:
 
     @property
     def complete(self) -> bool:
-        return self.is_whole and self.whole.reading.complete and all(part.complete for part in self.parts)
+        answered = self.whole.reading.complete and all(part.complete for part in self.parts)
+        return self.is_whole and answered and not still_untold(self.parts)
 
     @property
     def cost(self) -> Cost:
@@ -63,7 +65,7 @@ class Envelopes:
             text=reading.text,
             thinking="\n\n".join(thoughts) or None,
             chunks=tuple(_chunk_info(part) for part in found.parts),
-            warnings=(*self._untrained(), *found.notices, *reading.notices, *endings),
+            warnings=(*self._untrained(), *found.notices, *reading.notices, *endings, *untold_notices(found)),
             usage=Usage(
                 audio_seconds=found.audio_s,
                 prompt_tokens=found.cost.prompt,
@@ -147,6 +149,13 @@ def ending_notices(part: Part[Any]) -> Iterator[Notice]:
     else:
         return
     yield Notice(code=code, message=message, start=part.span.start_s, end=part.span.end_s)
+
+
+def untold_notices(found: Analysis) -> Iterator[Notice]:
+    """What the answers say nothing of though they should."""
+    for span in still_untold(found.parts):
+        message = found.task.untold_message
+        yield Notice(code=found.task.untold_code, message=message, start=span.start_s, end=span.end_s)
 
 
 def _chunk_info(part: Part[Any]) -> ChunkInfo:

@@ -27,6 +27,7 @@ def to_json(part: Part[Any]) -> dict[str, Any]:
         "attempts": part.attempts,
         "thought": part.thought,
         "tokens": [part.cost.prompt, part.cost.generated],
+        "untold": [[one.start_s, one.end_s] for one in part.untold],
     }
 
 
@@ -42,7 +43,9 @@ def _from_json(task: Task[Any], kept: dict[str, Any]) -> Part[Any] | None:
     start_s, end_s = map(float, kept["span"])
     n_prompt, n_generated = map(int, kept["tokens"])
     thought, ending, attempts = kept["thought"], kept["finish_reason"], int(kept["attempts"])
-    is_whole = 0 <= start_s <= end_s < math.inf and attempts >= 1 and min(n_prompt, n_generated) >= 0
+    untold = tuple(Span(float(first_s), float(last_s)) for first_s, last_s in kept["untold"])
+    spans = (Span(start_s, end_s), *untold)
+    is_whole = all(map(_is_span, spans)) and attempts >= 1 and min(n_prompt, n_generated) >= 0
     if not (is_whole and isinstance(thought, str | None) and ending in ENDINGS):
         return None
     reading = Reading(
@@ -52,4 +55,8 @@ def _from_json(task: Task[Any], kept: dict[str, Any]) -> Part[Any] | None:
         bool(kept["complete"]),
         tuple(map(str, kept["cut"])),
     )
-    return Part(Span(start_s, end_s), reading, ending, attempts, thought, Cost(n_prompt, n_generated))
+    return Part(spans[0], reading, ending, attempts, thought, Cost(n_prompt, n_generated), untold)
+
+
+def _is_span(span: Span) -> bool:
+    return 0 <= span.start_s <= span.end_s < math.inf

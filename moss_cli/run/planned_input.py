@@ -31,5 +31,5 @@ class PlannedInput:
 def planned(opened: OpenInput, job: Job) -> PlannedInput:
     """What of an input is given to the model. It is found while it is iterated."""
     cut = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
-    pieces = plan(cut, skipped(opened.task, vad=job.vad))
+    pieces = plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
     return PlannedInput(opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close)

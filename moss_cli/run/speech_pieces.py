@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.audio.vad import has_speech, silent_stretches
+from moss_cli.audio.spoken import spoken_stretches
+from moss_cli.audio.vad import has_speech, silent_stretches, speech_probability
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
@@ -30,21 +31,30 @@ def skipped(task: Task[Any], *, vad: bool) -> Skipped:
     return "stretches" if task.ignores_pauses else "chunks"
 
 
-def plan(chunked: Iterable[Chunk], what: Skipped) -> Iterator[Chunk | Span]:
-    """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times."""
+def plan(chunked: Iterable[Chunk], what: Skipped, *, finds_speech: bool = True) -> Iterator[Chunk | Span]:
+    """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times.
+
+    A chunk is told where somebody surely speaks in it, with `finds_speech` also where nothing is skipped.
+    """
     for chunk in chunked:
+        if what == "nothing" and not finds_speech:
+            yield chunk
+            continue
+        probability = speech_probability(chunk.samples)
+        heard = replace(chunk, speech=_later(spoken_stretches(probability), chunk.span))
         if what == "stretches":
-            yield from spoken(chunk)
-        elif what == "chunks" and not has_speech(chunk.samples):
+            yield from spoken(heard, silent_stretches(chunk.samples, probability))
+        elif what == "chunks" and not has_speech(chunk.samples, probability):
             yield chunk.span
         else:
-            yield chunk
+            yield heard
 
 
-def spoken(chunk: Chunk) -> Iterator[Chunk | Span]:
-    """A chunk without the stretches in which the probability of speech is low throughout, and these."""
+def spoken(chunk: Chunk, silent: Iterable[Span]) -> Iterator[Chunk | Span]:
+    """A chunk without the stretches in which the probability of speech is low throughout, and these. `silent` has their
+    times from its start."""
     at, number = 0, 0
-    for stretch in silent_stretches(chunk.samples):
+    for stretch in silent:
         first, last = round(stretch.start_s * SAMPLE_RATE), round(stretch.end_s * SAMPLE_RATE)
         if first > at:
             yield _part(chunk, at, first, f"{chunk.name}.{number}")
@@ -63,11 +73,28 @@ def halves(chunk: Chunk) -> list[Chunk]:
     if duration_s < SHORTEST_HALVED_S:
         return []
     cut = chunks(iter([chunk.samples]), longest_s=duration_s * HALF_SHARE, offset_s=chunk.span.start_s)
-    return [replace(one, name=f"{chunk.name}/{one.name}") for one in cut]
+    return [replace(one, name=f"{chunk.name}/{one.name}", speech=inside(chunk.speech, one.span)) for one in cut]
+
+
+def excerpt(chunk: Chunk, span: Span, name: str) -> Chunk:
+    """What of a chunk lies in a span of the file."""
+    first, last = (round((t - chunk.span.start_s) * SAMPLE_RATE) for t in (span.start_s, span.end_s))
+    return _part(chunk, max(first, 0), min(last, len(chunk.samples)), name)
+
+
+def inside(spans: Iterable[Span], outer: Span) -> tuple[Span, ...]:
+    """What of spans lies in another."""
+    return tuple(one for one in (span.inside(outer) for span in spans) if one.duration_s > 0)
+
+
+def _later(spans: Sequence[Span], chunk: Span) -> tuple[Span, ...]:
+    """Spans that count from a chunk's start as those of the file; the last frame is longer than its samples."""
+    return inside((Span(chunk.start_s + one.start_s, chunk.start_s + one.end_s) for one in spans), chunk)
 
 
 def _part(chunk: Chunk, first: int, last: int, name: str) -> Chunk:
-    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), _span(chunk, first, last), name)
+    span = _span(chunk, first, last)
+    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), span, name, inside(chunk.speech, span))
 
 
 def _span(chunk: Chunk, first: int, last: int) -> Span:

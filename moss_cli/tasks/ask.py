@@ -19,6 +19,7 @@ from moss_cli.tasks.reading.merge_rules import (
     place_of,
     prevailing,
     sentences,
+    tidied,
     timeline,
     united,
     weighed,
@@ -135,10 +136,11 @@ class Ask(Task[Answer]):
         if self.choices:
             return self._read_choice(answers[0])
         found = read_json(answers[0], FIELDS if self.has_audio else TEXT_FIELDS)
-        evidence = tuple(
+        said = (
             Evidence(start=start, end=end, text=part.text("text") or "")
             for start, end, part in found.timed("evidence", span, "text")
         )
+        evidence = tidied(said, lambda item: item.text, _joined)
         result = Answer(answer=found.text("answer"), evidence=evidence)
         return Reading(result, result.answer or "", complete=found.complete, cut=found.cut)
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
-from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, timeline, weighed, without_repeats
+from moss_cli.tasks.reading.merge_rules import merged, prevailing, same, tidied, timeline, weighed, without_repeats
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.untold import untold_rest
 
 PROMPT = "What emotion does the speaker convey?"  # the model authors' own words
 FIELDS = (
@@ -55,16 +56,20 @@ class DescribeEmotion(Task[Emotion]):
 
     def read(self, answers: Sequence[str], span: Span) -> Reading[Emotion]:
         found = read_json(answers[0], FIELDS)
-        segments = without_repeats(  # one for each change, also where a model describes each sentence
-            (
-                EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
-                for start, end, part in found.timed("segments", span, "emotion")
-            ),
-            lambda segment: segment.emotion,
-            _joined,
+        said = (
+            EmotionSegment(start=start, end=end, emotion=part.text("emotion") or "", cue=part.text("cue"))
+            for start, end, part in found.timed("segments", span, "emotion")
         )
+        segments = tidied(said, lambda segment: segment.emotion, _joined)
+        # One for each change, also where a model describes each sentence.
+        segments = without_repeats(segments, lambda segment: segment.emotion, _joined)
         result = Emotion(overall=found.text("overall"), evidence=found.text("evidence"), segments=segments)
         return Reading(result, result.overall or "", complete=found.complete, cut=found.cut)
+
+    def untold(self, reading: Reading[Emotion], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the segments end long before the clip; none at all are an answer."""
+        segments = reading.result.segments
+        return untold_rest(segments, span, heard) if segments else ()
 
     def merge(self, parts: Sequence[Part[Emotion]]) -> Reading[Emotion]:
         """One timeline; overall is what most of the recording conveys, with the evidence of the pieces that say so."""

@@ -17,12 +17,14 @@ from moss_cli.tasks.reading.merge_rules import (
     middle,
     prevailing,
     sentences,
+    tidied,
     timeline,
     weighed,
 )
 from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Labelled
+from moss_cli.tasks.reading.untold import untold_rest
 
 # The model authors' own words.
 PROMPT = (
@@ -78,12 +80,21 @@ class DescribeMusic(Task[Music]):
             instruments=tuple(dict.fromkeys(found.texts("instruments"))),
             mood=found.text("mood"),
             summary=found.text("summary"),
-            sections=tuple(
-                Labelled(start=start, end=end, label=part.text("label") or "")
-                for start, end, part in found.timed("sections", span, "label")
+            sections=tidied(
+                (
+                    Labelled(start=start, end=end, label=part.text("label") or "")
+                    for start, end, part in found.timed("sections", span, "label")
+                ),
+                lambda section: section.label,
+                joined_labels,
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)
+
+    def untold(self, reading: Reading[Music], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the sections end long before the clip; none at all are an answer."""
+        sections = reading.result.sections
+        return untold_rest(sections, span, heard) if sections else ()
 
     def merge(self, parts: Sequence[Part[Music]]) -> Reading[Music]:
         """One timeline, every instrument heard, and of the rest what holds for most of the recording."""

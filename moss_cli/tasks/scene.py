@@ -22,10 +22,20 @@ from moss_cli.tasks.reading.json_answers import (
     read_json,
     within,
 )
-from moss_cli.tasks.reading.merge_rules import joined_labels, merged, prevailing, sentences, timeline, united, weighed
+from moss_cli.tasks.reading.merge_rules import (
+    joined_labels,
+    merged,
+    prevailing,
+    sentences,
+    tidied,
+    timeline,
+    united,
+    weighed,
+)
 from moss_cli.tasks.reading.summary_of_parts import summary_of_parts, with_summary
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Labelled
+from moss_cli.tasks.reading.untold import untold_rest
 
 # The model authors' own words, both.
 PROMPT_EVENTS = (
@@ -84,7 +94,8 @@ class DescribeScene(Task[Scene]):
             cut = united([("events",) if _ends_at_limit(answers[0]) else (), whole.cut])
         else:
             found = whole.timed("events", span, "label")
-            events = tuple(Labelled(start=s, end=e, label=part.text("label") or "") for s, e, part in found)
+            said = (Labelled(start=s, end=e, label=part.text("label") or "") for s, e, part in found)
+            events = tidied(said, lambda event: event.label, joined_labels)
             cut = whole.cut
         result = Scene(
             setting=whole.text("setting"),
@@ -93,6 +104,11 @@ class DescribeScene(Task[Scene]):
             events=events,
         )
         return Reading(result, result.summary or "", complete=whole.complete, cut=cut)
+
+    def untold(self, reading: Reading[Scene], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the events end long before the clip; none at all are an answer."""
+        events = reading.result.events
+        return untold_rest(events, span, heard) if events else ()
 
     def merge(self, parts: Sequence[Part[Scene]]) -> Reading[Scene]:
         """One timeline; the setting and the atmosphere of most of the recording."""
@@ -116,7 +132,7 @@ def _told(scene: Scene) -> tuple[str | None, Iterable[str]]:
 
 
 def read_events(answer: str, span: Span) -> tuple[Labelled, ...]:
-    """`start - end: what` on each line; lines of another form are no events."""
+    """`start - end: what` on each line; lines of another form, or of no length, are no events."""
     events = []
     for line in answer.splitlines():
         match = _LINE.fullmatch(line)
@@ -124,7 +140,7 @@ def read_events(answer: str, span: Span) -> tuple[Labelled, ...]:
         if match and label:
             start, end = within(float(match[1]), float(match[2]), span)
             events.append(Labelled(start=start, end=end, label=label))
-    return tuple(sorted(events, key=lambda event: (event.start, event.end)))
+    return tidied(events, lambda event: event.label, joined_labels)
 
 
 def _ends_at_limit(answer: str) -> bool:

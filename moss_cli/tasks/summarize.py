@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, TEXTS, Field, form, in_json, items, read_json
-from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, merged, place_of, sentences, timeline, united
+from moss_cli.tasks.reading.merge_rules import PARTS_OF_ONE, merged, place_of, sentences, tidied, timeline, united
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
+from moss_cli.tasks.reading.untold import untold_rest
 
 Style = Literal["brief", "bullets", "meeting", "chapters"]
 
@@ -75,15 +76,25 @@ class Summarize(Task[Summary]):
         result = Summary(
             summary=found.text("summary"),
             key_points=found.texts("key_points"),
-            chapters=tuple(
-                Chapter(start=start, end=end, title=part.text("title") or "", summary=part.text("summary"))
-                for start, end, part in found.timed("chapters", span, "title")
+            chapters=tidied(
+                (
+                    Chapter(start=start, end=end, title=part.text("title") or "", summary=part.text("summary"))
+                    for start, end, part in found.timed("chapters", span, "title")
+                ),
+                lambda chapter: chapter.title,
+                _joined,
             ),
         )
         return Reading(result, result.summary or "", complete=found.complete, cut=found.cut)
 
     def shown(self, answer: str) -> str | None:
         return read_json(answer, FIELDS).text("summary")
+
+    def untold(self, reading: Reading[Summary], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """The rest, where the chapters end long before the speech; all of it, where chapters were asked for and there
+        are none."""
+        chapters = reading.result.chapters
+        return untold_rest(chapters, span, heard) if chapters or self.style == "chapters" else ()
 
     def merge(self, parts: Sequence[Part[Summary]]) -> Reading[Summary]:
         """All chapters, and every key point once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -16,6 +17,7 @@ from moss_cli.tasks.reading.overlap import splice
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Segment
 from moss_cli.tasks.reading.timestamps import TimedText, drafts, read_timestamps
+from moss_cli.tasks.reading.untold import EDGE_S, untold_speech
 from moss_cli.tasks.reading.words import with_words
 
 Timestamps = Literal["segment", "word", "none"]
@@ -94,6 +96,8 @@ class Transcribe(Task[Transcription]):
     needs_speech: ClassVar[bool] = True
     is_divisible: ClassVar[bool] = True
     ignores_pauses: ClassVar[bool] = True
+    untold_code: ClassVar[str] = "untranscribed"
+    untold_message: ClassVar[str] = "somebody speaks here, and the model gave no text for it"
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -126,6 +130,34 @@ class Transcribe(Task[Transcription]):
             segments = tuple(with_words(segments, drafts(answers[1]), span))
             found += tuple(_words_missing(segments, span))
         return Reading(Transcription(language=self.language, segments=segments), text, found)
+
+    def untold(self, reading: Reading[Transcription], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """Speech without text; all of a clip whose text, without times, is too short for what is said in it."""
+        if self.timestamps != "none":
+            return untold_speech(reading.result.segments, heard)
+        line = Segment(start=span.start_s, end=span.end_s, text=reading.text)
+        return (span,) if untold_speech([line] if reading.text else [], heard) else ()
+
+    def untold_of_parts(self, merged: Reading[Transcription], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """What is too short in each part to be noticed may not be so in all of them."""
+        return self.untold(merged, span, heard)
+
+    def told(self, reading: Reading[Transcription], spans: Sequence[Span]) -> list[Reading[Transcription]]:
+        """Each segment in the last stretch that begins before it. One that goes on into what is untold ends there."""
+        starts, shared = [span.start_s for span in spans], list[list[Segment]]([[] for _ in spans])
+        for one in reading.result.segments:
+            place = max(bisect_right(starts, one.start + EDGE_S) - 1, 0)
+            end = max(one.start, min(one.end, _within(spans[place].duration_s, spans[place])))
+            shared[place].append(one if end == one.end else _ended(one, end))
+        return [
+            replace(
+                reading,
+                result=reading.result.model_copy(update={"segments": tuple(own)}),
+                text=join_texts(one.text for one in own),
+                notices=() if place else reading.notices,
+            )
+            for place, own in enumerate(shared)
+        ]
 
     def merge(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
         """The segments of all pieces, those of pieces that overlap spliced where both have heard the same."""
@@ -208,6 +240,14 @@ def _renamed(segment: Segment, number: int) -> Segment:
 def _within(time_s: float, span: Span) -> float:
     """A clip's time as the file's, rounded to milliseconds without passing the clip's end."""
     return min(round(span.start_s + time_s, 3), math.floor(span.end_s * 1000) / 1000)
+
+
+def _ended(segment: Segment, end: float) -> Segment:
+    """A segment that ends earlier, and its words with it."""
+    words = segment.words and tuple(
+        word.model_copy(update={"start": min(word.start, end), "end": min(word.end, end)}) for word in segment.words
+    )
+    return segment.model_copy(update={"end": end, "words": words})
 
 
 def _notices(untimed: bool, repaired: bool, span: Span) -> Iterable[Notice]:

@@ -17,7 +17,7 @@ from scripted_backend import ScriptedBackend, opening
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     """What answers: every clip with one sentence, unless a test has it say something else. All audio is speech."""
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda *_: [])
     return ScriptedBackend()
 
 

@@ -104,7 +104,7 @@ def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_p
 def test_where_nobody_speaks_is_named_at_the_end_and_in_the_report(
     moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(samples: np.ndarray) -> list[Span]:
+    def silent(samples: np.ndarray, *_: np.ndarray) -> list[Span]:
         return [Span(0.0, len(samples) / 16_000)] if len(samples) < 1600 else []
 
     monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", silent)

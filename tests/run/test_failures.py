@@ -30,8 +30,8 @@ OUT_OF_MEMORY = DeviceError("out of memory on cpu", code="out_of_memory")
 
 @pytest.fixture(autouse=True)
 def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
-    monkeypatch.setattr("moss_cli.run.speech_pieces.has_speech", lambda samples: True)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda *_: [])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.has_speech", lambda *_: True)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_the_second_pass_fails_no_file_whose_parts_are_answered(files: list[Inpu
 def test_a_file_that_has_failed_is_read_no_further(files: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
 
-    def silent_stretches(samples: Samples) -> list[Any]:
+    def silent_stretches(samples: Samples, *_: Samples) -> list[Any]:
         searched.append(whose(samples))
         return []
 

@@ -51,8 +51,8 @@ TASKS: tuple[Task[Any], ...] = (
 @pytest.fixture
 def analysed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Envelope[Any]]:
     """Runs a task over a recording of 270 s with a model that says what a test wants."""
-    monkeypatch.setattr("moss_cli.run.speech_pieces.has_speech", lambda samples: True)
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.has_speech", lambda *_: True)
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda *_: [])
     path = tmp_path / "a.wav"
     soundfile.write(path, noise(270.0, pause_at=135.0), SAMPLE_RATE)
     model = resolve("tiny")
@@ -114,7 +114,7 @@ def test_too_many_items_are_asked_for_again_in_smaller_chunks(analysed: Callable
         duration_s = request.clip.duration_s
         n_events = MOST_ITEMS if duration_s > 200 else 20
         events = [
-            {"start": i * duration_s / n_events, "end": i * duration_s / n_events, "label": f"e{n}.{i}"}
+            {"start": i * duration_s / n_events, "end": (i + 1) * duration_s / n_events, "label": f"e{n}.{i}"}
             for i in range(n_events)
         ]
         return json.dumps({"setting": None, "atmosphere": None, "summary": "A day.", "events": events})

@@ -28,7 +28,7 @@ from moss_cli.tasks.transcribe import Transcribe
 
 @pytest.fixture(autouse=True)
 def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda *_: [])
 
 
 def wav(path: Path) -> Input:

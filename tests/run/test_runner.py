@@ -33,7 +33,7 @@ ENOUGH_S = 60  # to wait for what comes at once
 
 @pytest.fixture(autouse=True)
 def everything_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda samples: [])
+    monkeypatch.setattr("moss_cli.run.speech_pieces.silent_stretches", lambda *_: [])
 
 
 def heard(request: Request, n: int) -> str:
@@ -207,7 +207,7 @@ def test_cutting_and_searching_for_speech_are_left_to_the_reading_thread(
         threads["cut"].add(threading.current_thread().name)
         return None
 
-    def silent_stretches(samples: Any) -> list[Any]:
+    def silent_stretches(samples: Any, *_: Any) -> list[Any]:
         threads["searched"].add(threading.current_thread().name)
         return []
 

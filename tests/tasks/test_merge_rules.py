@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from moss_cli.tasks.reading.merge_rules import (
     own_spans,
     prevailing,
     sentences,
+    tidied,
     timeline,
 )
 from moss_cli.tasks.reading.task import Part, Reading, Task
@@ -225,3 +228,37 @@ def test_timelines_are_in_order_and_inside_the_file(found: list[list[tuple[float
     starts = [item.start for item in merged_items]
     assert starts == sorted(starts)
     assert all(0 <= item.start <= item.end <= len(found) * 8 + 2 for item in merged_items)
+
+
+def test_an_event_of_no_length_is_none_and_the_same_at_once_is_one() -> None:
+    found = [(1, 2, "dog"), (1, 2, "dog"), (1, 2, "cat"), (1.5, 4, "Dog"), (3, 3, "dog"), (4, 5, "dog"), (6, 6, "bell")]
+    events = [Labelled(start=start, end=end, label=label) for start, end, label in found]
+    assert [(e.start, e.end, e.label) for e in tidied(events, lambda event: event.label, joined_labels)] == [
+        (1, 4, "dog"),
+        (1, 2, "cat"),
+        (4, 5, "dog"),  # another one: it begins where the one before ends
+    ]
+
+
+ITEMS = [(0, 4, "a"), (0, 4, "a"), (2, 5, "A"), (5, 5, "b"), (6, 8, "b"), (90, 95, "c")]  # the last lies past the end
+
+
+@pytest.mark.parametrize(
+    ("task", "field", "text"),
+    [
+        (DescribeEmotion(), "segments", "emotion"),
+        (DescribeScene(custom_prompt="What sounds?"), "events", "label"),
+        (DescribeScene(), "events", "label"),
+        (DescribeMusic(), "sections", "label"),
+        (Summarize(), "chapters", "title"),
+        (Ask("What?"), "evidence", "text"),
+    ],
+)
+def test_every_timeline_is_without_doubled_items_and_those_of_no_length(task: Task[Any], field: str, text: str) -> None:
+    in_json = json.dumps({field: [{"start": start, "end": end, text: label} for start, end, label in ITEMS]})
+    in_lines = "\n".join(f"{start} - {end}: {label}" for start, end, label in ITEMS)
+    answers = [in_lines, "{}"] if len(task.questions) == 2 else [in_json]
+    [whole] = parts(task, answers)
+    items = getattr(whole.reading.result, field)
+    assert [(item.start, item.end, getattr(item, text)) for item in items] == [(0, 5, "a"), (6, 8, "b")]
+    assert getattr(task.merge([whole, replace(whole, span=Span(4.0, 14.0))]).result, field) == items

@@ -233,3 +233,14 @@ def test_times_stay_in_order_for_speakers_who_share_a_time() -> None:
     parts = [Part(span, task.read([answer], span)) for span, answer in zip(spans, answers, strict=True)]
     found = [(s.start, s.end, s.speaker, s.text) for s in task.merge(parts).result.segments]
     assert found == [(2, 4, "S01/1", "hi"), (2, 4, "S02/1", "hello"), (11, 12, "S01/2", "bye")]
+
+
+@pytest.mark.parametrize(
+    ("word", "gap", "n_said", "n_merged"), [("la", " ", 300, 540), ("哈", "", 500, 901), ("哈", "", 1_600, 2_881)]
+)
+def test_answers_that_go_round_in_circles_are_merged_without_trying_every_pair_of_pairs(
+    word: str, gap: str, n_said: int, n_merged: int
+) -> None:
+    said = gap.join([word] * n_said)
+    merged = splice([line(0, 60, said)], [line(54, 114, said)], Span(54, 60))
+    assert texts(merged) == [gap.join([word] * n_merged)]

@@ -127,7 +127,6 @@ def test_events_are_read_line_by_line_in_file_times() -> None:
     answer = "0.0 - 1.5: rain begins\nnonsense\n3 - 2.5: a door\n 4.25 – 99: wind \n5 - 6:"
     assert read_events(answer, SPAN) == (
         Labelled(start=60.0, end=61.5, label="rain begins"),
-        Labelled(start=63.0, end=63.0, label="a door"),
         Labelled(start=64.25, end=80.0, label="wind"),
     )
 

@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import from_json
 
 from moss_cli.answers import JsonSchema
 from moss_cli.span import Span
+from moss_cli.tasks.reading.mended_json import mended
 
 # Limits keep a model that has lost its way from going on in one field until its room is used up. Chosen far above what
 # an honest answer needs: 5,000 characters are two pages of print, and 1,000 items are one every 3.6 s for an hour. An
@@ -141,14 +142,27 @@ def read_json(answer: str, fields: Sequence[Field]) -> Json:
 
 
 def _parsed(text: str) -> tuple[Mapping[str, Any], bool]:
-    for part, complete in ((text, True), (text[: text.rfind("}") + 1], True), (text, False)):
-        try:
-            values = from_json(part, allow_partial=False if complete else "trailing-strings", allow_inf_nan=False)
-        except ValueError:
-            continue
-        if isinstance(values, dict):
-            return values, complete
-    return {}, False
+    values = _whole(text)
+    if values is None:
+        text = mended(text)
+        values = _whole(text)
+    if values is not None:
+        return values, True
+    return _values(text, allow_partial="trailing-strings") or {}, False
+
+
+def _whole(text: str) -> dict[str, Any] | None:
+    values = _values(text)
+    return values if values is not None else _values(text[: text.rfind("}") + 1])
+
+
+def _values(text: str, *, allow_partial: Literal[False, "trailing-strings"] = False) -> dict[str, Any] | None:
+    """The object that a text is; None for anything else."""
+    try:
+        values = from_json(text, allow_partial=allow_partial, allow_inf_nan=False)
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def _ends_at_limit(value: Any, schema: Mapping[str, Any]) -> bool:

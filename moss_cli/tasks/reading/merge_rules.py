@@ -161,7 +161,25 @@ def timeline(
                     kept.append(item)
                 else:
                     kept[before] = joined(kept[before], item)
-    return tuple(sorted(kept, key=lambda item: (item.start, item.end)))
+    return tidied(kept, label, joined)
+
+
+def tidied(
+    items: Iterable[Item], label: Callable[[Item], str], joined: Callable[[Item, Item], Item]
+) -> tuple[Item, ...]:
+    """Items in order, without those of no length; those with one label that are at once are one: `joined` makes it."""
+    kept: list[Item] = []
+    last: dict[str, int] = {}  # the place of the last item with a label
+    for item in sorted(items, key=lambda item: (item.start, item.end)):
+        place = last.get(label(item).casefold())
+        if item.start >= item.end:
+            continue
+        if place is not None and item.start < kept[place].end:
+            kept[place] = joined(kept[place], item)
+        else:
+            last[label(item).casefold()] = len(kept)
+            kept.append(item)
+    return tuple(kept)
 
 
 def without_repeats(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from moss_cli.span import Span
+from moss_cli.tasks.reading.chains import BestChains, Pair
 from moss_cli.tasks.reading.timed import Segment, Word
 from moss_cli.tasks.reading.words import Unit, units
 
@@ -17,6 +22,7 @@ REACH_SHARE = 0.5  # of how far the word is from its segment's nearer end
 SURE_RUN = 3  # so many words in a row are the same, whatever their times
 EDGE_S = 0.3  # a sentence that begins or ends so near its piece's edge is cut there
 TIMING_S = 0.25  # by as much the times of a sentence may be wrong
+MOST_UNITS = 1_000  # compared of each piece: what two pieces share is 6 s at most, in which 30 words are said quickly
 MISHEARD_SHARE = 2  # so many words at the cut may have been misheard for each that both pieces have
 
 
@@ -35,7 +41,7 @@ class _Heard:
         return (self.start_s + self.end_s) / 2
 
 
-_Pair = tuple[int, int]  # places of a unit that the first piece has heard, and of the same one in the second
+Numbers = npt.NDArray[np.float64]
 
 
 def splice(before: Sequence[Segment], after: Sequence[Segment], shared: Span) -> list[Segment]:
@@ -45,12 +51,17 @@ def splice(before: Sequence[Segment], after: Sequence[Segment], shared: Span) ->
     from one piece to the other in the middle of their longest run. Where they have none in common, all is kept. Either
     way times do not run backwards.
     """
-    tail, head = _last(before, shared), _first(after, shared)
+    tail, head = _last(before, shared)[-MOST_UNITS:], _first(after, shared)[:MOST_UNITS]
     chain = _chain(tail, head, shared.duration_s)
     passages = [run[len(run) // 2] for run in _runs(chain, tail, head)]
     sure_tail, sure_head = _without_fragments(before, after, tail, head, shared)
+    # The places of units that only one of the pieces has.
+    alone_tail, alone_head = sorted(sure_tail - {i for i, _ in chain}), sorted(sure_head - {j for _, j in chain})
+    most_dropped = MISHEARD_SHARE * len(chain) + 1
     likely = (
-        (i, j) for i, j in passages if _n_dropped(chain, sure_tail, sure_head, i, j) <= MISHEARD_SHARE * len(chain) + 1
+        (i, j)
+        for i, j in passages
+        if len(alone_tail) - bisect_left(alone_tail, i) + bisect_left(alone_head, j) <= most_dropped
     )
     passage = next(likely, None)
     if passage is None:
@@ -108,32 +119,50 @@ def _apart(first: _Heard, second: _Heard) -> float:
     return abs(first.middle_s - second.middle_s)
 
 
-def _chain(tail: Sequence[_Heard], head: Sequence[_Heard], most_apart_s: float) -> list[_Pair]:
+def _chain(tail: Sequence[_Heard], head: Sequence[_Heard], most_apart_s: float) -> list[Pair]:
     """Pairs that stand for each other, in order: as many as can be, in runs, close in time."""
-    worth: dict[_Pair, float] = {}
-    link: dict[_Pair, _Pair | None] = {}
+    by_key = defaultdict[str, list[int]](list)
+    for j, second in enumerate(head):
+        by_key[second.unit.key].append(j)
+    places = {key: np.array(some) for key, some in by_key.items()}
+    times, chains = _Times.of(head), BestChains(len(head))
     for i, first in enumerate(tail):
-        for j, second in enumerate(head):
-            apart_s = _apart(first, second) if first.unit.key == second.unit.key else math.inf
-            if apart_s > max(most_apart_s, LEAST_REACH_S):
-                continue
-            best, link[i, j] = 0.0, None
-            for k, m in worth:
-                total = worth[k, m] + (1.0 if (k, m) == (i - 1, j - 1) else 0.0)
-                if k < i and m < j and total > best:
-                    best, link[i, j] = total, (k, m)
-            worth[i, j] = best + 1 / (1 + apart_s)
-    found: list[_Pair] = []
-    at = max(worth, key=worth.__getitem__, default=None)
-    while at is not None:
-        found.append(at)
-        at = link[at]
-    return found[::-1]
+        if first.unit.key in places:
+            same = places[first.unit.key]
+            apart_s = times.apart(first, same)
+            near = apart_s <= max(most_apart_s, LEAST_REACH_S)
+            chains.add(i, same[near], 1 / (1 + apart_s[near]))
+    return chains.best
 
 
-def _runs(chain: Sequence[_Pair], tail: Sequence[_Heard], head: Sequence[_Heard]) -> list[list[_Pair]]:
+@dataclass(frozen=True)
+class _Times:
+    """Those of units, [n] each; what is not `sure` is so give or take its reach."""
+
+    start_s: Numbers
+    end_s: Numbers
+    middle_s: Numbers
+    sure: npt.NDArray[np.bool_]
+
+    @staticmethod
+    def of(heard: Sequence[_Heard]) -> _Times:
+        found = np.array([(one.start_s, one.end_s, one.middle_s) for one in heard]).reshape(-1, 3)
+        return _Times(found[:, 0], found[:, 1], found[:, 2], np.array([one.reach_s is None for one in heard], np.bool_))
+
+    def apart(self, one: _Heard, places: npt.NDArray[np.int64]) -> Numbers:
+        """Seconds between a unit and those at `places`, as `_apart` has them: [n]."""
+        middle_s = self.middle_s[places]
+        apart_s: Numbers = np.abs(one.middle_s - middle_s)
+        if one.reach_s is None:
+            within = (one.start_s <= middle_s) & (middle_s <= one.end_s)
+            within |= (self.start_s[places] <= one.middle_s) & (one.middle_s <= self.end_s[places])
+            apart_s = np.where(self.sure[places], np.where(within, 0.0, np.inf), apart_s)
+        return apart_s
+
+
+def _runs(chain: Sequence[Pair], tail: Sequence[_Heard], head: Sequence[_Heard]) -> list[list[Pair]]:
     """The runs of pairs that are surely the same, the longest first."""
-    runs: list[list[_Pair]] = []
+    runs: list[list[Pair]] = []
     for i, j in chain:
         if not runs or runs[-1][-1] != (i - 1, j - 1):
             runs.append([])
@@ -166,13 +195,6 @@ def _without_fragments(
 
 def _covers(whole: Segment, part: Segment) -> bool:
     return whole.start - TIMING_S <= part.start and part.end <= whole.end + TIMING_S
-
-
-def _n_dropped(chain: Sequence[_Pair], tail: set[int], head: set[int], i: int, j: int) -> int:
-    """How many units at the places are left out, going over at a pair, that the other piece does not have."""
-    dropped_tail = {k for k in tail if k >= i} - {k for k, _ in chain}
-    dropped_head = {m for m in head if m < j} - {m for _, m in chain}
-    return len(dropped_tail) + len(dropped_head)
 
 
 def _joined(first: Segment, end: int, second: Segment, start: int) -> Segment:

@@ -56,7 +56,8 @@ class Reading(Generic[R_co]):
 class Part(Generic[R_co]):
     """What came of one chunk of a recording. Neighbours overlap where no pause was found to cut in.
 
-    `finish_reason` is that of the answer that ended worst; `cost` is that of all attempts.
+    `finish_reason` is that of the answer that ended worst; `cost` is that of all attempts. `untold`: what the answer
+    says nothing of though it should, also after it was asked for again.
     """
 
     span: Span
@@ -65,10 +66,11 @@ class Part(Generic[R_co]):
     attempts: int = 1
     thought: str | None = None
     cost: Cost = field(default_factory=Cost)
+    untold: tuple[Span, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of it is missing."""
+        """Whether its answers came to their end; what they leave untold is another matter (`untold.still_untold`)."""
         return self.reading.complete and self.finish_reason in ("stop", "no_speech")
 
 
@@ -93,6 +95,9 @@ class Task(ABC, Generic[R]):
     # Whether stretches without speech can be left out of a chunk: where nothing that is said rests on its pauses.
     ignores_pauses: ClassVar[bool] = False
     shows: ClassVar[bool] = False  # see `shown`
+    # The warning about what is untold in the end.
+    untold_code: ClassVar[str] = "uncovered"
+    untold_message: ClassVar[str] = "the model's answer says nothing of this stretch, though it should cover the whole"
     custom_prompt: str | None = None  # the user's instruction in place of the task's own
 
     @property
@@ -107,6 +112,19 @@ class Task(ABC, Generic[R]):
     def unspoken(self, span: Span) -> Reading[R]:
         """The result of a stretch in which nobody speaks: empty, and complete."""
         return replace(self.read([""] * len(self.questions), span), complete=True, cut=())
+
+    def untold(self, reading: Reading[R], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """What of a clip over `span` its answer says nothing of though it should, in order. `heard` is where there is
+        what the task is about: speech, or anything audible."""
+        return ()
+
+    def untold_of_parts(self, merged: Reading[R], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
+        """Likewise of what was merged of a clip's parts, beside what each of them leaves untold."""
+        return ()
+
+    def told(self, reading: Reading[R], spans: Sequence[Span]) -> list[Reading[R]]:
+        """An answer shared out among the stretches that it tells of; nothing of it is lost."""
+        return [reading, *(self.unspoken(span) for span in spans[1:])]
 
     @abstractmethod
     def merge(self, parts: Sequence[Part[R]]) -> Reading[R]:
