@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
 from moss_cli.cli.console import Console
+from moss_cli.cli.destination import destination
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.report import Report
@@ -81,15 +82,20 @@ def _prepare(
     layout: Layout = AS_IT_IS,
 ) -> tuple[Callable[[], Runner], Writer]:
     """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
-    timestamps = task.params.get("timestamps")
     model = resolve(options.model)
-    job = make_job(task, model, options)
-    writer = make_writer(
+    to = destination(
         inputs,
         options.output,
         options.format,
+        task=task.name,
+        timestamps=task.params.get("timestamps"),
+        typed=console.typed,
+    )
+    job = make_job(task, model, options)
+    writer = make_writer(
+        inputs,
+        to,
         JobFingerprint.of(job),
-        timestamps,
         layout=layout,
         redo=Redo(options.force, options.checksum),
         on_warning=console.warning,

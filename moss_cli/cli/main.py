@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from moss_cli.cli.command_line import CommandLine
 from moss_cli.cli.console import Console
 from moss_cli.errors import ExitCode, MossError, OutputError
 
@@ -69,6 +70,7 @@ def run(argv: Sequence[str], *, open_backend: OpenBackend | None = None) -> int:
     console = Console()
     console.check_stop = signals.check
     console.open_backend = open_backend
+    console.typed = CommandLine(tuple(argv))
     try:
         code = _run(argv, console)
         sys.stdout.flush()

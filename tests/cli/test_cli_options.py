@@ -16,7 +16,7 @@ Wav = Callable[..., Path]
 
 SEE = "hint: see `moss transcribe --help`"
 TIMES = "hint: write 90, 1:30, 00:01:30.5 or 1m30s"
-FORMATS = "'txt', 'json', 'jsonl', 'srt', 'vtt', 'md', 'tsv'"
+FORMATS = "'txt', 'json', 'jsonl', 'srt', 'vtt', 'md', 'tsv', 'csv'"
 
 
 def config(text: str) -> None:

@@ -71,7 +71,7 @@ def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
     assert capfd.readouterr().err.splitlines()[-2:] == [
         "moss: error: describe-speaker has no timed items, so it cannot be written as srt",
-        "hint: use txt, json, jsonl or md",
+        "hint: use txt, json, jsonl, md, tsv or csv",
     ]
 
 
