@@ -19,6 +19,7 @@ from moss_cli.folders.freshness import JobFingerprint
 from moss_cli.folders.passes import Writer, go_through
 from moss_cli.folders.writer import Redo
 from moss_cli.models.registry import Resolved, resolve
+from moss_cli.output.formats import WORDLESS
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input
@@ -101,6 +102,8 @@ def _prepare(
         on_warning=console.warning,
     )
     report.resumes = writer.resumes
+    if task.params.get("timestamps") == "word" and (without := [fmt for fmt in to.formats if fmt in WORDLESS]):
+        console.warning(f"{' and '.join(without)} cannot hold the times of words; vtt, json, md, tsv and csv can")
     if model.entry.demo:
         console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
 

@@ -38,12 +38,13 @@ class Destination:
     is_folder: bool = False
 
 
-def nearest_format(name: str) -> str | None:
-    """The format that somebody means who writes `name`, where that can be told."""
+def nearest_format(name: str, task: str) -> str | None:
+    """The format of a task's results that somebody means who writes `name`, where that can be told."""
     from difflib import get_close_matches
 
     name = name.lower().lstrip(".")
-    return _NEAREST.get(name) or next(iter(get_close_matches(name, FORMATS, 1)), None)
+    nearest = _NEAREST.get(name) or next(iter(get_close_matches(name, FORMATS, 1)), None)
+    return nearest if nearest not in TIMED or has_times(task, None) else "txt"
 
 
 def destination(
@@ -71,7 +72,7 @@ def destination(
         is_folder = not _is_device(path) and (inputs.several or len(chosen) > 1)
         chosen = chosen or ("txt",)
     elif not is_folder:
-        chosen = _of_suffix(inputs, path, suffix, chosen, typed)
+        chosen = _of_suffix(inputs, path, suffix, chosen, task, typed)
     chosen = chosen or ("txt",)
     _check_times(chosen, task, timestamps)
     if not is_folder and (inputs.several or len(chosen) > 1):  # a device
@@ -88,7 +89,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _of_suffix(
-    inputs: GivenInputs, path: Path, suffix: str, chosen: tuple[str, ...], typed: CommandLine
+    inputs: GivenInputs, path: Path, suffix: str, chosen: tuple[str, ...], task: str, typed: CommandLine
 ) -> tuple[str, ...]:
     """The format of a file with a suffix. Raises UsageError."""
     shown, fmt, stem = one_line(str(path)), format_of(path), str(path.with_suffix(""))
@@ -104,9 +105,8 @@ def _of_suffix(
         right = str(bare.added("-o", folder, *options))
         raise UsageError(f"{what} cannot go into one file, {shown}", hint=run_hint(right, f"use -o {folder}"))
     if fmt is None:
-        wanted_format = chosen[0] if chosen else nearest_format(suffix) or "txt"
-        known = chosen or nearest_format(suffix)
-        file = f"{stem if known else path}.{wanted_format}"
+        nearest = chosen[0] if chosen else nearest_format(suffix, task)
+        file = f"{stem}.{nearest}" if nearest else f"{path}.txt"
         raise UsageError(
             f"{shown}: there is no format .{one_line(suffix)}; there are {', '.join(FORMATS)}",
             hint=run_hint(bare.added("-o", file), f"use -o {one_line(file)}"),
