@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
 from moss_cli.cli.console import Console
-from moss_cli.cli.destination import destination
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
+from moss_cli.cli.output_target import output_target
 from moss_cli.cli.report import Report
 from moss_cli.cli.writers import StdoutWriter, make_writer
 from moss_cli.errors import UsageError
@@ -84,7 +84,7 @@ def _prepare(
 ) -> tuple[Callable[[], Runner], Writer]:
     """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
     model = resolve(options.model)
-    to = destination(
+    to = output_target(
         inputs,
         options.output,
         options.format,
@@ -105,7 +105,7 @@ def _prepare(
     if task.params.get("timestamps") == "word" and (without := [fmt for fmt in to.formats if fmt in WORDLESS]):
         console.warning(f"{' and '.join(without)} cannot hold the times of words; vtt, json, md, tsv and csv can")
     if model.entry.demo:
-        console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
+        console.note(DEMO_NOTE.format(name=model.entry.name))
 
     @cache
     def make_runner() -> Runner:

@@ -7,13 +7,14 @@ import re
 import sys
 import unicodedata
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moss_cli.audio.find import Skip, Unreadable, find_audio
-from moss_cli.errors import AudioError, UsageError
+from moss_cli.audio.find import Asked, Skip, Unreadable, find_audio
+from moss_cli.errors import AudioError, UsageError, counted
 from moss_cli.output.terminal import one_line, printable
 from moss_cli.run.inputs import STDIN, Input, identity
 
@@ -27,12 +28,14 @@ _TWICE = "standard input (-) can only be read once"
 class GivenInputs:
     """The inputs of a command. `several`: there is more than one, or a folder or a list was given.
 
-    `unreadable`: what could not be read in the folders.
+    `unreadable`: what could not be read in the folders. `passed_over`: how many files of the folders were left out as
+    no recordings, by their suffixes.
     """
 
     inputs: tuple[Input, ...]
     several: bool
     unreadable: tuple[Unreadable, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect(
@@ -51,7 +54,8 @@ def collect(
     found: dict[str, Input] = {}  # by identity: an input given twice keeps its first position
     unreadable: list[Unreadable] = []
     folders: list[str] = []
-    skip = skip_by(include or (), exclude or ())
+    passed_over: Counter[str] = Counter()
+    skip, is_asked_for = skip_by(include or (), exclude or ()), asked_for(include or ())
     for argument in arguments:
         path = Path(argument)
         if argument == "":
@@ -62,9 +66,10 @@ def collect(
             found[identity(STDIN)] = Input(STDIN)
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             folders.append(argument)
-            inside = find_audio(path, skip)
+            inside = find_audio(path, skip, is_asked_for)
             if not inside.files and not inside.unreadable and not include and not exclude:
-                raise UsageError(f"no audio files in the folder {printable(argument)}", code="no_audio")
+                raise _no_audio(argument, inside.passed_over)
+            passed_over.update(inside.passed_over)
             unreadable += inside.unreadable
             for file in inside.files:
                 found.setdefault(identity(file), Input(file, path))
@@ -73,9 +78,16 @@ def collect(
             found.setdefault(identity(one.path), one)
     if not found:
         raise _nothing(folders, unreadable)
-    return GivenInputs(
-        tuple(found.values()), several=bool(folders) or listed or len(found) > 1, unreadable=tuple(unreadable)
-    )
+    several = bool(folders) or listed or len(found) > 1
+    return GivenInputs(tuple(found.values()), several, tuple(unreadable), passed_over)
+
+
+def _no_audio(folder: str, passed_over: Mapping[str, int]) -> UsageError:
+    n = sum(passed_over.values())
+    suffix = next((suffix for suffix, _ in Counter(passed_over).most_common() if suffix), "")
+    over = f"; {counted(n, 'file')} of other kinds {'was' if n == 1 else 'were'} passed over" if n else ""
+    hint = f"if some are recordings, add --include '*{one_line(suffix)}', for example" if suffix else None
+    return UsageError(f"no audio files in the folder {printable(folder)}{over}", hint=hint, code="no_audio")
 
 
 def unreadable_message(one: Unreadable) -> str:
@@ -106,6 +118,15 @@ def skip_by(include: Sequence[str], exclude: Sequence[str]) -> Skip:
         return bool(include) and not is_folder and not wanted.match_file(path)
 
     return skip
+
+
+def asked_for(include: Sequence[str]) -> Asked:
+    """What --include takes whatever its suffix: what a pattern matches that names files by it (`*.dat`, `talk.*`).
+
+    A pattern of folders alone (`calls/`, `calls/**`) says nothing of which files in them are recordings.
+    """
+    wanted = _spec("--include", [one for one in include if "." in one.rstrip("/").rpartition("/")[2].lstrip(".")])
+    return lambda relative: bool(include) and wanted.match_file(unicodedata.normalize("NFC", relative))
 
 
 def _spec(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:

@@ -216,7 +216,7 @@ class AnalysisOptions:
         ),
     ] = None
     quiet: Annotated[
-        bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only, and that tiny is a demonstration model.")
+        bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only, and why a result is partial.")
     ] = False
     verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Print more about what is being done.")] = (
         False

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from moss_cli.cli.destination import Destination
 from moss_cli.cli.inputs import GivenInputs
+from moss_cli.cli.output_target import OutputTarget
 from moss_cli.errors import OutputError
-from moss_cli.folders.freshness import DoneStatus, JobFingerprint
+from moss_cli.folders.freshness import JobFingerprint, SkipStatus
 from moss_cli.folders.manifest import Manifest
 from moss_cli.folders.passes import Writer
 from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
@@ -31,8 +31,11 @@ class StatelessWriter:
 
     resumes = False
 
-    def done_status(self, one: Input) -> DoneStatus | None:
+    def done_status(self, one: Input) -> SkipStatus | None:
         return None
+
+    def kept(self, one: Input) -> Mapping[Path, str]:
+        return {}
 
     def claim(self, one: Input) -> bool:
         return True
@@ -49,7 +52,7 @@ class StatelessWriter:
 
 def make_writer(
     inputs: GivenInputs,
-    to: Destination,
+    to: OutputTarget,
     job: JobFingerprint,
     *,
     layout: Layout,

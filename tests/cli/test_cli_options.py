@@ -101,12 +101,13 @@ def test_a_start_past_the_end_is_code_2_and_an_end_past_it_a_warning(moss: Moss)
     assert moss(*TINY, "a.wav", "--end", "99", "--quiet") == Run(0, "hello there\n", [])
 
 
-def test_quiet_still_says_that_tiny_is_a_demonstration(moss: Moss, capfd: pytest.CaptureFixture[str]) -> None:
+def test_quiet_says_nothing_not_even_that_tiny_is_a_demonstration(
+    moss: Moss, capfd: pytest.CaptureFixture[str]
+) -> None:
     from moss_cli.cli.main import run
 
     assert run([*TINY, "a.wav", "--quiet"]) == 0
-    note = "moss: tiny is a demonstration model for synthetic audio, not for real recordings\n"
-    assert capfd.readouterr().err == note
+    assert capfd.readouterr().err == ""
 
 
 def test_a_traceback_is_shown_only_with_debug(moss: Moss) -> None:

@@ -162,9 +162,9 @@ def test_several_inputs_and_formats_go_into_a_folder_that_mirrors_the_inputs(
     wav("in/deep/a.wav")
     wav("in/deep/a.flac", format="FLAC")
     assert moss(*TINY, "in", "-o", "out", "-f", "srt", "-f", "json").code == 0
-    stems = ["a", "deep/a", "deep/a.wav"]
+    stems = ["a", "deep/a.flac", "deep/a.wav"]
     assert tree(tmp_path / "out") == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("json", "srt"))
-    first = json.loads((tmp_path / "out/deep/a.json").read_text())
+    first = json.loads((tmp_path / "out/deep/a.flac.json").read_text())
     assert first["input"]["path"] == "in/deep/a.flac"
 
 
@@ -210,13 +210,14 @@ def test_what_moss_wrote_is_overwritten_until_somebody_changes_it(moss: Moss, tm
     assert (tmp_path / "x.txt").read_text() == "hello there\nmy correction\n"
 
 
-def test_in_a_folder_the_existing_file_fails_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+def test_in_a_folder_the_existing_file_is_kept_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     wav("a.wav")
     wav("b.wav")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.txt").write_text("mine")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
+    assert run == Run(0, "", [])
+    assert run.summary[:2] == ["2 inputs: 1 done, 1 kept", "not written by moss, kept: out/a.txt"]
     assert (tmp_path / "out/a.txt").read_text() == "mine"
     assert (tmp_path / "out/b.txt").read_text() == "hello there\n"
 
@@ -232,7 +233,8 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
     backend.at_step = appear
     wav("b.wav")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
+    assert run == Run(0, "", [])
+    assert run.summary[1] == "not written by moss, kept: out/a.txt"
     assert (tmp_path / "out/a.txt").read_text() == "of another program"
     assert tree(tmp_path / "out") == ["a.txt", "b.txt"]
 

@@ -30,7 +30,7 @@ _NEAREST = {
 
 
 @dataclass(frozen=True)
-class Destination:
+class OutputTarget:
     """Where results go: nowhere but stdout (`path` is None), to a file, or with `is_folder` into a folder."""
 
     path: Path | None
@@ -47,7 +47,7 @@ def nearest_format(name: str, task: str) -> str | None:
     return nearest if nearest not in TIMED or has_times(task, None) else "txt"
 
 
-def destination(
+def output_target(
     inputs: GivenInputs,
     output: str | None,
     formats: Sequence[str] | None,
@@ -55,7 +55,7 @@ def destination(
     task: str,
     timestamps: str | None,
     typed: CommandLine,
-) -> Destination:
+) -> OutputTarget:
     """Where results go. Raises UsageError, with the right command, for what does not go together."""
     chosen = tuple(dict.fromkeys(formats or ()))
     if output == "":
@@ -64,7 +64,7 @@ def destination(
         chosen = chosen or ("txt",)
         _check_times(chosen, task, timestamps)
         _check_stdout(inputs, chosen, typed)
-        return Destination(None, chosen)
+        return OutputTarget(None, chosen)
     path = Path(output)
     suffix = os.path.splitext(path.name)[1].removeprefix(".")  # noqa: PTH122 - pathlib's answer depends on Python
     is_folder = output.endswith("/") or os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for a long name
@@ -77,7 +77,7 @@ def destination(
     _check_times(chosen, task, timestamps)
     if not is_folder and (inputs.several or len(chosen) > 1):  # a device
         raise UsageError(f"{one_line(output)} is a file; the output has to be a folder here")
-    return Destination(path, chosen, is_folder)
+    return OutputTarget(path, chosen, is_folder)
 
 
 def _is_device(path: Path) -> bool:
