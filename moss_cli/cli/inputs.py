@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import unicodedata
 import warnings
 from collections import Counter
@@ -21,7 +20,7 @@ from moss_cli.run.inputs import STDIN, Input, identity
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_TWICE = "standard input (-) can only be read once"
+TWICE = "standard input (-) can only be read once"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def collect(
             raise UsageError("an input name is empty")
         if argument == "-":
             if identity(STDIN) in found:
-                raise UsageError(_TWICE)
+                raise UsageError(TWICE)
             found[identity(STDIN)] = Input(STDIN)
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             folders.append(argument)
@@ -157,27 +156,3 @@ def _check_pattern(option: str, pattern: str, line: str) -> None:
         raise UsageError(f"{shown} is not a valid pattern{reason}") from error
     if all(one.include is None for one in parsed):
         raise UsageError(f"{shown} matches nothing", hint="use '*.mp3', 'calls/**' or 'old/', for example")
-
-
-def read_list(name: str, inputs: Sequence[str] = ()) -> list[str]:
-    """The paths listed in a file, or in stdin for `-`: one a line, or separated by NUL bytes if there are any.
-
-    `inputs` are the command's other inputs. Raises UsageError for a list that is empty or cannot be read.
-    """
-    if name == "-" and "-" in inputs:
-        raise UsageError(_TWICE)
-    shown = "the list on standard input" if name == "-" else f"the list {one_line(name)}"
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or stdin is closed
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{shown} cannot be read: {(reason or 'it is closed').lower()}") from error
-    if b"\0" in data:
-        lines = [line for line in data.split(b"\0") if line]
-    else:
-        data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, which some editors write
-        end = b"\r\n" if data.count(b"\n") == data.count(b"\r\n") else b"\n"
-        lines = [line for line in data.split(end) if line.strip()]
-    if not lines:
-        raise UsageError(f"{shown} is empty", code="no_audio")
-    return ["./-" if line == b"-" else os.fsdecode(line) for line in lines]  # a list holds names and nothing else

@@ -266,7 +266,7 @@ def _all_inputs(
 ) -> list[str] | None:
     """The inputs of the command line and of --files-from. Raises UsageError where some are needed and none given."""
     if options.files_from is not None:
-        from moss_cli.cli.inputs import read_list
+        from moss_cli.cli.input_list import read_list
 
         return [*(inputs or ()), *read_list(options.files_from, inputs or ())]
     if needed and not inputs:

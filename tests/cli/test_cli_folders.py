@@ -130,7 +130,7 @@ def test_a_list_has_a_name_on_each_line_or_between_nul_bytes(
 def test_a_list_can_name_folders_and_comes_after_what_is_named_itself(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     for name in ("in/b.wav", "in/c.ogg", "a.wav", "z.wav"):
         wav(name)
-    (tmp_path / "list").write_text("in\na.wav\n")
+    (tmp_path / "list").write_text("in/\na.wav\n")
     run = moss(*TINY, "z.wav", "--files-from", "list", "--include", "*.wav")
     assert run.out == "\n".join(f"==> {name} <==\nhello there\n" for name in ("z.wav", "in/b.wav", "a.wav"))
 
@@ -370,3 +370,60 @@ def test_names_do_not_depend_on_what_was_done_before(
     moss(*TINY, *first, "-o", "out/")
     assert moss(*TINY, "in", "-o", "out/").code == 0
     assert outputs(tmp_path / "out") == ["a.mp3.txt", "a.wav.txt"]
+
+
+ENCODINGS = {
+    "utf-16 of Notepad": b"\xff\xfe" + "wanted é.wav\r\n".encode("utf-16-le"),
+    "utf-16, big end first": b"\xfe\xff" + "wanted é.wav\n".encode("utf-16-be"),
+    "utf-32": b"\xff\xfe\0\0" + "wanted é.wav\r\n".encode("utf-32-le"),
+    "utf-8 with a mark": b"\xef\xbb\xbf" + "wanted é.wav\r\n".encode(),
+    "utf-16 with NULs between": b"\xff\xfe" + "wanted é.wav\0".encode("utf-16-le"),
+}
+
+
+@pytest.mark.parametrize("content", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_list_is_read_by_its_byte_order_mark(moss: Moss, wav: Wav, tmp_path: Path, content: bytes) -> None:
+    for name in ("wanted é.wav", "other.wav"):
+        wav(name)
+    (tmp_path / "list").write_bytes(content)
+    assert moss(*TINY, "--files-from", "list").out == "==> wanted é.wav <==\nhello there\n"
+
+
+SAVE = "hint: save it as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ("./a.wav\r\n".encode("utf-16-le"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        ("./a.wav\n".encode("utf-16-be"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        ("xyz".encode("utf-16-le"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        (b"\xff\xfe\x00\xd8", ["the list list is not the UTF-16 that it begins as", SAVE]),
+        (
+            b"a.wav\n.\n",
+            ["the list list names a folder, ., as if it were a file", "hint: write ./ in the list to have it searched"],
+        ),
+        (
+            b"in\0",
+            [
+                "the list list names a folder, in, as if it were a file",
+                "hint: write in/ in the list to have it searched",
+            ],
+        ),
+    ],
+)
+def test_a_list_that_is_not_meant_as_it_reads_is_code_2(
+    moss: Moss, wav: Wav, tmp_path: Path, content: bytes, lines: list[str]
+) -> None:
+    wav("in/a.wav")
+    (tmp_path / "list").write_bytes(content)
+    assert moss(*TINY, "--files-from", "list") == Run(2, "", [f"moss: error: {lines[0]}", *lines[1:]])
+
+
+def test_a_list_may_hold_names_of_one_letter_and_folders_that_are_written_as_such(
+    moss: Moss, wav: Wav, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "in/c.wav"):
+        wav(name)
+    (tmp_path / "list").write_bytes(b"a\0b\0in/\0")
+    assert moss(*TINY, "--files-from", "list").out.count("==>") == 3

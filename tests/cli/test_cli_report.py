@@ -296,3 +296,12 @@ def test_a_result_with_nothing_in_it_is_said_to_have_nothing(
     run = moss(*command, "a.wav", "--model", "tiny")
     assert (run.code, run.out.strip()) == (0, "")
     assert f"moss: a.wav: {what}" in run.err
+
+
+def test_a_fifo_takes_the_report_and_is_not_read(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    os.mkfifo(tmp_path / "r.pipe")
+    reader = os.open(tmp_path / "r.pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert moss(*TINY, "a.wav", "--report", "r.pipe").code == 0
+    assert json.loads(os.read(reader, 100_000))["counts"] == counts(done=1)
+    os.close(reader)
