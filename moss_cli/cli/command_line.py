@@ -24,8 +24,15 @@ class CommandLine:
         return self._with_options(self.words, words)
 
     def replaced(self, old: str, *new: str) -> CommandLine:
-        """With `new` in the place of a word."""
-        return CommandLine(tuple(word for one in self.words for word in (new if one == old else (one,))))
+        """With `new` in the place of a word, or of the value in `--option=value`."""
+        words: list[str] = []
+        for word in self.words:
+            option, equals, value = word.partition("=")
+            if equals and value == old and option.startswith("--") and len(new) == 1:
+                words.append(f"{option}={new[0]}")
+            else:
+                words += new if word == old else (word,)
+        return CommandLine(tuple(words))
 
     def _with_options(self, words: Sequence[str], options: Sequence[str]) -> CommandLine:
         end = words.index("--") if "--" in words else len(words)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moss_cli.audio.find import Asked, Skip, Unreadable, find_audio
-from moss_cli.errors import AudioError, UsageError, counted
+from moss_cli.cli.command_line import CommandLine
+from moss_cli.cli.near_files import check_url
+from moss_cli.errors import AudioError, UsageError, counted, no_working_directory
 from moss_cli.output.terminal import one_line, printable
 from moss_cli.run.inputs import STDIN, Input, identity
 
@@ -43,13 +45,15 @@ def collect(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     listed: bool = False,
+    typed: CommandLine | None = None,
 ) -> GivenInputs:
     """Expand folders, whose files `include` and `exclude` select; `listed`: some of the arguments come from a list.
 
     A file that does not exist stays in the list: it fails on its own, and the rest go on.
-    Raises UsageError where folders hold no audio, for a bad pattern and for stdin twice; AudioError where nothing
-    could be read.
+    Raises UsageError where folders hold no audio, for a URL, a bad pattern and for stdin twice; AudioError where
+    nothing could be read.
     """
+    check_working_directory()
     found: dict[str, Input] = {}  # by identity: an input given twice keeps its first position
     unreadable: list[Unreadable] = []
     folders: list[str] = []
@@ -59,6 +63,7 @@ def collect(
         path = Path(argument)
         if argument == "":
             raise UsageError("an input name is empty")
+        check_url(argument, typed or CommandLine())
         if argument == "-":
             if identity(STDIN) in found:
                 raise UsageError(TWICE)
@@ -87,6 +92,14 @@ def _no_audio(folder: str, passed_over: Mapping[str, int]) -> UsageError:
     over = f"; {counted(n, 'file')} of other kinds {'was' if n == 1 else 'were'} passed over" if n else ""
     hint = f"if some are recordings, add --include '*{one_line(suffix)}', for example" if suffix else None
     return UsageError(f"no audio files in the folder {printable(folder)}{over}", hint=hint, code="no_audio")
+
+
+def check_working_directory() -> None:
+    """Raise UsageError where the working directory is gone, to which names of files are relative."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise no_working_directory() from error
 
 
 def unreadable_message(one: Unreadable) -> str:

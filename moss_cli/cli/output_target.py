@@ -70,6 +70,9 @@ def output_target(
     is_folder = output.endswith("/") or os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for a long name
     if not is_folder and (not suffix or _is_device(path)):
         is_folder = not _is_device(path) and (inputs.several or len(chosen) > 1)
+        if not is_folder and output in FORMATS:
+            right = typed.without(*_OUTPUT, *_FORMAT).added("-f", output)
+            raise UsageError(f"-o {output} would be a file of that name", hint=run_hint(right, f"use -f {output}"))
         chosen = chosen or ("txt",)
     elif not is_folder:
         chosen = _of_suffix(inputs, path, suffix, chosen, task, typed)

@@ -17,6 +17,7 @@ from typing import Self
 from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, unreadable_message
+from moss_cli.cli.near_files import near_file_hint
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.tally import ReportEntry, ReportStatus, Tally
 from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError, counted
@@ -159,7 +160,8 @@ class Report:
             error = MossError(f"{printable(one.path)}: unexpected {error.message}", hint=hint, code="internal")
         named = isinstance(error, (UsageError, OutputError))
         message = error.message if named else _named(one.path, error.message)
-        self.console.error(MossError(message, hint=error.hint))
+        advice = error.hint or (near_file_hint(one.path, self.console.typed) if error.code == "not_found" else None)
+        self.console.error(MossError(message, hint=advice))
         self._entries[one.path] = _failed(one.path, error, message)
 
     def exit_code(self) -> int:

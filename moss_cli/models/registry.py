@@ -194,7 +194,8 @@ def resolve(name: str | None) -> Resolved:
 def _resolve_path(name: str, registry: Registry) -> Resolved:
     if "/" not in name:
         names = ", ".join(registry.entries)
-        raise ModelError(f"no model named {name}", hint=f"known models: {names}; to name a folder, write ./{name}")
+        hint = f"run `moss models list`; known models: {names}; to name a folder, write ./{name}"
+        raise ModelError(f"no model named {name}", hint=hint)
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)

@@ -45,6 +45,12 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             1,
             ["moss: error: cannot write to standard output: No space left on device"],
         ),
+        (MemoryError(), 6, ["moss: error: out of memory", "hint: try a shorter --chunk"]),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment: Cannot allocate memory"),
+            6,
+            ["moss: error: out of memory", "hint: try a shorter --chunk"],
+        ),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, []),
     ],
 )
