@@ -85,9 +85,10 @@ def no_working_directory() -> UsageError:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: also of the system's loader, while it mapped a library."""
-    text = "cannot allocate memory"
-    is_loader = isinstance(error, (ImportError, OSError)) and text in str(error).lower()
-    return is_loader or isinstance(error, MemoryError)
+    if not isinstance(error, (ImportError, OSError)):
+        return isinstance(error, MemoryError)
+    text = str(error).lower()  # glibc's loader gives a reason after it where it is another one
+    return "cannot allocate memory" in text or text.endswith("failed to map segment from shared object")
 
 
 def counted(n: int, noun: str) -> str:

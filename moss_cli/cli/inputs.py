@@ -88,7 +88,7 @@ def collect(
 
 def _no_audio(folder: str, passed_over: Mapping[str, int]) -> UsageError:
     n = sum(passed_over.values())
-    suffix = next((suffix for suffix, _ in Counter(passed_over).most_common() if suffix), "")
+    suffix = min((suffix for suffix in passed_over if suffix), key=lambda one: (-passed_over[one], one), default="")
     over = f"; {counted(n, 'file')} of other kinds {'was' if n == 1 else 'were'} passed over" if n else ""
     hint = f"if some are recordings, add --include '*{one_line(suffix)}', for example" if suffix else None
     return UsageError(f"no audio files in the folder {printable(folder)}{over}", hint=hint, code="no_audio")

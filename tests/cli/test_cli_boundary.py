@@ -47,7 +47,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         ),
         (MemoryError(), 6, ["moss: error: out of memory", "hint: try a shorter --chunk"]),
         (
-            ImportError("libtorch_cpu.so: failed to map segment: Cannot allocate memory"),
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
             6,
             ["moss: error: out of memory", "hint: try a shorter --chunk"],
         ),
