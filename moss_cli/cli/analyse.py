@@ -206,7 +206,8 @@ def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--batch-size {text} is neither auto nor a positive number")
+        message = f"--batch-size {text} is neither auto nor a positive number"
+        raise UsageError(message, hint="leave it out, and as many as memory allows are decoded together")
     return int(text)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SURE = 0.75  # likeness of an option's name from which it is suggested; chosen: `--overwrite` is not `--verbose`
 _CHOICES = re.compile(r"'(.*)' is not one of (.*)", re.DOTALL)
+_KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_EXTRA = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)")
 _BOUND = re.compile(r"should be (less|greater) than or equal to (\S+)")
 
 
@@ -31,6 +33,9 @@ def usage_error(error: TyperException, root: Any, typed: CommandLine) -> UsageEr
         better = _without_wrong_option(root, command, str(wrong_option), typed)
     elif wrong_option:  # one without its value, or with one that it does not take
         better = _without_value(str(wrong_option), typed) if "does not take" in message else None
+    elif extra := _EXTRA.search(message):
+        message = f"there is nothing to do with {extra[1]}"
+        better = CommandLine(tuple(word for word in typed.words if word not in extra[1].split()))
     elif hasattr(command, "commands"):
         better = _right_command(command, root, typed)
     else:
@@ -59,16 +64,39 @@ def _without_wrong_option(root: Any, command: Any, wrong: str, typed: CommandLin
     if hasattr(command, "commands"):
         return _with_options_last(root, typed) if command is root else None
     options = _options_of(command)
-    better = CommandLine(tuple(translated(typed.words, options)))
+    better = _without_those_of_other_tasks(root, options, CommandLine(tuple(translated(typed.words, options))))
     if better != typed:
         return better
     nearest = get_close_matches(wrong, [name for name in options if name.startswith("--")], 1, _SURE)
     return typed.replaced(wrong, nearest[0]) if nearest else None
 
 
+def _without_those_of_other_tasks(root: Any, options: Sequence[str], typed: CommandLine) -> CommandLine:
+    """The command line without the options that only other commands have."""
+    better = typed
+    for word in typed.words[: typed.words.index("--") if "--" in typed.words else None]:
+        name = word.partition("=")[0]
+        if not name.startswith("--") or name in options:
+            continue
+        elsewhere = _of_another_task(root, name)
+        if elsewhere is not None:
+            takes_value = not (elsewhere.is_flag or elsewhere.secondary_opts)
+            better = better.without(name) if takes_value else better.replaced(name)
+    return better
+
+
+def _of_another_task(root: Any, option: str) -> Any:
+    """The option of this name that another command has, or None."""
+    commands = [one for one in root.commands.values() if not hasattr(one, "commands")]
+    found = (one for command in commands for one in command.params if one.param_type_name == "option")
+    return next((one for one in found if option in (*one.opts, *one.secondary_opts)), None)
+
+
 def _with_options_last(root: Any, typed: CommandLine) -> CommandLine | None:
     """Options in front of the command go behind it, and stand for `transcribe` where there is none."""
     at = next((i for i, word in enumerate(typed.words) if word in root.commands), None)
+    if at is None and not any(map(_is_input, typed.words)):
+        return None
     words = typed.words if at is None else (*typed.words[at:], *typed.words[:at])
     words = ("transcribe", *words) if at is None else words
     command = root.commands[words[0]]
@@ -115,10 +143,10 @@ def _right_value(error: TyperException, message: str, typed: CommandLine) -> tup
         bound, where = match[2], "most" if match[1] == "less" else "least"
         better = typed.without(*parameter.opts).added(max(parameter.opts, key=len), bound)
         return message.replace(said, f"it must be at {where} {bound}"), better
-    if "valid integer" in said or "valid number" in said:
-        kind = "a whole number" if "integer" in said else "a number"
-        return message.replace(said, f"it must be {kind}"), None
-    return message, None
+    for kind, shown in _KINDS.items():
+        if f"valid {kind}" in said:
+            return message.replace(said, f"it must be {shown}"), None
+    return message.replace("Input should be", "it must be"), None
 
 
 def _with_choice(name: str, value: str, choices: Sequence[str], typed: CommandLine) -> CommandLine | None:

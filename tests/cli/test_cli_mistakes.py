@@ -173,6 +173,13 @@ MISTAKES = {
         None,
     ),
     "a command of models": ("models ls", "no such command 'ls'", "moss models list", None),
+    "an option of another task": (
+        "ask 'What is said?' a.wav --timestamps word --speakers",
+        "no such option: --timestamps",
+        "moss ask 'What is said?' a.wav",
+        None,
+    ),
+    "a word too many": ("models list please", "there is nothing to do with please", "moss models list", None),
     "help of a command": ("help trancribe", "no such command: trancribe", "moss help transcribe", None),
     "a folder without recordings": (
         "transcribe texts",

@@ -164,7 +164,7 @@ def test_several_formats_can_come_from_config(moss: Moss, tmp_path: Path) -> Non
     [
         ('temperature = "hot"', "'--temperature': it must be a number"),
         ('format = ["srt", "x"]', f"'--format' / '-f': 'x' is not one of {FORMATS}"),
-        ('quiet = "perhaps"', "'--quiet' / '-q': Input should be a valid boolean, unable to interpret input"),
+        ('quiet = "perhaps"', "'--quiet' / '-q': it must be true or false"),
     ],
 )
 def test_a_wrong_value_in_config_is_said_to_stand_there(moss: Moss, text: str, message: str) -> None:
