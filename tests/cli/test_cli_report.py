@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from cli_run import TINY, Run
 from scripted_backend import ScriptedBackend
 
+from moss_cli.cli.tally import ReportEntry, Tally
 from moss_cli.errors import ModelError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.span import Span
@@ -305,3 +306,13 @@ def test_a_fifo_takes_the_report_and_is_not_read(moss: Moss, wav: Wav, tmp_path:
     assert moss(*TINY, "a.wav", "--report", "r.pipe").code == 0
     assert json.loads(os.read(reader, 100_000))["counts"] == counts(done=1)
     os.close(reader)
+
+
+def test_recordings_without_speech_are_listed_apart_from_what_failed() -> None:
+    silent = [ReportEntry(Path(f"s{k:02d}.wav"), "done", is_silent=True) for k in range(22)]
+    failed = [ReportEntry(Path(f"f{k:02d}.wav"), "failed", message="no") for k in range(30)]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = Tally([*silent, *failed], now, now, 1.0).lines()
+    assert lines[0] == "52 inputs: 22 done, 30 failed"
+    assert lines[1:21] == [f"no speech found: s{k:02d}.wav" for k in range(20)]
+    assert lines[21:] == ["no speech found: and 2 more"]
