@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
+TAG_BYTES = 1 << 16  # in which a tag is looked for
 _BLOCK_BYTES = 1 << 20
+_TAGS = re.compile(rb"TAG|ID3|APETAGEX|LYRICSBEGIN|LYRICS200|LYRICSEND")
 
 
 class Readable(Protocol):
@@ -91,6 +94,11 @@ def is_blank(file: Readable, start: int, end: int) -> bool:
             return False
         start += len(block)
     return True
+
+
+def has_tag(data: bytes) -> bool:
+    """Whether there is a tag with a title and the like in what stands between or behind the frames of a file."""
+    return _TAGS.search(data) is not None
 
 
 def found(file: Readable, pattern: bytes, start: int = 0) -> Iterator[int]:
