@@ -10,6 +10,7 @@ from audio_files import bursts, encode, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moss_cli.audio.decode import load
 from moss_cli.audio.layout.flac import frame_span
 from moss_cli.audio.layout.ogg import _checksum
 from moss_cli.audio.layout.reading import read_layout, split
@@ -85,3 +86,11 @@ def test_a_whole_file_is_one_piece(tmp_path: Path, name: str, codec: str) -> Non
     [piece], n_rest = split(_Held(data))
     assert (piece.start, piece.goes_on, n_rest) == (0, False, 0)
     assert piece.end in (len(data), data.find(b"APETAGEX"))
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.wv", "wavpack"), ("a.mp3", "libmp3lame"), ("a.opus", "libopus")])
+def test_a_padding_behind_a_file_that_says_how_long_it_is_is_no_damage(tmp_path: Path, name: str, codec: str) -> None:
+    path = encode(tmp_path / name, bursts(2, 48_000), 48_000, codec, container="ogg" if codec == "libopus" else None)
+    path.write_bytes(path.read_bytes() + bytes(3000))
+    audio = load(path)
+    assert (audio.info.duration_s, audio.warnings, audio.complete) == (2.0, (), True)

@@ -36,13 +36,14 @@ class Edit:
 class FileLayout:
     """`cut`: the file has fewer bytes than its headers promise. `share`: which part of the promised audio is there.
 
-    `whole_stream` is False for files that libsndfile reads only in part: a length that it would have to guess (it stops
-    there), a missing end, a count that says too little, damage that ffmpeg gets over. `has_index` is False for MP4
-    without moov, `fragmented` True for MP4 in fragments. `counted` is True for MP3 whose first frame says how many
-    there are. `n_samples` is the length per channel as counted here, where the header's own is not to be relied on.
-    `end` is where another file may follow. `patches`, (offset, bytes), put right what the header says too little of, or
-    `header` stands in the place of its first `header_bytes`. `begins_s` is the time of its first sample, where ffmpeg
-    does not say; `edits` what an MP4 plays, where ffmpeg would play something else.
+    `whole_stream` is False for files that libsndfile reads only in part: a length that it would have to guess (it
+    stops there), a missing end, a count that says too little, damage that ffmpeg gets over. `has_index` is False for
+    MP4 without moov, `fragmented` True for MP4 in fragments. `counted` is True for MP3 whose first frame says how many
+    there are, and WavPack that says how many samples. `n_samples` is the length per channel as counted here, where the
+    header's own is not to be relied on. `end` is where another file may follow. `patches`, (offset, bytes), put right
+    what the header says too little of, or `header` stands in the place of its first `header_bytes`. `begins_s` is the
+    time of its first sample, where ffmpeg does not say; `edits` what an MP4 plays, where ffmpeg would play something
+    else.
     """
 
     cut: bool = False

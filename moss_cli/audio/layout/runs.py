@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from moss_cli.audio.layout.base import TAG_BYTES, Piece, Readable, has_tag, is_blank
 
@@ -144,8 +144,9 @@ def pieces(file: Readable, form: FrameFormat, *, start: int, prefix: bytes = b""
     if before.ends_inside and form.ends_whole:
         return found, 1
     rest = file.size - before.end
-    is_tag = has_tag(file.read_at(before.end, TAG_BYTES))
-    return found, 0 if is_tag or rest * _seconds_per_byte(before) < _MISSING_S else rest
+    if not has_tag(file.read_at(before.end, TAG_BYTES)) and rest * _seconds_per_byte(before) >= _MISSING_S:
+        return found, rest
+    return [*found[:-1], replace(found[-1], end=file.size)], 0
 
 
 def _lost_s(file: Readable, before: Run, run: Run, form: FrameFormat) -> float:

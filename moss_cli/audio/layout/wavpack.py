@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from moss_cli.audio.layout.base import TAG_BYTES, Piece, Readable, found, has_tag
+from moss_cli.audio.layout.base import TAG_BYTES, FileLayout, Piece, Readable, found, has_tag
 
 _HEADER_BYTES = 32
 _RATES = (6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 192000)
 _INITIAL = 8  # in the second byte of the flags: the first of the blocks that share their samples among channels
 _MOST_SAMPLES = 1 << 18  # of a block, by the format
+
+
+def wavpack(file: Readable) -> FileLayout:
+    return FileLayout(counted=file.read_at(12, 4) != b"\xff" * 4)
 
 
 def wavpack_pieces(file: Readable) -> tuple[list[Piece], int]:
