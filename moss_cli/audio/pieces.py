@@ -259,8 +259,6 @@ def _at_rate(decoder: PieceDecoder, sample_rate: int) -> Iterator[Samples]:
 def open_decoder(file: OpenedFile) -> PieceDecoder | JoinedDecoder:
     """A decoder for the whole of a file. AudioError where none can read it."""
     pieces, n_rest = split(file)
-    if not n_rest:  # tags, and the like
-        pieces[-1] = replace(pieces[-1], end=file.size)
     first = open_piece(file, pieces[0], is_torn=n_rest > 0 and len(pieces) == 1)
     return first if len(pieces) == 1 else JoinedDecoder(file, pieces, first)
 

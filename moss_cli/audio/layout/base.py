@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 MAX_CHUNKS = 10_000  # of one file; a walk through more is a file made to waste time
+TAG_BYTES = 1 << 16  # in which a tag is looked for
 _BLOCK_BYTES = 1 << 20
+_TAGS = re.compile(rb"TAG|ID3|APETAGEX|LYRICSBEGIN|LYRICS200|LYRICSEND")
 
 
 class Readable(Protocol):
@@ -33,13 +36,14 @@ class Edit:
 class FileLayout:
     """`cut`: the file has fewer bytes than its headers promise. `share`: which part of the promised audio is there.
 
-    `whole_stream` is False for files that libsndfile reads only in part: a length that it would have to guess (it stops
-    there), a missing end, a count that says too little, damage that ffmpeg gets over. `has_index` is False for MP4
-    without moov, `fragmented` True for MP4 in fragments. `counted` is True for MP3 whose first frame says how many
-    there are. `n_samples` is the length per channel as counted here, where the header's own is not to be relied on.
-    `end` is where another file may follow. `patches`, (offset, bytes), put right what the header says too little of, or
-    `header` stands in the place of its first `header_bytes`. `begins_s` is the time of its first sample, where ffmpeg
-    does not say; `edits` what an MP4 plays, where ffmpeg would play something else.
+    `whole_stream` is False for files that libsndfile reads only in part: a length that it would have to guess (it
+    stops there), a missing end, a count that says too little, damage that ffmpeg gets over. `has_index` is False for
+    MP4 without moov, `fragmented` True for MP4 in fragments. `counted` is True for MP3 whose first frame says how many
+    there are, and WavPack that says how many samples. `n_samples` is the length per channel as counted here, where the
+    header's own is not to be relied on. `end` is where another file may follow. `patches`, (offset, bytes), put right
+    what the header says too little of, or `header` stands in the place of its first `header_bytes`. `begins_s` is the
+    time of its first sample, where ffmpeg does not say; `edits` what an MP4 plays, where ffmpeg would play something
+    else.
     """
 
     cut: bool = False
@@ -91,6 +95,11 @@ def is_blank(file: Readable, start: int, end: int) -> bool:
             return False
         start += len(block)
     return True
+
+
+def has_tag(data: bytes) -> bool:
+    """Whether there is a tag with a title and the like in what stands between or behind the frames of a file."""
+    return _TAGS.search(data) is not None
 
 
 def found(file: Readable, pattern: bytes, start: int = 0) -> Iterator[int]:

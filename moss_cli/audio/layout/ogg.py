@@ -58,8 +58,9 @@ def ogg(file: Readable) -> FileLayout:
 
 def ogg_pieces(file: Readable) -> tuple[list[Piece], int]:
     """The streams that were chained, and what of them goes on after damage; and the bytes of damage behind them."""
-    found = [piece for link in _links(file) for piece in link.pieces]
-    return found, file.size - found[-1].end if found else 0
+    links = _links(file)
+    found = [piece for link in links for piece in link.pieces]
+    return found, file.size - found[-1].end if found and not links[-1].ended else 0
 
 
 def _links(file: Readable) -> list[_Link]:

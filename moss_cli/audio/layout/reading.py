@@ -18,7 +18,7 @@ from moss_cli.audio.layout.mp4 import mp4
 from moss_cli.audio.layout.mpeg import after_id3, mp3, mp3_pieces
 from moss_cli.audio.layout.ogg import ogg, ogg_pieces
 from moss_cli.audio.layout.packets import asf, flv, ts
-from moss_cli.audio.layout.wavpack import wavpack_pieces
+from moss_cli.audio.layout.wavpack import wavpack, wavpack_pieces
 
 _BY_MAGIC: dict[bytes, Callable[[Readable], FileLayout]] = {
     **dict.fromkeys((b"RIFF", b"RIFX", b"RF64", b"BW64"), pcm.riff),
@@ -33,7 +33,8 @@ _BY_MAGIC: dict[bytes, Callable[[Readable], FileLayout]] = {
     b"\x1aE\xdf\xa3": matroska,
     b"0&\xb2u": asf,
     b"OggS": ogg,
-    **dict.fromkeys((b"#!AM", b"wvpk"), lambda file: FileLayout()),
+    b"#!AM": lambda file: FileLayout(),
+    b"wvpk": wavpack,
     b"MAC ": ape,
     b"TTA1": lambda file: FileLayout(end=next(found(file, b"TTA1\1\0", 4), None)),
 }

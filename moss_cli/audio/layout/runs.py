@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from moss_cli.audio.layout.base import Piece, Readable, is_blank
+from moss_cli.audio.layout.base import TAG_BYTES, Piece, Readable, has_tag, is_blank
 
 _BLOCK_BYTES = 1 << 20
 _FRAMES_IN_A_ROW = 3  # by which a first one is told from bytes that look like it
 _MOST_TRIES = 200_000  # of places that look like a frame and are none; a file with more is made to waste time
-_TAGS = re.compile(rb"TAG|ID3|APETAGEX|LYRICSBEGIN|LYRICS200|LYRICSEND")
 _MISSING_S = 0.5  # by which what is left of a file may be more than a padding
-_TAG_BYTES = 1 << 16  # of what lies between two runs, in which a tag is looked for
 
 
 @dataclass(frozen=True)
@@ -146,19 +144,16 @@ def pieces(file: Readable, form: FrameFormat, *, start: int, prefix: bytes = b""
     if before.ends_inside and form.ends_whole:
         return found, 1
     rest = file.size - before.end
-    is_tag = _TAGS.search(file.read_at(before.end, _TAG_BYTES)) is not None
-    return found, 0 if is_tag or rest * _seconds_per_byte(before) < _MISSING_S else rest
+    if not has_tag(file.read_at(before.end, TAG_BYTES)) and rest * _seconds_per_byte(before) >= _MISSING_S:
+        return found, rest
+    return [*found[:-1], replace(found[-1], end=file.size)], 0
 
 
 def _lost_s(file: Readable, before: Run, run: Run, form: FrameFormat) -> float:
     """How long what lay between two runs was: not at all where it is tags, or empty before the start of a file."""
-    between = file.read_at(before.end, min(run.start - before.end, _TAG_BYTES))
+    between = file.read_at(before.end, min(run.start - before.end, TAG_BYTES))
     head = file.read_at(run.start, 256)
-    if (
-        between == form.magic
-        or _TAGS.search(between)
-        or (form.begins(head, 0) and is_blank(file, before.end, run.start))
-    ):
+    if between == form.magic or has_tag(between) or (form.begins(head, 0) and is_blank(file, before.end, run.start)):
         return 0.0
     return (run.start - before.end) * _seconds_per_byte(before)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from moss_cli.audio.layout.base import Piece, Readable, found
+from moss_cli.audio.layout.base import TAG_BYTES, FileLayout, Piece, Readable, found, has_tag
 
 _HEADER_BYTES = 32
 _RATES = (6000, 8000, 9600, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 192000)
 _INITIAL = 8  # in the second byte of the flags: the first of the blocks that share their samples among channels
 _MOST_SAMPLES = 1 << 18  # of a block, by the format
+
+
+def wavpack(file: Readable) -> FileLayout:
+    return FileLayout(counted=file.read_at(12, 4) != b"\xff" * 4)
 
 
 def wavpack_pieces(file: Readable) -> tuple[list[Piece], int]:
@@ -36,7 +40,9 @@ def wavpack_pieces(file: Readable) -> tuple[list[Piece], int]:
         else:
             pieces[-1] = replace(pieces[-1], end=end)
         position, next_index = end, index + n_samples
-    return pieces, file.size - pieces[-1].end if pieces else 0
+    if not pieces or has_tag(file.read_at(pieces[-1].end, TAG_BYTES)):
+        return pieces, 0
+    return pieces, file.size - pieces[-1].end
 
 
 def _rate(header: bytes) -> int:
