@@ -78,6 +78,19 @@ class AnswerError(MossError):
     default_code = "schema"
 
 
+def no_working_directory() -> UsageError:
+    """The error of a command that is run in a folder which has been removed."""
+    return UsageError("the working directory has been removed", hint="cd to a folder that exists")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: also of the system's loader, while it mapped a library."""
+    if not isinstance(error, (ImportError, OSError)):
+        return isinstance(error, MemoryError)
+    text = str(error).lower()  # glibc's loader gives a reason after it where it is another one
+    return "cannot allocate memory" in text or text.endswith("failed to map segment from shared object")
+
+
 def counted(n: int, noun: str) -> str:
     """A number with what it counts, for a message: `1 input`, `2 inputs`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
@@ -87,7 +100,7 @@ def as_moss_error(error: Exception) -> MossError:
     """An expected failure as it is; any other as one of code "internal", with its cause, unless memory ran out."""
     if isinstance(error, MossError):
         return error
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         failure: MossError = DeviceError("out of memory", code="out_of_memory", hint="try a shorter --chunk")
         failure.__cause__ = error
         return failure

@@ -62,13 +62,32 @@ def cache_folder() -> Path:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file, or nothing where there is none. Raises UsageError for one that cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+        values = tomllib.loads(text)
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "it is nested too deeply"
+        raise UsageError(f"{path} is not valid TOML: {reason}") from error
+    _check_texts(path, values, "")
+    return values
+
+
+def _check_texts(path: Path, value: Any, key: str) -> None:
+    """Raise UsageError for text that no name of a file, option or model can be: it holds a NUL."""
+    if isinstance(value, str) and "\0" in value:
+        raise UsageError(f"{path}: {key} cannot hold a NUL character")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_texts(path, name, "a name")
+            _check_texts(path, inner, f"{key}.{name}" if key else name)
+    if isinstance(value, list):
+        for inner in value:
+            _check_texts(path, inner, key)
 
 
 def user_defaults() -> dict[str, Any]:

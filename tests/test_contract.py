@@ -194,7 +194,7 @@ def test_the_exit_code_of_each_kind_of_error() -> None:
 
 
 def test_the_names_of_formats_and_tasks() -> None:
-    assert FORMATS == ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv"), CHANGED
+    assert FORMATS == ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv", "csv"), CHANGED
     assert TASKS == ("transcribe", "describe-speaker", "emotion", "scene", "music", "ask", "summarize"), CHANGED
     assert [task for task in TASKS if not has_times(task, None)] == ["describe-speaker"], CHANGED
 

@@ -81,7 +81,7 @@ def test_a_failure_mails_the_end_of_the_log_and_keeps_the_exit_code(home: Path) 
     first, *rest = run.stdout.splitlines()
     assert first == "moss ended with code 3"
     assert rest == log(home)
-    assert "moss: failed: in/c.wav is not audio that can be read" in rest
+    assert "moss: error: in/c.wav is not audio that can be read" in rest
     assert (home / "recordings/out/b.json").exists()
 
 

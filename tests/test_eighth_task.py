@@ -120,7 +120,7 @@ envelope = Envelope(
     params=Params(prompt=task.questions[0].prompt, temperature=0, top_p=1, top_k=0, seed=0, chunk=10),
     result=reading.result, text=reading.text,
 )
-formats = {fmt: render(envelope, fmt) for fmt in ("txt", "md", "json", "jsonl", "srt", "vtt", "tsv")}
+formats = {fmt: render(envelope, fmt) for fmt in ("txt", "md", "json", "jsonl", "srt", "vtt", "tsv", "csv")}
 assert envelope_type("noise").model_validate_json(formats["json"]) == envelope
 json.dump(formats, sys.stdout)
 """
@@ -165,7 +165,11 @@ fan
 door
 
 """
-TSV = "start\tend\ttext\n1.000\t14.000\tfan\n15.500\t16.000\tdoor\n"
+TSV = """\
+file	start	end	label	noise_level	summary
+call.wav	1.000	14.000	fan	low	A fan hums. A door slams.
+call.wav	15.500	16.000	door	low	A fan hums. A door slams.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +231,7 @@ def test_its_results_are_written_in_every_format_and_validate_against_its_schema
     assert written["srt"] == SRT
     assert written["vtt"].count("-->") == 2
     assert written["tsv"] == TSV
+    assert written["csv"] == TSV.replace("\t", ",")
     schema = json.loads(moss(copy, "schema", "noise"))
     jsonschema.Draft202012Validator.check_schema(schema)
     for fmt in ("json", "jsonl"):

@@ -8,7 +8,7 @@ import pytest
 
 from moss_cli.errors import ModelError, UsageError
 from moss_cli.models.registry import ModelEntry, load_registry, resolve
-from moss_cli.settings import config_folder, parse_time, state_folder
+from moss_cli.settings import config_folder, parse_time, state_folder, user_defaults
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,51 @@ def test_a_variable_names_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_
     assert state_folder() == tmp_path
     monkeypatch.delenv("MOSS_STATE_DIR")
     assert state_folder().name == "moss" and state_folder() != config_folder()
+
+
+def test_a_config_file_may_begin_with_a_byte_order_mark() -> None:
+    for name in ("config.toml", "models.toml"):
+        (config_folder() / name).write_bytes(b"\xef\xbb\xbf" + b'default = "tiny"\n')
+    assert user_defaults() == {"default": "tiny"}
+    assert load_registry().default == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'\xff\xfed\0 \0=\0"\0x\0"\0', "config.toml is not UTF-8 text"),
+        (b"a = " + b"[" * 100_000, "config.toml is not valid TOML: it is nested too deeply"),
+        (b'report = "\\u0000"', "config.toml: report cannot hold a NUL character"),
+        (b'[ask]\ninclude = ["a", "b\\u0000"]', "config.toml: ask.include cannot hold a NUL character"),
+    ],
+)
+def test_what_no_option_can_be_is_refused(content: bytes, message: str) -> None:
+    (config_folder() / "config.toml").write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        user_defaults()
+    assert str(caught.value) == f"{config_folder()}/{message}"
+
+
+def test_a_home_that_is_a_file_has_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path / "home" / ".config"))
+    assert user_defaults() == {}
+    assert load_registry().default == "4b-instruct"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max_seconds = 1e-9", "max_seconds must be from 1 to 86400 seconds"),
+        ("max_seconds = 1e308", "max_seconds must be from 1 to 86400 seconds"),
+        ("piece_seconds = {scene = 0.5}", "piece_seconds must be from 1 to 86400 seconds"),
+        (f"bytes = {10**30}", "bytes is more than there can be"),
+        (f"memory = {{bf16 = {10**400}}}", "memory is more than there can be"),
+        ('title = "a\\u0000b"', "title cannot hold a NUL character"),
+    ],
+)
+def test_a_number_or_text_that_no_model_can_have_is_refused(line: str, message: str) -> None:
+    (config_folder() / "models.toml").write_text(f'[models.mine]\npath = "x"\n{line}\n')
+    with pytest.raises(UsageError) as caught:
+        load_registry()
+    assert str(caught.value) == f"{config_folder()}/models.toml: models.mine.{message}"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _AUDIO = """
-    3ga aac ac3 aif aifc aiff alac amr ape asf au awb caf dts eac3 ec3 flac m4a m4b m4r mka mp1 mp2 mp3 mpa mpc mpga
-    oga ogg opus rf64 snd sph spx tak tta voc w64 wav wave weba wma wv
+    3ga aac ac3 adts aif aifc aiff alac amr ape asf au avr awb bwf caf dff dsf dts dtshd eac3 ec3 f4a f4b flac htk iff
+    ircam m2a m4a m4b m4r mac mka mlp mogg mp1 mp2 mp3 mpa mpc mpga mpp nist oga ogg oma opus paf pvf qta rf64 sf snd
+    sph spx svx tak thd truehd tta voc w64 wav wave weba wma wv
 """
-_VIDEO = "3g2 3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv qt rm rmvb ts vob webm wmv"
+_VIDEO = """
+    3g2 3gp 3gp2 3gpp 3gpp2 amv avi divx dvr-ms f4p f4v flv ismv m2p m2t m2ts m4v mk3d mkv mod mov mp4 mp4v
+    mpe mpeg mpg mts mxf nut ogm ogv ogx qt rm rmvb tod tp trp ts vob vro webm wmv xvid
+"""
 _SUFFIXES = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
 
 Skip = Callable[[str, bool], bool]  # path relative to the searched folder, and whether it is a folder
+Asked = Callable[[str], bool]  # path relative to the searched folder
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,14 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """The audio and video files below a folder, and what could not be looked at; both sorted by path."""
+    """The audio and video files below a folder, and what could not be looked at; both sorted by path.
+
+    `passed_over`: how many files were left out as no recordings, by their suffixes.
+    """
 
     files: tuple[Path, ...]
     unreadable: tuple[Unreadable, ...]
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def is_audio_name(path: Path) -> bool:
@@ -39,18 +49,23 @@ def is_audio_name(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES
 
 
-def find_audio(folder: Path, skip: Skip = lambda relative, is_folder: False) -> FolderContents:
+def find_audio(
+    folder: Path, skip: Skip = lambda relative, is_folder: False, is_asked_for: Asked = lambda relative: False
+) -> FolderContents:
     """Find the audio and video files below `folder`, leaving out the files and whole folders that `skip` names.
+
+    What `is_asked_for` names is taken whatever its suffix.
 
     Hidden files and folders are left out. Symbolic links to folders are followed after the real folders, each folder
     once, so that loops end. Folders that may not be listed and links that lead nowhere are `unreadable`.
     """
-    walk = _Walk(skip)
+    walk = _Walk(skip, is_asked_for)
     walk.through([("", os.fspath(folder))])
     while walk.links:
         links, walk.links = sorted(walk.links), []
         walk.through(links)
-    return FolderContents(tuple(sorted(walk.files)), tuple(sorted(walk.unreadable, key=lambda one: one.path)))
+    unreadable = tuple(sorted(walk.unreadable, key=lambda one: one.path))
+    return FolderContents(tuple(sorted(walk.files)), unreadable, walk.passed_over)
 
 
 @dataclass
@@ -58,6 +73,8 @@ class _Walk:
     """A search under way. Folders wait in a list and not on the stack, so that no depth is too deep."""
 
     skip: Skip
+    is_asked_for: Asked
+    passed_over: Counter[str] = field(default_factory=Counter)
     files: list[Path] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)  # to folders: relative, whole path
     unreadable: list[Unreadable] = field(default_factory=list)
@@ -90,7 +107,10 @@ class _Walk:
             if is_audio_name(Path(entry.name)) and not self.skip(relative, False):
                 self.unreadable.append(Unreadable(Path(entry.path), _reason(error), is_folder=False))
             return
-        if (not is_folder and not is_audio_name(Path(entry.name))) or self.skip(relative, is_folder):
+        if self.skip(relative, is_folder):
+            return
+        if not is_folder and not is_audio_name(Path(entry.name)) and not self.is_asked_for(relative):
+            self.passed_over[Path(entry.name).suffix.lower()] += entry.is_file()
             return
         if is_folder:
             (self.links if entry.is_symlink() else waiting).append((relative + "/", entry.path))

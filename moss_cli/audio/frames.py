@@ -35,6 +35,7 @@ class FrameConverter:
         n_channels = frame.layout.nb_channels
         # PyAV counts planes up to the first null pointer, and in a frame with 8 of them there is none.
         unsafe = frame.format.is_planar and n_channels >= _MOST_PLANES
+        unsafe = unsafe or frame.format.name.startswith("s64")  # which PyAV does not hand to numpy
         if unsafe or frame.sample_rate != self._rate:
             return self._resampled(frame)
         try:
@@ -44,7 +45,7 @@ class FrameConverter:
         return _scaled(values.T if frame.format.is_planar else values.reshape(-1, n_channels))
 
     def _resampled(self, frame: AudioFrame) -> Samples:
-        """The same through ffmpeg's resampler: for many channels, and for a rate that changes half-way."""
+        """The same through ffmpeg's resampler: for many channels, 64-bit integers, and a rate that changes half-way."""
         from av.audio.resampler import AudioResampler
         from av.error import FFmpegError
 

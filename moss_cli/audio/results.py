@@ -48,3 +48,8 @@ class Audio:
         first, last = (round((t - self.offset_s) * SAMPLE_RATE) for t in (start_s, end_s))
         kept = self.samples[max(0, first) : max(0, last)]
         return replace(self, samples=kept, offset_s=self.offset_s + max(0, first) / SAMPLE_RATE)
+
+
+def seconds(time_s: float) -> str:
+    """`12.34 s`."""
+    return f"{time_s:.3f}".rstrip("0").rstrip(".") + " s"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import soxr
 
+from moss_cli.audio.downmix import BLOCK_S, downmix
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.errors import AudioError, counted
 from moss_cli.schema import Notice
@@ -15,7 +18,7 @@ _LARGEST = float(2**31)
 _PCM_PEAK = 1.001  # full scale, and what dithering or a resampler's rounding may add
 _LOSSY_PEAK = 2.0  # lossy codecs overshoot a loud master by a few tenths as a matter of course
 _LITTLE_S = 0.1  # of silenced samples, without which a recording is still whole
-_CANCELLED = 1e-4  # of the channels' power; two microphones in one room leave a hundred times as much of each other
+_NOTHING: Samples = np.zeros(0, np.float32)
 
 LOWEST_RATE, HIGHEST_RATE = 100, 3_000_000  # Hz; what lies beyond is a broken header
 
@@ -27,9 +30,10 @@ def check_rate(name: str, sample_rate: int) -> None:
 
 
 class Mixer:
-    """Mixes blocks to mono by the mean of the channels, and keeps count of samples that are not sound.
+    """Mixes blocks to mono, and keeps count of samples that are not sound and of channels that cancel.
 
-    Only what lies in [first_frame, end_frame) of the file is counted; what is read around it is for the filter.
+    Only what lies in [first_frame, end_frame) of the file is counted; what is read around it is for the filter. Several
+    channels are mixed second by second of the file, so that a range is mixed as it is in the whole.
     """
 
     def __init__(self, sample_rate: int, *, lossy: bool, first_frame: int, end_frame: int | None) -> None:
@@ -38,12 +42,15 @@ class Mixer:
         self._first, self._end = first_frame, end_frame
         self._peak = 0.0
         self._n_values = self._n_broken = self._n_channels = 0
-        self._power = self._mixed_power = 0.0
         self._broken_from: int | None = None
         self._broken_to = 0
+        self._held: list[Samples] = []  # of several channels, up to a whole second
+        self._held_from = self._held_to = 0
+        self._alone: dict[int, int] = {}  # channels that were used alone, and for how many frames
+        self._alone_from = self._alone_to = 0
 
-    def mono(self, block: Samples, position: int) -> Samples:
-        """[n] float32 from `block` [n, channels] that lies at frame `position` of the file. Broken values become 0."""
+    def push(self, block: Samples, position: int) -> Samples:
+        """What is ready, [n] float32, once `block` [n, channels] at frame `position` was added. Broken values are 0."""
         magnitude = np.abs(block)
         broken = ~(magnitude <= _LARGEST)  # NaN compares false
         if broken.any():
@@ -52,13 +59,39 @@ class Mixer:
         low = max(self._first - position, 0)
         high = len(block) if self._end is None else max(min(self._end - position, len(block)), low)
         self._count(broken[low:high], magnitude[low:high], position + low)
-        self._n_channels = block.shape[1]
-        if self._n_channels == 1:
-            return np.ascontiguousarray(block[:, 0])
-        mixed: Samples = block.mean(axis=1, dtype=np.float32)
-        self._power += float(np.square(magnitude[low:high]).sum(dtype=np.float64)) / self._n_channels
-        self._mixed_power += float(np.square(mixed[low:high]).sum(dtype=np.float64))
-        return mixed
+        n_channels = block.shape[1]
+        earlier = self.finish() if n_channels != self._n_channels else _NOTHING
+        self._n_channels = n_channels
+        if n_channels == 1:
+            return np.concatenate([earlier, block[:, 0]]) if len(earlier) else np.ascontiguousarray(block[:, 0])
+        return np.concatenate([earlier, *self._seconds(block, position)])
+
+    def _seconds(self, block: Samples, position: int) -> Iterator[Samples]:
+        """The seconds of the file that are whole with this block, mixed."""
+        n_second = round(BLOCK_S * self._rate)
+        while len(block):
+            if not self._held:
+                self._held_from = self._held_to = position
+            taken = block[: n_second - self._held_to % n_second]
+            self._held.append(taken)
+            self._held_to += len(taken)
+            position += len(taken)
+            block = block[len(taken) :]
+            if self._held_to % n_second == 0:
+                yield self.finish()
+
+    def finish(self) -> Samples:
+        """The rest of what was added, [n]."""
+        if not self._held:
+            return _NOTHING
+        mono = downmix(np.concatenate(self._held), self._rate)
+        start, end = max(self._held_from, self._first), min(self._held_to, self._end or self._held_to)
+        if mono.channel is not None and start < end:
+            self._alone_from = self._alone_from if self._alone else start
+            self._alone_to = end
+            self._alone[mono.channel] = self._alone.get(mono.channel, 0) + end - start
+        self._held = []
+        return mono.samples
 
     def _count(
         self, broken: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], magnitude: Samples, position: int
@@ -90,9 +123,14 @@ class Mixer:
             )
             little = self._n_broken <= _LITTLE_S * self._rate * self._n_channels
             found.append(Notice(code="non_finite" if little else "corrupt", message=message, start=start_s, end=end_s))
-        if self._mixed_power < _CANCELLED * self._power:
-            message = f"{name}: the channels cancel each other out; almost nothing is left when they are mixed"
-            found.append(Notice(code="cancelled", message=message))
+        if self._alone:
+            start_s, end_s = self._alone_from / self._rate, self._alone_to / self._rate
+            used = " and ".join(str(channel + 1) for channel in sorted(self._alone))
+            message = (
+                f"{name}: between {start_s:.3f} and {end_s:.3f} s almost nothing is left when its {self._n_channels} "
+                f"channels are mixed; only channel {used} is used there"
+            )
+            found.append(Notice(code="cancelled", message=message, start=start_s, end=end_s))
         if self._peak > self._allowed_peak:
             message = f"{name}: samples reach {self._peak:.4g}, beyond the full scale of 1.0; they are used unchanged"
             found.append(Notice(code="over_range", message=message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import sys
@@ -69,6 +70,70 @@ class OpenedFile:
         now = os.fstat(self.fd)
         if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
             raise AudioError(f"{self.name} changed while it was being read", code="changed")
+
+
+class FilePart:
+    """Some of the bytes of an open file, for one decoder: `prefix`, then bytes start..end of the file.
+
+    `patches` are (offset, bytes) that stand in the place of what the part has there. `name` and `size` are as a file's.
+    """
+
+    def __init__(
+        self,
+        file: OpenedFile,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        prefix: bytes = b"",
+        patches: tuple[tuple[int, bytes], ...] = (),
+    ) -> None:
+        self.name = file.name
+        self._file, self._start, self._prefix, self._patches = file, start, prefix, patches
+        n_bytes = (file.size if end is None else min(end, file.size)) - start
+        self.size = len(prefix) + n_bytes
+        whole = n_bytes == file.size and not prefix and not patches
+        self.fd = file.fd if whole else None  # by which the same bytes can be read
+
+    def patched(self, patches: tuple[tuple[int, bytes], ...]) -> FilePart:
+        """The same part with patches."""
+        end = self._start + self.size - len(self._prefix)
+        return FilePart(self._file, start=self._start, end=end, prefix=self._prefix, patches=patches)
+
+    def read_at(self, offset: int, n_bytes: int) -> bytes:
+        """Up to `n_bytes` from `offset`. AudioError where reading fails."""
+        if not 0 <= offset < self.size:
+            return b""
+        n_bytes = min(n_bytes, self.size - offset)
+        data = self._prefix[offset : offset + n_bytes]
+        if n_bytes > len(data):
+            at = self._start + max(offset - len(self._prefix), 0)
+            data += self._file.read_at(at, n_bytes - len(data))
+        for at, patch in self._patches:
+            low, high = max(at - offset, 0), min(at + len(patch) - offset, len(data))
+            if low < high:
+                data = data[:low] + patch[low + offset - at : high + offset - at] + data[high:]
+        return data
+
+
+class PartReader:
+    """A part for libraries: `read`, `seek` and `tell`, and no `name`, which they would take for a path."""
+
+    def __init__(self, part: FilePart) -> None:
+        self._part = part
+        self._position = 0
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        data = self._part.read_at(self._position, n_bytes if n_bytes >= 0 else self._part.size)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._part.size}[whence]
+        self._position = max(start + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
 
 
 @contextmanager

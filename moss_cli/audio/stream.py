@@ -7,39 +7,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from moss_cli.audio.container import open_container
-from moss_cli.audio.headers import HeaderInfo, read_headers
-from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples
+from moss_cli.audio.pieces import open_decoder
+from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples, seconds
 from moss_cli.audio.signal import Mixer, Resampler
-from moss_cli.audio.sndfile import open_sndfile
-from moss_cli.audio.source import OpenedFile, open_file, printable
+from moss_cli.audio.source import open_file, printable
 from moss_cli.errors import AudioError, UsageError
 from moss_cli.schema import Notice
 
 _LEAD_S = 1
 _CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
-_LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder delay in different ways
-_NOT_WHOLE = {"corrupt", "truncated", "cancelled"}  # warnings by which what was heard is not all of the recording
-
-
-class AudioDecoder(Protocol):
-    """What libsndfile and PyAV have in common; frames are counted at the file's own sample rate."""
-
-    sample_rate: int
-    channels: int
-    lossy: bool
-    exact: bool  # whether `declared_frames` is what a whole file gives
-    declared_frames: int | None
-    end_frame: int | None  # the file's length, once `blocks` has come to its end
-    failed: bool  # the end came by an error, and another decoder may know how to go on
-    cut_tail: bool  # the last packet was damaged
-
-    @property
-    def warnings(self) -> list[Notice]: ...
-    def blocks(self, first_frame: int) -> Iterator[Samples]: ...
-    def close(self) -> None: ...
+_NOT_WHOLE = {"corrupt", "truncated"}  # warnings by which what was heard is not all of the recording
 
 
 class AudioStream:
@@ -57,9 +36,8 @@ class AudioStream:
         self._max_duration_s = max_duration_s
         with ExitStack() as stack:
             self._file = stack.enter_context(open_file(path))
-            self._headers = read_headers(self._file)
-            self._decoder = _open_decoder(self._file, self._headers)
-            stack.callback(lambda: self._decoder.close())  # whichever it then is
+            self._decoder = open_decoder(self._file)
+            stack.callback(self._decoder.close)
             self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
             self._declared = self._decoder.declared_frames
             self._exact = self._decoder.exact
@@ -74,22 +52,22 @@ class AudioStream:
         self._plan()
 
     def _plan(self) -> None:
-        """From which to which frame to read: 16 kHz PCM just the range, else also a second around it.
+        """From which to which frame to read: 16 kHz mono PCM just the range, else also a second around it.
 
-        A resampling filter and a lossy decoder need to come to terms with the signal first. That starts on a whole
-        second, where the grids of both rates have a sample.
+        A resampling filter and a lossy decoder need to come to terms with the signal first, and channels are mixed
+        second by second. That starts on a whole second, where the grids of both rates have a sample.
         """
         rate = self.sample_rate
         first = self._first * rate // SAMPLE_RATE
         end = None if self._end is None else -(-self._end * rate // SAMPLE_RATE)
         self._mixer = Mixer(rate, lossy=self._decoder.lossy, first_frame=first, end_frame=end)
-        if rate == SAMPLE_RATE and not self._decoder.lossy:
+        if rate == SAMPLE_RATE and self.channels == 1 and not self._decoder.lossy:
             self._position, self._stop, self._lead = first, end, 0
         else:
             lead_s = max(self._first // SAMPLE_RATE - _LEAD_S, 0)
             self._position, self._lead = lead_s * rate, self._first - lead_s * SAMPLE_RATE
-            self._stop = None if end is None else end + _LEAD_S * rate
-        self._native = self._decoded(self._position)
+            self._stop = None if end is None else (-(-end // rate) + _LEAD_S) * rate
+        self._native = self._decoder.blocks(self._position)
 
     @property
     def duration_s(self) -> float | None:
@@ -137,85 +115,49 @@ class AudioStream:
         for block in self._native:
             if self._stop is not None:
                 block = block[: self._stop - self._position]
-            mono = self._mixer.mono(block, self._position)
+            mono = self._mixer.push(block, self._position)
             self._position += len(block)
             yield resampler.push(mono)
             if self._position == self._stop:
                 break
+        yield resampler.push(self._mixer.finish())
         yield resampler.finish()
-
-    def _decoded(self, first_frame: int) -> Iterator[Samples]:
-        """[n, channels] to the end of the file; where libsndfile gives up, ffmpeg may find more behind the damage."""
-        position = first_frame
-        for block in self._decoder.blocks(first_frame):
-            position += len(block)
-            yield block
-        if self._decoder.failed:
-            try:
-                rescue = open_container(self._file, self._headers)
-            except AudioError:
-                return
-            if rescue.sample_rate != self.sample_rate:
-                rescue.close()
-                return
-            self._decoder.close()
-            self._decoder = rescue
-            yield from rescue.blocks(position)
 
     def _judge(self) -> None:
         """Collects the warnings. UsageError for a range past the end, AudioError where there were no samples."""
         name, end = self._file.name, self._decoder.end_frame
+        missing = self._decoder.missing(0.0)
         if not self._n_samples:
-            if end and self._is_cut(end):
-                raise AudioError(self._cut_warning(end / self.sample_rate).message, code="truncated")
+            if end and missing and missing.code == "truncated":
+                raise AudioError(missing.message, code="truncated")
             if end is not None:
                 self._require_start_within(end)
             raise AudioError(f"{name} contains no audio samples", code="no_samples")
-        self._warnings = self._mixer.warnings(name) + self._decoder.warnings
+        self._warnings = self._mixer.warnings(name) + self._decoder.notices(0.0)
         if end is None:  # the range ended before the file
             self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
             return
         end_s = end / self.sample_rate
         if self._end is not None and self._first + self._n_samples < self._end - _CLAMP_TOLERANCE:
             message = (
-                f"{name} is only {_seconds(end_s)} long; the range was to end at {_seconds(self._end / SAMPLE_RATE)}"
+                f"{name} is only {seconds(end_s)} long; the range was to end at {seconds(self._end / SAMPLE_RATE)}"
             )
             self._warnings.append(Notice(code="range_clamped", message=message, start=end_s))
-        if self._is_cut(end):
-            self._warnings.append(self._cut_warning(end_s))
-        elif self._decoder.failed:
-            message = f"{name} is damaged: nothing after {_seconds(end_s)} could be read"
-            self._warnings.append(Notice(code="corrupt", message=message, start=end_s))
+        if missing is not None:
+            self._warnings.append(missing)
         self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
-
-    def _is_cut(self, end: int) -> bool:
-        tolerance = _LENGTH_TOLERANCE_S * self.sample_rate if self._decoder.lossy else 0
-        short = self._declared is not None and end < self._declared - tolerance
-        if self._exact and short:
-            return True
-        promised = self._headers.share is not None or self._declared is None  # else all audio may lie before the cut
-        return self._decoder.cut_tail or (self._headers.cut and (short or promised))
-
-    def _cut_warning(self, end_s: float) -> Notice:
-        promised_s = self.duration_s
-        if self._headers.share:
-            promised_s = end_s / self._headers.share
-        read = f"only the first {_seconds(end_s)}"
-        if promised_s is not None and promised_s > end_s:
-            read = f"{_seconds(end_s)} of {_seconds(promised_s)}"
-        return Notice(code="truncated", message=f"{self._file.name} is cut short: {read} could be read", start=end_s)
 
     def _require_start_within(self, n_frames: int) -> None:
         if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:
-            length, start = _seconds(n_frames / self.sample_rate), _seconds(self._first / SAMPLE_RATE)
+            length, start = seconds(n_frames / self.sample_rate), seconds(self._first / SAMPLE_RATE)
             raise UsageError(f"the range starts at {start}, but {self._file.name} is only {length} long", code="range")
 
     def _refuse_longer(self) -> None:
         """AudioError where the header, or what was read so far, says that the file lasts longer than allowed."""
         duration_s = max(self.duration_s or 0.0, self._position / self.sample_rate)
         if duration_s > self._max_duration_s:
-            limit = _seconds(self._max_duration_s)
-            message = f"{self._file.name} is at least {_seconds(duration_s)} long; the limit is {limit}"
+            limit = seconds(self._max_duration_s)
+            message = f"{self._file.name} is at least {seconds(duration_s)} long; the limit is {limit}"
             raise AudioError(message, hint="raise the limit with --max-duration", code="too_long")
 
     def info(self) -> AudioInfo:
@@ -223,9 +165,10 @@ class AudioStream:
         return AudioInfo(self._whole_duration_s(), self.sample_rate, self.channels, self.sha256())
 
     def _whole_duration_s(self) -> float:
-        """Length of the whole file: as decoded, else as declared, else by decoding the rest."""
-        if self._decoder.end_frame is None and self._declared is not None:
-            return self._declared / self.sample_rate
+        """Length of the whole file: as decoded, to its end or what comes last in it, else by decoding the rest."""
+        length = self._decoder.length()
+        if length is not None:
+            return length / self.sample_rate
         for block in self._native:
             self._position += len(block)
             self._refuse_longer()
@@ -239,26 +182,6 @@ class AudioStream:
         return digest
 
 
-def _open_decoder(file: OpenedFile, headers: HeaderInfo) -> AudioDecoder:
-    """libsndfile where it reads the whole of the file, else ffmpeg, else libsndfile as far as it gets."""
-    if headers.whole_stream:
-        decoder = open_sndfile(file, headers)
-        if decoder is not None and decoder.trusted:
-            return decoder
-        if decoder is not None:
-            decoder.close()
-    try:
-        return open_container(file, headers)
-    except AudioError:
-        decoder = None if headers.whole_stream else open_sndfile(file, headers)
-        if decoder is None:
-            raise
-        if not decoder.holds_samples:
-            decoder.close()
-            raise
-        return decoder
-
-
 def _sample_range(name: str, start_s: float | None, end_s: float | None) -> tuple[int, int | None]:
     """The range on the 16 kHz grid. UsageError for one that no file has."""
     for time_s in (start_s, end_s):
@@ -269,13 +192,8 @@ def _sample_range(name: str, start_s: float | None, end_s: float | None) -> tupl
         return first, None
     end = round(end_s * SAMPLE_RATE)
     if end <= first:
-        start = _seconds(start_s or 0.0)
+        start = seconds(start_s or 0.0)
         raise UsageError(
-            f"the range of {name} ends at {_seconds(end_s)}, which is not after its start at {start}", code="range"
+            f"the range of {name} ends at {seconds(end_s)}, which is not after its start at {start}", code="range"
         )
     return first, end
-
-
-def _seconds(time_s: float) -> str:
-    """`12.34 s`."""
-    return f"{time_s:.3f}".rstrip("0").rstrip(".") + " s"

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
+from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
+from moss_cli.cli.other_tools import VALUES
+from moss_cli.cli.output_target import output_target
 from moss_cli.cli.report import Report
+from moss_cli.cli.usage import nearest_of
 from moss_cli.cli.writers import StdoutWriter, make_writer
-from moss_cli.errors import UsageError
+from moss_cli.errors import ModelError, UsageError
 from moss_cli.folders.freshness import JobFingerprint
 from moss_cli.folders.passes import Writer, go_through
 from moss_cli.folders.writer import Redo
-from moss_cli.models.registry import Resolved, resolve
+from moss_cli.models.registry import Resolved, load_registry, resolve
+from moss_cli.output import terminal
+from moss_cli.output.formats import WORDLESS
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input
@@ -38,7 +44,8 @@ def analyse(
 ) -> int:
     """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
     listed = options.files_from is not None
-    inputs = collect(arguments, include=options.include, exclude=options.exclude, listed=listed)
+    include, exclude = options.include, options.exclude
+    inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
     with _report(console, inputs, task, options) as report:
         make_runner, writer = _prepare(console, task, inputs, options, report, layout)
         try:
@@ -81,22 +88,29 @@ def _prepare(
     layout: Layout = AS_IT_IS,
 ) -> tuple[Callable[[], Runner], Writer]:
     """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
-    timestamps = task.params.get("timestamps")
-    model = resolve(options.model)
-    job = make_job(task, model, options)
-    writer = make_writer(
+    model = _model(options.model, console)
+    to = output_target(
         inputs,
         options.output,
         options.format,
+        task=task.name,
+        timestamps=task.params.get("timestamps"),
+        typed=console.typed,
+    )
+    job = make_job(task, model, options, console)
+    writer = make_writer(
+        inputs,
+        to,
         JobFingerprint.of(job),
-        timestamps,
         layout=layout,
         redo=Redo(options.force, options.checksum),
         on_warning=console.warning,
     )
     report.resumes = writer.resumes
+    if task.params.get("timestamps") == "word" and (without := [fmt for fmt in to.formats if fmt in WORDLESS]):
+        console.warning(f"{' and '.join(without)} cannot hold the times of words; vtt, json, md, tsv and csv can")
     if model.entry.demo:
-        console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
+        console.note(DEMO_NOTE.format(name=model.entry.name))
 
     @cache
     def make_runner() -> Runner:
@@ -107,6 +121,18 @@ def _prepare(
         return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 
     return make_runner, writer
+
+
+def _model(name: str | None, console: Console) -> Resolved:
+    """The model that was chosen. Raises ModelError, with the right command where another name was meant."""
+    try:
+        return resolve(name)
+    except ModelError as error:
+        nearest = nearest_of(name, load_registry().entries) if name and error.code != "model_missing" else None
+        if nearest is None or name not in console.typed.words:
+            raise
+        hint = run_hint(console.typed.replaced(name, nearest))
+        raise ModelError(error.message, hint=hint, code=error.code) from error
 
 
 def _on_text(console: Console, writer: Writer) -> OnText | None:
@@ -121,7 +147,18 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
     return show
 
 
-def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions) -> Job:
+def _check_device(name: str, console: Console) -> None:
+    """Raise what a device that is none, or not here, raises, with the right command where another was meant."""
+    meant = VALUES["device"].get(name.lower())
+    if meant is not None and name in console.typed.words:
+        hint = run_hint(console.typed.replaced(name, meant))
+        raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
+    from moss_cli.engine.devices import pick_device
+
+    pick_device(name)
+
+
+def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:
     """Options as a job. Raises UsageError."""
     start_s = None if options.start is None else _time("--start", options.start)
     end_s = None if options.end is None else _time("--end", options.end)
@@ -130,9 +167,7 @@ def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions) -> Job:
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
     if options.device not in ALWAYS_THERE:  # said once, and not for each input
-        from moss_cli.engine.devices import pick_device
-
-        pick_device(options.device)
+        _check_device(options.device, console)
     return Job(
         task=task,
         model=model,
@@ -171,7 +206,8 @@ def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"--batch-size {text} is neither auto nor a positive number")
+        message = f"--batch-size {text} is neither auto nor a positive number"
+        raise UsageError(message, hint="leave it out, and as many as memory allows are decoded together")
     return int(text)
 
 

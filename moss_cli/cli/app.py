@@ -7,9 +7,22 @@ from typing import Annotated
 import typer
 
 from moss_cli import __version__
-from moss_cli.cli import ask, batch, bench, completions, demo, inspect, models, schema, summarize, transcribe
+from moss_cli.cli import (
+    ask,
+    batch,
+    bench,
+    completions,
+    demo,
+    help_command,
+    inspect,
+    models,
+    schema,
+    summarize,
+    transcribe,
+)
 from moss_cli.cli.config import default_map
 from moss_cli.cli.help import Command, examples
+from moss_cli.cli.help_command import show_help_alone
 from moss_cli.cli.plain_task import plain_command
 from moss_cli.tasks.catalogue import CATALOGUE
 
@@ -32,14 +45,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(help=ABOUT)
+@app.callback(help=ABOUT, invoke_without_command=True)
 def main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
+    show_help_alone(context)
     context.default_map = default_map(context.command, context.obj)
 
 
@@ -53,4 +67,5 @@ app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
 app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
+app.command("help", cls=Command, epilog=examples(help_command.EXAMPLES))(help_command.show_help)
 app.command("completions", cls=Command, epilog=examples(completions.EXAMPLES))(completions.completions)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from moss_cli.cli.command_line import CommandLine, run_hint
 from moss_cli.cli.help import TASK
 from moss_cli.cli.options import AnalysisOptions, with_analysis_options
 
@@ -38,7 +39,7 @@ def ask(
     from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
     choices = tuple(dict.fromkeys(one.strip() for one in choice or ()))
-    _check_question(question, inputs or [])
+    _check_question(question, inputs or [], context.obj.typed)
     if "" in choices:
         raise UsageError("a --choice is empty")
     if len(choices) == 1 or len(choices) > MOST_CHOICES:
@@ -55,7 +56,7 @@ def ask(
     return analyse(context.obj, Ask(question, choices), inputs, options)
 
 
-def _check_question(question: str, inputs: Sequence[str]) -> None:
+def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) -> None:
     """Raises UsageError for what is no question: none, a file, or the first word of one without quotation marks."""
     from moss_cli.audio.find import is_audio_name
     from moss_cli.errors import UsageError
@@ -67,10 +68,16 @@ def _check_question(question: str, inputs: Sequence[str]) -> None:
     # Not Path.exists, which raises for a question longer than a name may be.
     exists = os.path.exists(question)  # noqa: PTH110
     if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):
-        raise UsageError(
-            f"the question must come first, but {one_line(question)} is a file", hint=f"for example: {EXAMPLE}"
-        )
+        words = list(typed.words)
+        if question in words and inputs and inputs[0] in words:  # the wrong way round
+            i, j = words.index(question), words.index(inputs[0])
+            words[i], words[j] = words[j], words[i]
+        elif question in words:
+            words.insert(words.index(question), "What is said?")
+        message = f"the question must come first, but {one_line(question)} is a file"
+        raise UsageError(message, hint=run_hint(CommandLine(tuple(words)), f"for example: {EXAMPLE}"))
     if words and question.isalpha():
-        raise UsageError(
-            f"no such file: {one_line(words[0])}", hint=f"put the question in quotation marks, as in {EXAMPLE}"
-        )
+        whole = " ".join([question, *words])
+        rest = CommandLine(tuple(word for word in typed.words if word not in words)).replaced(question, whole)
+        otherwise = f"put the question in quotation marks, as in {EXAMPLE}"
+        raise UsageError(f"no such file: {one_line(words[0])}", hint=run_hint(rest, otherwise))

@@ -8,13 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 from moss_cli.cli.help import Command, examples
+from moss_cli.cli.help_command import show_help_alone
 
 STATUS_EXAMPLES = (
     "moss batch status out/",
     """moss batch status out/ -f json | jq -r '.inputs[] | select(.status == "failed") | .path'""",
 )
 
-app = typer.Typer(rich_markup_mode=None, help="Show or clean up the state of an output folder.")
+ABOUT = "Show or clean up the state of an output folder."
+
+app = typer.Typer(rich_markup_mode=None, help=ABOUT)
+app.callback(help=ABOUT, invoke_without_command=True)(show_help_alone)
+
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that was given as -o.", show_default=False)]
 

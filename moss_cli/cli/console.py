@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from moss_cli.cli.command_line import CommandLine
 from moss_cli.errors import MossError
 from moss_cli.output.terminal import one_line, printable
 from moss_cli.run.inputs import path_text
@@ -40,6 +41,7 @@ class Console:
         self.quiet = False
         self.verbose = False
         self.debug = False
+        self.typed = CommandLine()
         self.open_backend: OpenBackend | None = None  # None: the usual ones
         self.progress: bool | None = None
         self.check_stop: Callable[[], None] = lambda: None  # raises if a signal came that a library swallowed

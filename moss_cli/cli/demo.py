@@ -46,9 +46,11 @@ def demo(context: typer.Context) -> int:
     console = context.obj
     model = resolve(EMBEDDED)
     stops = tour()
-    console.note(DEMO_NOTE.format(name=model.entry.name), always=True)
+    console.note(DEMO_NOTE.format(name=model.entry.name))
     opens = console.open_backend or open_backend
-    runner = Runner(make_job(stops[0].task, model, AnalysisOptions()), on_warning=console.warning, open_backend=opens)
+    runner = Runner(
+        make_job(stops[0].task, model, AnalysisOptions(), console), on_warning=console.warning, open_backend=opens
+    )
     whole = True
     for i, stop in enumerate(stops):
         path = _from_here(SAMPLES / stop.clip)

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import unicodedata
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moss_cli.audio.find import Skip, Unreadable, find_audio
-from moss_cli.errors import AudioError, UsageError
+from moss_cli.audio.find import Asked, Skip, Unreadable, find_audio
+from moss_cli.cli.command_line import CommandLine
+from moss_cli.cli.near_files import check_url
+from moss_cli.errors import AudioError, UsageError, counted, no_working_directory
 from moss_cli.output.terminal import one_line, printable
 from moss_cli.run.inputs import STDIN, Input, identity
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_TWICE = "standard input (-) can only be read once"
+TWICE = "standard input (-) can only be read once"
 
 
 @dataclass(frozen=True)
 class GivenInputs:
     """The inputs of a command. `several`: there is more than one, or a folder or a list was given.
 
-    `unreadable`: what could not be read in the folders.
+    `unreadable`: what could not be read in the folders. `passed_over`: how many files of the folders were left out as
+    no recordings, by their suffixes.
     """
 
     inputs: tuple[Input, ...]
     several: bool
     unreadable: tuple[Unreadable, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect(
@@ -41,30 +45,35 @@ def collect(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     listed: bool = False,
+    typed: CommandLine | None = None,
 ) -> GivenInputs:
     """Expand folders, whose files `include` and `exclude` select; `listed`: some of the arguments come from a list.
 
     A file that does not exist stays in the list: it fails on its own, and the rest go on.
-    Raises UsageError where folders hold no audio, for a bad pattern and for stdin twice; AudioError where nothing
-    could be read.
+    Raises UsageError where folders hold no audio, for a URL, a bad pattern and for stdin twice; AudioError where
+    nothing could be read.
     """
+    check_working_directory()
     found: dict[str, Input] = {}  # by identity: an input given twice keeps its first position
     unreadable: list[Unreadable] = []
     folders: list[str] = []
-    skip = skip_by(include or (), exclude or ())
+    passed_over: Counter[str] = Counter()
+    skip, is_asked_for = skip_by(include or (), exclude or ()), asked_for(include or ())
     for argument in arguments:
         path = Path(argument)
         if argument == "":
             raise UsageError("an input name is empty")
+        check_url(argument, typed or CommandLine())
         if argument == "-":
             if identity(STDIN) in found:
-                raise UsageError(_TWICE)
+                raise UsageError(TWICE)
             found[identity(STDIN)] = Input(STDIN)
         elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
             folders.append(argument)
-            inside = find_audio(path, skip)
+            inside = find_audio(path, skip, is_asked_for)
             if not inside.files and not inside.unreadable and not include and not exclude:
-                raise UsageError(f"no audio files in the folder {printable(argument)}", code="no_audio")
+                raise _no_audio(argument, inside.passed_over)
+            passed_over.update(inside.passed_over)
             unreadable += inside.unreadable
             for file in inside.files:
                 found.setdefault(identity(file), Input(file, path))
@@ -73,9 +82,24 @@ def collect(
             found.setdefault(identity(one.path), one)
     if not found:
         raise _nothing(folders, unreadable)
-    return GivenInputs(
-        tuple(found.values()), several=bool(folders) or listed or len(found) > 1, unreadable=tuple(unreadable)
-    )
+    several = bool(folders) or listed or len(found) > 1
+    return GivenInputs(tuple(found.values()), several, tuple(unreadable), passed_over)
+
+
+def _no_audio(folder: str, passed_over: Mapping[str, int]) -> UsageError:
+    n = sum(passed_over.values())
+    suffix = min((suffix for suffix in passed_over if suffix), key=lambda one: (-passed_over[one], one), default="")
+    over = f"; {counted(n, 'file')} of other kinds {'was' if n == 1 else 'were'} passed over" if n else ""
+    hint = f"if some are recordings, add --include '*{one_line(suffix)}', for example" if suffix else None
+    return UsageError(f"no audio files in the folder {printable(folder)}{over}", hint=hint, code="no_audio")
+
+
+def check_working_directory() -> None:
+    """Raise UsageError where the working directory is gone, to which names of files are relative."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise no_working_directory() from error
 
 
 def unreadable_message(one: Unreadable) -> str:
@@ -108,6 +132,15 @@ def skip_by(include: Sequence[str], exclude: Sequence[str]) -> Skip:
     return skip
 
 
+def asked_for(include: Sequence[str]) -> Asked:
+    """What --include takes whatever its suffix: what a pattern matches that names files by it (`*.dat`, `talk.*`).
+
+    A pattern of folders alone (`calls/`, `calls/**`) says nothing of which files in them are recordings.
+    """
+    wanted = _spec("--include", [one for one in include if "." in one.rstrip("/").rpartition("/")[2].lstrip(".")])
+    return lambda relative: bool(include) and wanted.match_file(unicodedata.normalize("NFC", relative))
+
+
 def _spec(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
@@ -136,27 +169,3 @@ def _check_pattern(option: str, pattern: str, line: str) -> None:
         raise UsageError(f"{shown} is not a valid pattern{reason}") from error
     if all(one.include is None for one in parsed):
         raise UsageError(f"{shown} matches nothing", hint="use '*.mp3', 'calls/**' or 'old/', for example")
-
-
-def read_list(name: str, inputs: Sequence[str] = ()) -> list[str]:
-    """The paths listed in a file, or in stdin for `-`: one a line, or separated by NUL bytes if there are any.
-
-    `inputs` are the command's other inputs. Raises UsageError for a list that is empty or cannot be read.
-    """
-    if name == "-" and "-" in inputs:
-        raise UsageError(_TWICE)
-    shown = "the list on standard input" if name == "-" else f"the list {one_line(name)}"
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, or stdin is closed
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{shown} cannot be read: {(reason or 'it is closed').lower()}") from error
-    if b"\0" in data:
-        lines = [line for line in data.split(b"\0") if line]
-    else:
-        data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, which some editors write
-        end = b"\r\n" if data.count(b"\n") == data.count(b"\r\n") else b"\n"
-        lines = [line for line in data.split(end) if line.strip()]
-    if not lines:
-        raise UsageError(f"{shown} is empty", code="no_audio")
-    return ["./-" if line == b"-" else os.fsdecode(line) for line in lines]  # a list holds names and nothing else

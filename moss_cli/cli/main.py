@@ -14,12 +14,18 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from moss_cli.cli.command_line import CommandLine
 from moss_cli.cli.console import Console
-from moss_cli.errors import ExitCode, MossError, OutputError
+from moss_cli.errors import (
+    ExitCode,
+    MossError,
+    OutputError,
+    as_moss_error,
+    is_out_of_memory,
+    no_working_directory,
+)
 
 if TYPE_CHECKING:
-    from typer.exceptions import TyperException
-
     from moss_cli.backends.opening import OpenBackend
 
 CLOSED_STDOUT = 141  # what a shell reports of a program that died of SIGPIPE
@@ -69,6 +75,7 @@ def run(argv: Sequence[str], *, open_backend: OpenBackend | None = None) -> int:
     console = Console()
     console.check_stop = signals.check
     console.open_backend = open_backend
+    console.typed = CommandLine(tuple(argv))
     try:
         code = _run(argv, console)
         sys.stdout.flush()
@@ -92,10 +99,13 @@ def _run(argv: Sequence[str], console: Console) -> int:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
+    root = typer.main.get_command(app)
     try:
-        result = typer.main.get_command(app).main(list(argv), prog_name="moss", standalone_mode=False, obj=console)
+        result = root.main(list(argv), prog_name="moss", standalone_mode=False, obj=console)
     except TyperException as error:
-        raise _usage(error) from error
+        from moss_cli.cli.usage import usage_error
+
+        raise usage_error(error, root, console.typed) from error
     except Exit as stop:
         return stop.exit_code
     except Abort:
@@ -105,26 +115,6 @@ def _run(argv: Sequence[str], console: Console) -> int:
             raise stop.__context__ from None
         return int(stop.code or 0)
     return int(result or 0)
-
-
-def _usage(error: TyperException) -> MossError:
-    from moss_cli.errors import UsageError
-
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "moss"
-    message = error.format_message() or "a command is missing"
-    message = message[:1].lower() + message[1:].rstrip(".").replace(": Value error, ", ": ")
-    return UsageError(message + _origin(error), hint=f"see `{path} --help`")
-
-
-def _origin(error: TyperException) -> str:
-    """Where the value that is wrong was set, if not on the command line."""
-    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
-    if context is None or parameter is None:
-        return ""
-    source = context.get_parameter_source(parameter.name)
-    names = {"ENVIRONMENT": f" (set by {parameter.envvar})", "DEFAULT_MAP": " (set in config.toml)"}
-    return names.get(source.name, "") if source is not None else ""
 
 
 def _failed(console: Console, error: BaseException) -> int:
@@ -144,8 +134,20 @@ def _unexpected(error: BaseException) -> MossError:
     """People get one line; --debug gives the rest."""
     if isinstance(error, OSError) and error.errno in _STREAM_ERRORS and error.filename is None:
         return OutputError(f"cannot write to standard output: {error.strerror}")
+    if isinstance(error, FileNotFoundError) and not _has_working_directory():
+        return no_working_directory()
+    if is_out_of_memory(error):
+        return as_moss_error(MemoryError())
     what = f"unexpected {type(error).__name__}: {error}"
     return MossError(what, hint="this is a bug; run again with --debug for details")
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd does the same
+    except OSError:
+        return False
+    return True
 
 
 def _ended(console: Console, number: int) -> int:

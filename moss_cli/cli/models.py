@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moss_cli.cli.help_command import show_help_alone
 from moss_cli.cli.options import model_names
 
 if TYPE_CHECKING:
+    from moss_cli.cli.command_line import CommandLine
     from moss_cli.models.registry import ModelEntry, Resolved
 
-app = typer.Typer(rich_markup_mode=None, help="List, show, download and quantise models.")
+ABOUT = "List, show, download and quantise models."
+
+app = typer.Typer(rich_markup_mode=None, help=ABOUT)
+app.callback(help=ABOUT, invoke_without_command=True)(show_help_alone)
+
 
 Name = Annotated[
     str,
@@ -45,13 +51,15 @@ def list_models(
 
 
 @app.command("show")
-def show_model(name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show_model(
+    context: typer.Context, name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
     """Show the details of a model."""
     from moss_cli.models.registry import load_registry, locate
     from moss_cli.output.terminal import one_line
 
     registry = load_registry()
-    entry = _entry(name)
+    entry = _entry(name, context.obj.typed)
     facts = _facts(entry, locate(entry), default=name == registry.default)
     if as_json:
         _print_json(facts)
@@ -77,17 +85,27 @@ def model_path(name: Name) -> None:
 
 
 @app.command("pull")
-def pull_model(name: Name) -> None:
+def pull_model(context: typer.Context, name: Name) -> None:
     """Download a model at its pinned revision, and print its folder."""
     import sys
 
-    from moss_cli.models.hub import download
-    from moss_cli.models.registry import resolve
+    from moss_cli.errors import ModelError
+    from moss_cli.models.hub import check_hub, download, is_whole
+    from moss_cli.models.registry import locate, resolve
 
-    entry = _entry(name)
+    entry = _entry(name, context.obj.typed)
     if entry.hub is None:
         typer.echo(f"moss: {name} is a local model; there is nothing to download", err=True)
         typer.echo(resolve(name).folder)
+        return
+    try:
+        check_hub(entry.hub, entry.revision)
+    except ModelError:
+        here = locate(entry)
+        if here is None or not is_whole(here.folder):
+            raise
+        typer.echo(f"moss: {name} is here already", err=True)
+        typer.echo(here.folder)
         return
     typer.echo(f"moss: downloading {entry.hub} ({_size(entry)})", err=True)
     if not sys.stderr.isatty():
@@ -146,13 +164,18 @@ def quantize_model(
     typer.echo(folder)
 
 
-def _entry(name: str) -> ModelEntry:
+def _entry(name: str, typed: CommandLine | None = None) -> ModelEntry:
+    from moss_cli.cli.command_line import run_hint
+    from moss_cli.cli.usage import nearest_of
     from moss_cli.errors import ModelError
     from moss_cli.models.registry import load_registry
 
     entries = load_registry().entries
     if name not in entries:
-        raise ModelError(f"no model named {name}", hint=f"known models: {', '.join(entries)}")
+        nearest = nearest_of(name, entries)
+        known = f"run `moss models list`; known models: {', '.join(entries)}"
+        hint = run_hint(typed.replaced(name, nearest)) if nearest and typed else known
+        raise ModelError(f"no model named {name}", hint=hint)
     return entries[name]
 
 

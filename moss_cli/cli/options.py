@@ -216,7 +216,7 @@ class AnalysisOptions:
         ),
     ] = None
     quiet: Annotated[
-        bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only, and that tiny is a demonstration model.")
+        bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only, and why a result is partial.")
     ] = False
     verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Print more about what is being done.")] = (
         False
@@ -266,7 +266,7 @@ def _all_inputs(
 ) -> list[str] | None:
     """The inputs of the command line and of --files-from. Raises UsageError where some are needed and none given."""
     if options.files_from is not None:
-        from moss_cli.cli.inputs import read_list
+        from moss_cli.cli.input_list import read_list
 
         return [*(inputs or ()), *read_list(options.files_from, inputs or ())]
     if needed and not inputs:

@@ -7,7 +7,7 @@ import re
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,17 +17,19 @@ from typing import Self
 from moss_cli.audio.source import printable
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, unreadable_message
+from moss_cli.cli.near_files import near_file_hint
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.tally import ReportEntry, ReportStatus, Tally
 from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageError, counted
-from moss_cli.folders.freshness import DoneStatus
+from moss_cli.folders.freshness import SkipStatus
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.output.times import human, to_ms
 from moss_cli.run.inputs import Input, identity
 from moss_cli.run.job import Outcome, Step
 from moss_cli.schema import Envelope, Notice
 
-ALREADY_DONE = {"ok": "already done", "partial": "already done, but partial"}
+SKIPPED = {"ok": "already done", "partial": "already done, but partial", "kept": "kept"}
 
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
 _BUG_HINT = "this is a bug; run again with --debug for details"
@@ -60,6 +62,8 @@ class Report:
         self._entries: dict[Path, ReportEntry] = {}
         self.resumes = False
         self._waits = False
+        self._kept: dict[Path, str] = {}
+        self._model = ""
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
 
@@ -96,7 +100,9 @@ class Report:
             text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")
             # The reason for an exit code other than 0 is always said.
             self.console.warning(text, always=status == "partial")
-        if not envelope.text and (self.console.verbose or not self._says_all):
+        self._tell_facts(envelope)
+        is_listed = self._says_all and _is_silent(envelope)  # in the summary
+        if not envelope.text and not is_listed and (self.console.verbose or not self._says_all):
             self.console.note(f"{printable(one.path)}: {_nothing(envelope)}")
         self._entries[one.path] = ReportEntry(
             one.path,
@@ -109,16 +115,33 @@ class Report:
             is_silent=_is_silent(envelope),
         )
 
-    def skipped(self, one: Input, outputs: Sequence[Path], status: DoneStatus) -> None:
+    def _tell_facts(self, envelope: Envelope) -> None:
+        """With --verbose, how long the recording is, and once which model answers, in which precision and where."""
+        if not self.console.verbose:
+            return
+        model = envelope.model
+        shown = f"{model.name}, {model.dtype} on {model.device}"
+        if shown != self._model:
+            self._model = shown
+            self.console.note(f"model {terminal.one_line(shown)}")
+        if envelope.input is not None and envelope.input.duration is not None:
+            name = terminal.one_line(envelope.input.path)
+            self.console.note(f"{name}: {human(to_ms(envelope.input.duration))} long")
+
+    def skipped(self, one: Input, outputs: Sequence[Path], status: SkipStatus) -> None:
         """There is nothing to do for an input: its result exists."""
         self.console.finished(one.path, None)
-        message, code = ALREADY_DONE[status], None
+        message, code = SKIPPED[status], None
         if status == "partial":  # why the exit code is not 0
             code = "partial"
             self.console.warning(f"{printable(one.path)}: {message}; use --force to redo it", always=True)
-        elif self.console.verbose or not self._says_all:
+        elif status == "ok" and (self.console.verbose or not self._says_all):
             self.console.note(f"{printable(one.path)}: {message}")
         self._entries[one.path] = ReportEntry(one.path, "skipped", tuple(outputs), code, message)
+
+    def kept(self, files: Mapping[Path, str]) -> None:
+        """Files in the place of results are left as they are; the summary says so."""
+        self._kept |= files
 
     def waiting(self, n_inputs: int) -> None:
         """All that is left is being worked on by other runs."""
@@ -137,7 +160,8 @@ class Report:
             error = MossError(f"{printable(one.path)}: unexpected {error.message}", hint=hint, code="internal")
         named = isinstance(error, (UsageError, OutputError))
         message = error.message if named else _named(one.path, error.message)
-        self.console.error(MossError(message, hint=error.hint))
+        advice = error.hint or (near_file_hint(one.path, self.console.typed) if error.code == "not_found" else None)
+        self.console.error(MossError(message, hint=advice))
         self._entries[one.path] = _failed(one.path, error, message)
 
     def exit_code(self) -> int:
@@ -165,10 +189,12 @@ class Report:
         self.console.clear()
         seconds = time.monotonic() - self._since
         rest = _rest(error)
-        tally = Tally(self._all_entries(rest), self._started, datetime.now(UTC), seconds, self.resumes)
+        since, until = self._started, datetime.now(UTC)
+        entries, passed_over = self._all_entries(rest), self.inputs.passed_over
+        tally = Tally(entries, since, until, seconds, self.resumes, self._kept, passed_over)
         begun = any(one.path in self._entries for one in self.inputs.inputs) or rest.status == "interrupted"
-        if self._says_all and begun and not isinstance(error, BrokenPipeError):
-            for line in tally.lines():
+        if begun and not isinstance(error, BrokenPipeError):
+            for line in tally.lines() if self._says_all else tally.left_alone():
                 self.console.note(line)
         if self._file is None:
             return
@@ -200,6 +226,8 @@ def _report_file(options: AnalysisOptions) -> Path | None:
 
 def _is_report(path: Path) -> bool:
     try:
+        if not path.is_file():  # opening a FIFO would block
+            return False
         with path.open("rb") as file:
             beginning = file.read(200)
     except OSError:

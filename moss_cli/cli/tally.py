@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from moss_cli import __version__
 from moss_cli.audio.source import printable
-from moss_cli.errors import ExitCode
+from moss_cli.errors import ExitCode, counted
 from moss_cli.output import terminal
+from moss_cli.output.formats import FORMATS
 from moss_cli.output.times import human, to_ms
 from moss_cli.run.inputs import path_text
 from moss_cli.schema import SCHEMA_VERSION, Notice
 
 ReportStatus = Literal["done", "skipped", "partial", "failed", "interrupted"]
 
-MOST_LINES = 20
+MOST_LINES = 20  # of a kind; chosen
+MOST_SUFFIXES = 6  # chosen
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,19 @@ class ReportEntry:
 
 @dataclass(frozen=True)
 class Tally:
-    """All of a run: `audio_s` of audio analysed in `seconds`. `resumes`: a later run goes on from what it has done."""
+    """All of a run: `audio_s` of audio analysed in `seconds`. `resumes`: a later run goes on from what it has done.
+
+    `kept`: files in the place of results that were left as they are, and why. `passed_over`: how many files of the
+    folders were not looked at, by their suffixes.
+    """
 
     entries: Sequence[ReportEntry]
     started: datetime
     finished: datetime
     seconds: float
     resumes: bool = False
+    kept: Mapping[Path, str] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def audio_s(self) -> float:
@@ -78,24 +86,46 @@ class Tally:
             "audio_seconds": round(self.audio_s, 3),
             "seconds": round(self.seconds, 3),
             "task": task,
+            **({"kept": [path_text(path)[0] for path in self.kept]} if self.kept else {}),
+            **({"passed_over": dict(self.passed_over)} if self.passed_over else {}),
             "inputs": [entry.document() for entry in self.entries],
         }
 
     def lines(self) -> list[str]:
-        """The same for people: counts, what is not whole and why, where nobody speaks, and how long it took."""
+        """The same for people: counts, what was left alone, where nobody speaks, and how long it took. What went wrong
+        was said when it did."""
         why = Counter(entry.message if entry.status == "skipped" else entry.status for entry in self.entries)
         order = ["done", *sorted(str(name) for name in why if name not in ("done", "partial", "failed", "interrupted"))]
         counts = [f"{why[name]} {name}" for name in (*order, "partial", "failed") if why[name]]
         counts += [f"{why['interrupted']} not done"] if why["interrupted"] else []
-        reasons = Counter(f"failed: {entry.message}" for entry in self.entries if entry.status == "failed")
-        reasons.update(f"partial: {entry.message}" for entry in self.entries if entry.status == "partial")
-        reasons.update(f"no speech found: {printable(entry.path)}" for entry in self.entries if entry.is_silent)
-        lines = [reason if n == 1 else f"{reason} ({n} times)" for reason, n in reasons.items()]
-        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
         took = f"{human(to_ms(self.audio_s))} of audio in {human(to_ms(self.seconds))}"
         speed = [f"{took}, {times(self.audio_s / self.seconds)} real time"] if self.audio_s and self.seconds else []
         onward = "; the next run will continue from there" if self.resumes and why["interrupted"] else ""
-        return [f"{len(self.entries)} inputs: {', '.join(counts)}{onward}", *lines[:MOST_LINES], *more, *speed]
+        silent = [printable(entry.path) for entry in self.entries if entry.is_silent]
+        total = f"{counted(len(self.entries), 'input')}: {', '.join(counts)}{onward}"
+        return [total, *self.left_alone(), *_listed("no speech found", silent), *speed]
+
+    def left_alone(self) -> list[str]:
+        """What a run did not touch: files of the user's own, and files that it took for no recordings. That results lie
+        beside recordings goes without saying."""
+        lines = []
+        for reason in dict.fromkeys(self.kept.values()):
+            lines += _listed(f"{reason}, kept", [printable(path) for path, why in self.kept.items() if why == reason])
+        passed_over = {suffix: n for suffix, n in self.passed_over.items() if suffix.removeprefix(".") not in FORMATS}
+        if passed_over:
+            found = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+            most = [f"{n} {terminal.one_line(suffix) or 'without a suffix'}" for suffix, n in found[:MOST_SUFFIXES]]
+            rest = sum(n for _, n in found[MOST_SUFFIXES:])
+            kinds = ", ".join([*most, *([f"{rest} others"] if rest else [])])
+            n = counted(sum(passed_over.values()), "file")
+            lines.append(f"passed over {n} by name ({kinds}); --include '*.SUFFIX' takes them")
+        return lines
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    """A line for each name, up to a limit."""
+    more = [f"{what}: and {len(names) - MOST_LINES} more"] if len(names) > MOST_LINES else []
+    return [f"{what}: {name}" for name in names[:MOST_LINES]] + more
 
 
 def times(speed: float) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from moss_cli.cli.inputs import GivenInputs
-from moss_cli.errors import OutputError, UsageError
-from moss_cli.folders.freshness import DoneStatus, JobFingerprint
+from moss_cli.cli.output_target import OutputTarget
+from moss_cli.errors import OutputError
+from moss_cli.folders.freshness import JobFingerprint, SkipStatus
 from moss_cli.folders.manifest import Manifest
 from moss_cli.folders.passes import Writer
 from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
 from moss_cli.output.atomic import check_writable, write_atomic
-from moss_cli.output.formats import TIMED, format_of, has_times
+from moss_cli.output.formats import TABLES
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
@@ -30,8 +31,11 @@ class StatelessWriter:
 
     resumes = False
 
-    def done_status(self, one: Input) -> DoneStatus | None:
+    def done_status(self, one: Input) -> SkipStatus | None:
         return None
+
+    def kept(self, one: Input) -> Mapping[Path, str]:
+        return {}
 
     def claim(self, one: Input) -> bool:
         return True
@@ -48,44 +52,19 @@ class StatelessWriter:
 
 def make_writer(
     inputs: GivenInputs,
-    output: str | None,
-    formats: Sequence[str] | None,
+    to: OutputTarget,
     job: JobFingerprint,
-    timestamps: str | None,
     *,
     layout: Layout,
     redo: Redo,
     on_warning: Callable[[str], None],
 ) -> Writer:
-    """The writer that the output and formats ask for. Raises UsageError for those that do not go together."""
-    chosen = list(dict.fromkeys(formats or []))
-    if output == "-":
-        output = None
-    to_folder = output is not None and (
-        inputs.several or len(chosen) > 1 or output.endswith("/") or os.path.isdir(output)  # noqa: PTH112 - see collect
-    )
-    if output is not None and not chosen and not to_folder:
-        chosen = [format_of(Path(output)) or "txt"]
-    chosen = chosen or ["txt"]
-    for fmt in chosen:
-        if fmt in TIMED and not has_times(job.task, timestamps):
-            if timestamps == "none":
-                message, hint = f"{fmt} needs timestamps", "remove --timestamps none, or use txt"
-            else:
-                message = f"{job.task} has no timed items, so it cannot be written as {fmt}"
-                hint = "use txt, json, jsonl or md"
-            raise UsageError(message, hint=hint)
-    if output == "":
-        raise UsageError("the output name is empty")
-    if output is not None and to_folder:
-        return FolderWriter(Path(output), chosen, inputs.inputs, job, layout=layout, redo=redo, on_warning=on_warning)
-    if len(chosen) > 1:
-        raise UsageError("several formats need an output folder", hint="add -o FOLDER/")
-    if output is not None:
-        return FileWriter(Path(output), chosen[0], inputs.inputs[0], layout=layout, force=redo.force)
-    if inputs.several and chosen[0] in (*TIMED, "tsv"):
-        raise UsageError(f"several inputs as {chosen[0]} need an output folder", hint="add -o FOLDER/")
-    return StdoutWriter(chosen[0], layout=layout, several=inputs.several)
+    """The writer for a destination. Raises UsageError and OutputError."""
+    if to.path is None:
+        return StdoutWriter(to.formats[0], layout=layout, several=inputs.several)
+    if to.is_folder:
+        return FolderWriter(to.path, to.formats, inputs.inputs, job, layout=layout, redo=redo, on_warning=on_warning)
+    return FileWriter(to.path, to.formats[0], inputs.inputs[0], layout=layout, force=redo.force)
 
 
 class StdoutWriter(StatelessWriter):
@@ -115,6 +94,8 @@ class StdoutWriter(StatelessWriter):
             text = self._heading(envelope.input.path if envelope.input else "") + folded(text, self._columns)
         elif self.fmt == "md" and self._n_written:
             text = "\n" + text
+        elif self.fmt in TABLES and self._n_written:
+            text = text.split("\n", 1)[1]  # without the head: all results are one table
         self._n_written += 1
         shown, self._shown = self._shown, ""
         self._put(text.removeprefix(shown))

@@ -7,7 +7,8 @@ counted over the rows one after another. Scales are kept in bf16, which is exact
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,7 +201,24 @@ def _bitsandbytes() -> Any:
     # It warns of an optional kernel package at every start on a CPU; nobody can act on that here.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        import bitsandbytes
+        with _without_compiler():
+            import bitsandbytes
     except (ImportError, OSError, RuntimeError) as error:
         raise DeviceError(f"4-bit weights need bitsandbytes, which does not load here: {error}") from error
     return bitsandbytes
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """While it is imported, bitsandbytes compiles four functions that are not used here, and does without where that
+    fails. To load torch's compiler for it takes 1.6 s, eighty times what the rest takes."""
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("nothing is compiled")
+
+    compiler = torch.compile
+    torch.compile = refuse
+    try:
+        yield
+    finally:
+        torch.compile = compiler

@@ -20,6 +20,7 @@ from moss_cli.schema import Envelope
 from moss_cli.tasks.reading.task import Task
 
 DoneStatus = Literal["ok", "partial"]  # of a result that exists
+SkipStatus = Literal["ok", "partial", "kept"]  # "kept": what lies in the place of the result is not for moss to replace
 
 # These decide how fast an answer comes, or whether there is one, and not which. Any new field of Job counts.
 _IRRELEVANT = {"device", "batch_size", "max_duration_s"}

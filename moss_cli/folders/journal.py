@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -64,14 +66,19 @@ class FileJournal:
     def _reason(self, error: OSError) -> str:
         if isinstance(error, FileExistsError):  # only the folder raises this
             return f"{self.file.parent} is not a folder; move it away"
+        if error.errno == errno.ENXIO:  # a FIFO, which nobody reads, or another kind of file
+            return f"{self.file} is not a regular file; move it away"
         if isinstance(error, IsADirectoryError):
             return f"{self.file} is a folder; move it away"
         return (error.strerror or str(error)).lower()
 
     def _append(self, lines: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO would block
+        descriptor = os.open(self.file, flags, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.ENXIO, "not a regular file")
             os.ftruncate(descriptor, self._n_bytes)
             left = memoryview(lines)
             os.lseek(descriptor, self._n_bytes, os.SEEK_SET)

@@ -89,6 +89,10 @@ class Manifest:
             (record for record in reversed(self._records.get(name, [])) if record.files[name].is_at(path)), None
         )
 
+    def has_written(self, path: Path) -> bool:
+        """Whether there is a record of a file at `path`, whatever lies there now."""
+        return self._name(path) in self._records
+
     def is_new(self, path: Path) -> bool:
         """Whether another run was the last to record the file at `path`, while this one was running."""
         return self._name(path) in self._of_others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ class Digest:
     def is_at(self, path: Path) -> bool:
         """Whether the file at `path` has these bytes."""
         try:
-            return path.stat().st_size == self.size and Digest.of(path.read_bytes()) == self
+            status = path.stat()
+            is_like_it = stat.S_ISREG(status.st_mode) and status.st_size == self.size  # reading a FIFO would block
+            return is_like_it and Digest.of(path.read_bytes()) == self
         except OSError:
             return False
 

@@ -1,9 +1,12 @@
 """Which file holds the result of which input.
 
-Names are given in the sorted order of the inputs' paths. Each input tries its stem (`talk`), then its full name
-(`talk.wav`), then that with a number (`talk.wav-2`), until one is free. A name is taken if another differs from it
-only in case, in Unicode normal form or in a task at its end (`talk.emotion` is also the name of another task's result
-of `talk`), so that no file system and no later run confuses them.
+An input is called by its stem (`talk`) or, where its folder holds another recording of the same stem, by its full name
+(`talk.wav`): what an earlier run did, and which of the two are inputs of this one, makes no difference. Inputs of other
+folders may still want the same name, as `a/talk.wav` and `b/talk.wav` do when each is named on the command line. In
+the sorted order of their paths, each then tries its stem, its full name, and that with a number (`talk.wav-2`), until
+one is free, and keeps it in later runs. A name is taken if another differs from it only in case, in Unicode normal form
+or in a task at its end (`talk.emotion` is also the name of another task's result of `talk`), so that no file system and
+no later run confuses them.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
+from moss_cli.folders.siblings import Siblings, stem_of
 from moss_cli.run.inputs import STDIN, Input, identity
 from moss_cli.tasks.catalogue import TASKS
 
@@ -44,16 +48,19 @@ def plan(
 ) -> list[PlannedOutput]:
     """The outputs of each input, in the order given; an input given twice has one output.
 
-    `taken` maps stems to the identity of the input that an earlier run gave them to, which keeps them.
+    `taken` maps stems to the identity of the input that an earlier run gave them to, which keeps them where that is the
+    only thing to tell it from the inputs of other folders.
     """
     by_identity: dict[str, Input] = {}
     for one in inputs:
         by_identity.setdefault(one.identity, one)
     mirror = _mirror(list(by_identity.values()))
     names = _Names(dict(taken or {}), {_fold(str(parent)) for place in mirror.values() for parent in place.parents})
+    siblings = Siblings((PurePosixPath(who) for who, one in by_identity.items() if one.path != STDIN), _key)
+    shared = {who for who, one in by_identity.items() if one.path != STDIN and siblings.share(PurePosixPath(who))}
     suffixes = [("" if task == "transcribe" else f".{task}") + f".{fmt}" for fmt in formats]
     stems = {
-        who: names.give(who, mirror[one], suffixes)
+        who: names.give(who, _candidates(mirror[one], by_full_name=who in shared), suffixes)
         for who, one in sorted(by_identity.items(), key=lambda item: (os.fsencode(item[1].path), item[0]))
     }
     return [
@@ -76,24 +83,21 @@ class _Names:
 
     def __post_init__(self) -> None:
         self._owners = {_key(stem): who for stem, who in self.taken.items()}
-        self._given = {who: stem for stem, who in sorted(self.taken.items(), reverse=True) if _stays_inside(stem)}
 
-    def give(self, who: str, wanted: PurePosixPath, suffixes: Iterable[str]) -> str:
-        """The stem that `who` has, or the first free one for an input mirrored at `wanted`."""
-        if who in self._given:
-            return self._given[who]
-        for stem in _candidates(wanted):
+    def give(self, who: str, candidates: Iterable[str], suffixes: Collection[str]) -> str:
+        """The first candidate that is free, or that `who` has already."""
+        for stem in candidates:
             is_folder = any(_fold(stem + suffix) in self.folders for suffix in suffixes)
             if not is_folder and self._owners.setdefault(_key(stem), who) == who:
                 return stem
         raise AssertionError("candidates never end")
 
 
-def _candidates(wanted: PurePosixPath) -> Iterator[str]:
+def _candidates(wanted: PurePosixPath, *, by_full_name: bool) -> Iterator[str]:
     full = wanted.name
-    plain, _ = os.path.splitext(full)  # noqa: PTH122 - pathlib's answer for "talk." depends on Python's version
     numbered = (f"{full}-{n}" for n in count(2))
-    return (str(wanted.parent / name) for name in chain([plain, full], numbered))
+    names = chain([] if by_full_name else [stem_of(full)], [full], numbered)
+    return (str(wanted.parent / name) for name in names)
 
 
 def _mirror(inputs: Sequence[Input]) -> dict[Input, PurePosixPath]:
@@ -134,11 +138,6 @@ def _fold(name: str) -> str:
 
 def _key(stem: str) -> str:
     return _TASK_AT_END.sub("", _fold(stem))
-
-
-def _stays_inside(stem: str) -> bool:
-    *folders, name = stem.split("/")
-    return name != "" and not any(part in ("", ".", "..", STATE_FOLDER) for part in folders)
 
 
 def _file_name(stem: str, suffix: str) -> str:

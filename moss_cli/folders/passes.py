@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 from moss_cli.errors import MossError, UsageError
-from moss_cli.folders.freshness import DoneStatus
+from moss_cli.folders.freshness import SkipStatus
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Outcome
 from moss_cli.run.journal import Journal
@@ -27,8 +27,11 @@ class Writer(Protocol):
 
     resumes: bool
 
-    def done_status(self, one: Input) -> DoneStatus | None:
+    def done_status(self, one: Input) -> SkipStatus | None:
         """The status of the result that exists; None where there is something to do for this input."""
+
+    def kept(self, one: Input) -> Mapping[Path, str]:
+        """Files that lie in the place of this input's result and are left as they are, and why."""
 
     def claim(self, one: Input) -> bool:
         """Claim an input for this run; False where another run has it. `release` gives it back."""
@@ -58,8 +61,11 @@ class Listener(Protocol):
     def show(self, one: Input, outcome: Outcome, outputs: Sequence[Path]) -> None:
         """An input has an outcome, and the files that it was written to."""
 
-    def skipped(self, one: Input, outputs: Sequence[Path], status: DoneStatus) -> None:
+    def skipped(self, one: Input, outputs: Sequence[Path], status: SkipStatus) -> None:
         """There is nothing to do for an input: its result exists."""
+
+    def kept(self, files: Mapping[Path, str]) -> None:
+        """Files that lie in the place of results are left as they are, for these reasons."""
 
     def failed(self, one: Input, error: MossError) -> None:
         """An input has no result; the others go on."""
@@ -118,6 +124,7 @@ class _Pass:
             self.listener.failed(one, error)
         else:
             self.listener.show(one, outcome, self.writer.outputs(one))
+            self.listener.kept(self.writer.kept(one))
         self.writer.release(one)
 
     def _to_do(self) -> Iterator[Input]:
@@ -143,4 +150,5 @@ class _Pass:
                 return True
             self.writer.release(one)
         self.listener.skipped(one, self.writer.outputs(one), status)
+        self.listener.kept(self.writer.kept(one))
         return False

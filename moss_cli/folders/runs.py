@@ -92,7 +92,7 @@ def _is_alive(file: Path) -> bool:
 
 def _said_in(file: Path) -> ActiveRun:
     try:
-        values = json.loads(file.read_bytes())
+        values = json.loads(file.read_bytes() if file.is_file() else b"")  # reading a FIFO would block
         return ActiveRun(**{field.name: values[field.name] for field in fields(ActiveRun)})
     except (OSError, ValueError, TypeError, KeyError):
         return ActiveRun(0, "", "", "")  # it is alive, and has not written more yet

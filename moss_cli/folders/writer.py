@@ -11,7 +11,7 @@ from pathlib import Path
 
 from moss_cli.errors import OutputError, UsageError
 from moss_cli.folders.claims import Claims
-from moss_cli.folders.freshness import DoneStatus, FileStat, JobFingerprint, Provenance, file_stat
+from moss_cli.folders.freshness import FileStat, JobFingerprint, Provenance, SkipStatus, file_stat
 from moss_cli.folders.journal import UNFINISHED, FileJournal
 from moss_cli.folders.leftovers import remove_leftovers
 from moss_cli.folders.manifest import Manifest
@@ -58,6 +58,7 @@ class FolderWriter:
         self._on_warning, self._journals_fail = on_warning, False
         self._seen: dict[str, FileStat | None] = {}
         self._outputs: dict[str, PlannedOutput] = {}
+        self._kept: dict[str, dict[Path, str]] = {}
         _make_folder(folder)
         self._manifest = Manifest.load(folder)
 
@@ -72,8 +73,11 @@ class FolderWriter:
         self._claims = Claims(self._manifest.state)
         remove_leftovers(self._manifest.folders)
 
-    def done_status(self, one: Input) -> DoneStatus | None:
+    def done_status(self, one: Input) -> SkipStatus | None:
         self._seen[one.identity] = seen = file_stat(one.path)
+        self._kept[one.identity] = {} if seen is None else self._not_ours(one)
+        if self._kept[one.identity] and not self.outputs(one):
+            return "kept"
         found = [(record, Provenance.from_json(record.provenance)) for record in self._records(one)]
         if seen is None or not found or not all(self._is_same(one, seen, each) for _, each in found):
             return None
@@ -85,6 +89,28 @@ class FolderWriter:
                     self._manifest.add_provenance(record, each.seen_as(seen).as_json())
         self._delete_journal(one)
         return "partial" if any(each is not None and each.status == "partial" for _, each in found) else "ok"
+
+    def kept(self, one: Input) -> Mapping[Path, str]:
+        return self._kept.get(one.identity, {})
+
+    def _not_ours(self, one: Input) -> dict[Path, str]:
+        """What lies in the place of an input's result and is not as moss wrote it, and why it is kept."""
+        if self.redo.force:
+            return {}
+        found = [path for path in self._paths(one) if self._is_not_ours(path, one)]
+        if found:
+            self._manifest.refresh()  # another run may have written it
+        return {path: self._why_kept(path) for path in found if self._is_not_ours(path, one)}
+
+    def _is_not_ours(self, path: Path, one: Input) -> bool:
+        if identity(path) in self._outputs or _is_same_file(path, one.path):  # an input, which `check` refuses
+            return False
+        is_inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+        is_file = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look
+        return is_file and is_inside and self._manifest.record_of(path) is None
+
+    def _why_kept(self, path: Path) -> str:
+        return "changed by you" if self._manifest.has_written(path) else "not written by moss"
 
     def _records(self, one: Input) -> list[ManifestEntry]:
         """The records of an input's files; none unless all of the files are as they were written."""
@@ -113,6 +139,9 @@ class FolderWriter:
         self._claims.release(self._key(one))
 
     def outputs(self, one: Input) -> tuple[Path, ...]:
+        return tuple(path for path in self._paths(one) if path not in self.kept(one))
+
+    def _paths(self, one: Input) -> tuple[Path, ...]:
         return tuple(self._outputs[one.identity].paths.values())
 
     def journal(self, one: Input) -> FileJournal:
@@ -135,6 +164,8 @@ class FolderWriter:
             if identity(path) in self._outputs:
                 raise UsageError(f"{one_line(str(path))} is another input", hint="choose another output")
             self._make_folder_of(path)
+            if self._seen.get(one.identity) is None and not self.redo.force and os.path.lexists(path):
+                raise _of_another_stream(path)
             check_writable(path, overwrite=self._may_overwrite(path), within=self.folder)
 
     def _make_folder_of(self, path: Path) -> None:
@@ -160,13 +191,18 @@ class FolderWriter:
             code, message = envelope.error.code, envelope.error.message
             self._manifest.failed(key, {"input": who, "code": code, "message": message})
             return
-        paths = self._outputs[who].paths
-        data = {path: render(envelope, fmt, self.layout).encode() for fmt, path in paths.items()}
+        paths = {path: fmt for fmt, path in self._outputs[who].paths.items() if path not in self.kept(one)}
+        data = {path: render(envelope, fmt, self.layout).encode() for path, fmt in paths.items()}
         overwrite = {path: self._may_overwrite(path) for path in data}
         made = Provenance.of(envelope, self.job, who, self._seen.get(who), self._layout_values)
         self._manifest.announce(data, result=key, provenance=made.as_json() if made else {"input": who})
         for path, content in data.items():
-            write_atomic(path, content, overwrite=overwrite[path], within=self.folder)
+            try:
+                write_atomic(path, content, overwrite=overwrite[path], within=self.folder)
+            except UsageError:  # a file has appeared in its place meanwhile
+                if not self._is_not_ours(path, one):  # of another run
+                    raise
+                self._kept.setdefault(who, {})[path] = "not written by moss"
         self.journal(one).delete()
 
     def _key(self, one: Input) -> str:
@@ -180,11 +216,25 @@ class FolderWriter:
             self._manifest.compact()
 
 
+def _of_another_stream(path: Path) -> UsageError:
+    """There is no telling whether what a pipe holds, or a question without audio, is what it was then."""
+    return UsageError(
+        f"{one_line(str(path))} already exists, from an earlier run",
+        hint="write this result to a file of another name with -o FILE, or use --force to replace that one",
+        code="exists",
+    )
+
+
 def check_not_input(path: Path, one: Input) -> None:
     """Raise UsageError where a result would overwrite the input that it is made from."""
+    if _is_same_file(path, one.path):
+        raise UsageError(f"{one_line(str(path))} is the input itself", hint="choose another output")
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
     with suppress(OSError, ValueError):
-        if path.samefile(one.path):
-            raise UsageError(f"{one_line(str(path))} is the input itself", hint="choose another output")
+        return path.samefile(other)
+    return False
 
 
 def _make_folder(folder: Path) -> None:

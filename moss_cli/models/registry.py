@@ -31,6 +31,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
+# Of a piece: no shorter than --chunk may be, and within a day, the longest input unless --max-duration says otherwise.
+SHORTEST_S, LONGEST_S = 1.0, 86_400.0
+_SECONDS = ("max_seconds", "piece_seconds")
+_MOST_BYTES = 2**63 - 1
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """One entry of models.toml.
@@ -113,6 +119,9 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
     for key, kinds in _KINDS.items():
         if key in table and not _is_right(table[key], kinds):
             raise UsageError(f"{file}: models.{name}.{key} cannot be {table[key]!r}")
+        numbers = table.get(key, ())
+        for number in numbers.values() if isinstance(numbers, dict) else (numbers,):
+            _check_number(number, f"{file}: models.{name}.{key}", in_seconds=key in _SECONDS)
     where = table.get("path")
     return ModelEntry(
         name=name,
@@ -131,6 +140,16 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         max_seconds=float(table.get("max_seconds", 600)),
         piece_seconds=table.get("piece_seconds", {}),
     )
+
+
+def _check_number(number: Any, what: str, *, in_seconds: bool) -> None:
+    """Raise UsageError for a number that no length or amount of bytes can be."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        return
+    if in_seconds and not SHORTEST_S <= number <= LONGEST_S:
+        raise UsageError(f"{what} must be from {SHORTEST_S:g} to {LONGEST_S:g} seconds")
+    if not in_seconds and not number <= _MOST_BYTES:
+        raise UsageError(f"{what} is more than there can be")
 
 
 def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
@@ -175,7 +194,8 @@ def resolve(name: str | None) -> Resolved:
 def _resolve_path(name: str, registry: Registry) -> Resolved:
     if "/" not in name:
         names = ", ".join(registry.entries)
-        raise ModelError(f"no model named {name}", hint=f"known models: {names}; to name a folder, write ./{name}")
+        hint = f"run `moss models list`; known models: {names}; to name a folder, write ./{name}"
+        raise ModelError(f"no model named {name}", hint=hint)
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from moss_cli.tasks.catalogue import entry
 
-FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv")
+FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv", "csv")
 TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
+WORDLESS = {"txt", "srt"}  # formats that have no place for the times of words
+TABLES = {"tsv", "csv"}
+ONE_DOCUMENT = {"json", "jsonl", "tsv", "csv"}  # formats that hold the results of several inputs
 
 
 def format_of(path: Path) -> str | None:

@@ -80,7 +80,7 @@ def _body(envelope: Envelope) -> list[str]:
     if items and timeline and timeline.heading:
         parts.append(f"### {timeline.heading}")
     if items:
-        parts.append("\n".join(_wrap(_item(cue), first="- ", rest="  ") for cue in items))
+        parts.append("\n".join(row for cue in items for row in _rows(cue)))
     return parts or ["*(nothing)*"]
 
 
@@ -91,6 +91,14 @@ def _fact(fact: Fact) -> Iterator[str]:
         return
     yield f"- {name}"
     yield from (_wrap(_escape(value), first="  - ", rest="    ") for value in fact.values)
+
+
+def _rows(cue: Cue) -> Iterator[str]:
+    """An item, and below it its words, where their times are known."""
+    yield _wrap(_item(cue), first="- ", rest="  ")
+    if cue.words:
+        words = " · ".join(f"{human(word.start_ms)} {_escape(word.text)}" for word in cue.words)
+        yield _wrap(words, first="  - ", rest="    ")
 
 
 def _item(cue: Cue) -> str:

@@ -13,9 +13,9 @@ from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.markdown import to_markdown
 from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
+from moss_cli.output.tables import to_csv, to_tsv
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human
-from moss_cli.output.tsv import to_tsv
 from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
 
@@ -95,4 +95,5 @@ _WRITERS: dict[str, Callable[[Envelope], str]] = {
     "jsonl": _jsonl,
     "md": to_markdown,
     "tsv": to_tsv,
+    "csv": to_csv,
 }

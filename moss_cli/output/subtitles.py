@@ -118,13 +118,16 @@ def _joined(first: Block, second: Block) -> Block:
 
 def _write(envelope: Envelope, layout: Layout, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
     duration = _duration(envelope)
-    fitted = cues(envelope) if layout == AS_IT_IS else fit(cues(envelope), layout)
-    blocks = lay_out(fitted, None if duration is None else to_ms(duration))
+    duration_ms = None if duration is None else to_ms(duration)
+    fitted = cues(envelope) if layout == AS_IT_IS else fit(cues(envelope), layout, duration_ms)
+    blocks = lay_out(fitted, duration_ms)
     if not blocks:
         return ""
     subtitles = SSAFile()
     for block in blocks:
         text = _not_structure("\n".join(body(cue) for cue in block.cues), form.TIMESTAMP)
+        if form is _Vtt:
+            text = _timed_words(text, block)
         subtitles.append(SSAEvent(start=block.start_ms, end=block.end_ms, text=text))
     written = io.StringIO()
     form.to_file(subtitles, written, "", keep_ssa_tags=True)  # else it drops what stands in braces
@@ -141,6 +144,37 @@ def _vtt_body(cue: Cue) -> str:
     speaker = html.escape(one_line(cue.speaker or ""), quote=False)
     text = html.escape("\n".join(lines(cue.text)), quote=False)
     return f"<v {speaker}>{text}</v>" if speaker else text
+
+
+def _timed_words(text: str, block: Block) -> str:
+    """WebVTT's `<00:00:01.200>` before each word whose time is known; `text` is what the block's cue became.
+
+    A time has to be later than the one before it and than the cue's start, and earlier than its end.
+    """
+    if len(block.cues) > 1 or not block.cues[0].words:
+        return text
+    last_ms, at = block.start_ms, text.index(">") + 1 if text.startswith("<v ") else 0
+    for word in block.cues[0].words:
+        said = re.compile(rf"(?<!\w){re.escape(html.escape(word.text, quote=False))}").search(text, at)
+        if said is None and (found := text.find(html.escape(word.text, quote=False), at)) != at:
+            continue
+        place = said.start() if said else found
+        mark = f"<{clock(word.start_ms, '.')}>" if last_ms < word.start_ms < block.end_ms else ""
+        last_ms = word.start_ms if mark else last_ms
+        text = text[:place] + mark + text[place:]
+        at = place + len(mark) + len(html.escape(word.text, quote=False))
+    return "\n".join(_not_times(line, block) for line in text.split("\n"))
+
+
+def _not_times(line: str, block: Block) -> str:
+    """A line that readers do not take for the times of a cue, as some do where there are two: it has a third."""
+    times = list(_Vtt.TIMESTAMP.finditer(line))
+    if len(times) != 2:
+        return line
+    later_ms = _Vtt.timestamp_to_ms(times[1].groups()) + 1
+    if later_ms < block.end_ms:
+        return f"{line.removesuffix('</v>')}<{clock(later_ms, '.')}>" + ("</v>" if line.endswith("</v>") else "")
+    return line.replace(f"<{times[1][0]}>", "")
 
 
 def _not_structure(text: str, timestamp: re.Pattern[str]) -> str:

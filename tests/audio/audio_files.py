@@ -43,6 +43,8 @@ def encode(
         audio = output.add_stream(codec, rate=rate, layout=layout)
         if codec == "aac":
             audio.options = {"aac_pns": "0"}  # noise that the decoder draws anew would differ after a seek
+        if codec.startswith("wma"):
+            audio.codec_context.bit_rate = 64_000  # it refuses to begin without one
         picture = output.add_stream("mpeg4", rate=5, width=32, height=32) if video else None
         if picture is not None:
             picture.pix_fmt = "yuv420p"
@@ -68,3 +70,26 @@ def lag(decoded: np.ndarray, original: np.ndarray, reach: int = 4000) -> int:
     correlation = np.fft.irfft(spectrum, n)
     shifts = np.r_[0 : reach + 1, -reach:0]
     return int(shifts[np.argmax(correlation[shifts])])
+
+
+def bursts(n_seconds: int = 8, rate: int = 16_000) -> np.ndarray:
+    """[n] float32: noise that is hardly heard, and a tone of 80 ms in the middle of every second."""
+    values = 0.002 * np.random.default_rng(0).standard_normal(n_seconds * rate)
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(round(0.08 * rate)) / rate)
+    for second in range(n_seconds):
+        first = second * rate + rate // 2
+        values[first : first + len(tone)] += tone
+    return (np.round(values * 32768) / 32768).astype(np.float32)
+
+
+def onsets(samples: np.ndarray, rate: int = 16_000) -> list[float]:
+    """Where the bursts begin, in seconds, to a hundredth."""
+    loud = np.flatnonzero(np.abs(samples) > 0.1)
+    first = np.r_[True, np.diff(loud) > rate // 5]
+    return [round(float(at) / rate, 2) for at in loud[first]] if len(loud) else []
+
+
+def zeroed(data: bytes, start: float, end: float) -> bytes:
+    """The bytes with zeros in the place of the shares from `start` to `end`."""
+    first, last = round(len(data) * start), round(len(data) * end)
+    return data[:first] + bytes(last - first) + data[last:]

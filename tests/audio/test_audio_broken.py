@@ -265,7 +265,7 @@ def test_an_interrupt_passes_through(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise KeyboardInterrupt
 
     with stream(path) as audio:
-        monkeypatch.setattr(audio._decoder, "_placed", interrupt)
+        monkeypatch.setattr(audio._decoder._decoder, "_placed", interrupt)
         with pytest.raises(KeyboardInterrupt):
             list(audio)
 
@@ -347,5 +347,5 @@ def test_what_follows_damage_in_an_mp3_is_read_and_no_library_talks_about_it(
     path = encode(tmp_path / "a.mp3", noise(6, rate), rate, "libmp3lame")
     audio = load(_damaged(path, random.Random(1).randbytes(800)))
     assert not audio.complete
-    assert 5 < len(audio.samples) / _RATE < 6
+    assert len(audio.samples) / _RATE == pytest.approx(6, abs=0.02)  # silence in the place of what is lost
     assert capfd.readouterr().err == ""

@@ -207,12 +207,60 @@ def test_nothing_but_silence_and_absurdly_large_samples_is_an_error(tmp_path: Pa
     assert "only silence and NaN, infinite or absurdly large samples" in caught.value.message
 
 
-@pytest.mark.parametrize(("right", "codes"), [(-1.0, ["cancelled"]), (-0.9, []), (0.0, []), (1.0, [])])
-def test_channels_that_cancel_each_other_are_no_whole_recording(tmp_path: Path, right: float, codes: list[str]) -> None:
-    values = noise(1)[:, 0]
-    audio = load(write(tmp_path / "a.wav", np.stack([values, values * right], axis=1), subtype="FLOAT"))
-    assert [warning.code for warning in audio.warnings] == codes
-    assert audio.complete == (not codes)
+def _reversed_wire(spoken: np.ndarray) -> dict[str, np.ndarray]:
+    """A voice in both channels, one of them inverted, and what keeps the two from cancelling exactly."""
+    pair = np.stack([spoken, -spoken], axis=1)
+    clicking = pair.copy()
+    clicking[1000:1200] = 0.9
+    hissing = pair + 0.003 * np.random.default_rng(5).standard_normal(pair.shape)
+    return {
+        "exact": pair,
+        "noise": hissing,
+        "eight bits": np.round(pair * 128) / 128,
+        "uneven": pair * [1, 0.9],
+        "click": clicking,
+        "both": np.concatenate([np.stack([spoken, spoken], axis=1), pair]),
+    }
+
+
+@pytest.mark.parametrize("kind", ["exact", "noise", "eight bits", "uneven", "click", "both"])
+def test_of_channels_that_cancel_each_other_one_is_heard_where_they_do(tmp_path: Path, kind: str) -> None:
+    spoken = noise(4)[:, 0]
+    spoken[:20_000] = spoken[44_000:48_000] = 0
+    values = _reversed_wire(spoken)[kind].astype(np.float32)
+    audio = load(write(tmp_path / "a.wav", values, subtype="FLOAT"))
+    first_s, last_s = (5, 8) if kind == "both" else (1, 4)  # before that nobody speaks
+    assert np.array_equal(audio.samples[first_s * SAMPLE_RATE :], values[first_s * SAMPLE_RATE :, 0])
+    [warning] = audio.warnings
+    assert (warning.code, warning.start, warning.end) == ("cancelled", first_s, last_s)
+    assert "only channel 1 is used there" in warning.message
+    assert audio.complete
+    part = load(tmp_path / "a.wav", start_s=1.3, end_s=3.1)
+    assert np.array_equal(part.samples, audio.samples[20_800:49_600])
+
+
+def test_channels_that_cancel_each_other_are_found_behind_a_lossy_codec(tmp_path: Path) -> None:
+    spoken = soxr.resample(noise(4, 8_000)[:, 0], 8_000, 44_100)
+    audio = load(write(tmp_path / "a.ogg", np.stack([spoken, -spoken], axis=1), 44_100, subtype="VORBIS"))
+    assert [warning.code for warning in audio.warnings] == ["cancelled"]
+    expected = soxr.resample(spoken, 44_100, SAMPLE_RATE)
+    assert np.corrcoef(audio.samples, expected)[0, 1] > 0.9
+
+
+def test_a_voice_on_one_of_many_channels_is_not_drowned_by_the_noise_of_the_others(tmp_path: Path) -> None:
+    values = 0.001 * np.random.default_rng(1).standard_normal((32_000, 64)).astype(np.float32)
+    values[:, 40] += noise(2)[:, 0]
+    audio = load(write(tmp_path / "a.wav", values, subtype="FLOAT"))
+    assert np.array_equal(audio.samples, values[:, 40])
+    assert "only channel 41 is used there" in audio.warnings[0].message
+
+
+@pytest.mark.parametrize("right", [-0.5, 0.0, 1.0])
+def test_channels_that_leave_enough_of_each_other_are_mixed(tmp_path: Path, right: float) -> None:
+    values = np.stack([noise(1)[:, 0], noise(1)[:, 0] * np.float32(right)], axis=1)
+    audio = load(write(tmp_path / "a.wav", values, subtype="FLOAT"))
+    assert np.array_equal(audio.samples, values.mean(axis=1, dtype=np.float32))
+    assert (audio.warnings, audio.complete) == ((), True)
 
 
 def test_two_silent_channels_do_not_cancel_each_other(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from audio_files import encode, noise, write
 
 from moss_cli.audio.decode import load, stream
-from moss_cli.audio.mpeg import count_samples
+from moss_cli.audio.layout.mpeg import count_samples
 from moss_cli.audio.source import open_file
 
 MODES = ["CONSTANT", "VARIABLE"]

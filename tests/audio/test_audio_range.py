@@ -160,7 +160,9 @@ def test_a_range_is_sought_and_not_decoded_up_to_and_equals_the_slice_of_the_who
         return block
 
     with stream(path, start_s=start_s, end_s=end_s) as audio:
-        readers = [one for one in vars(audio._decoder).values() if isinstance(one, _SequentialFile | FrameConverter)]
+        readers = [
+            one for one in vars(audio._decoder._decoder).values() if isinstance(one, _SequentialFile | FrameConverter)
+        ]
         assert readers
         for one in readers:
             name = "read" if isinstance(one, _SequentialFile) else "float32"

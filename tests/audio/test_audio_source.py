@@ -67,6 +67,33 @@ def test_audio_and_video_names_are_known(name: str) -> None:
     assert is_audio_name(Path(name))
 
 
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        "3gpp",
+        "3gp2",
+        "qta",
+        "f4v",
+        "f4a",
+        "m2t",
+        "tod",
+        "mod",
+        "divx",
+        "ogx",
+        "ogm",
+        "mk3d",
+        "dsf",
+        "dff",
+        "sf",
+        "pvf",
+        "paf",
+        "bwf",
+    ],
+)
+def test_less_common_names_of_what_can_be_read_are_known(suffix: str) -> None:
+    assert is_audio_name(Path(f"Recording 1.{suffix}"))
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.srt", "a.json", "a", ".wav", "a.m3u8", "a.wav.part", "wav", "a.png"])
 def test_other_names_are_not(name: str) -> None:
     assert not is_audio_name(Path(name))

@@ -11,7 +11,8 @@ TINY = ("transcribe", "--model", "tiny")
 
 
 _SUMMARY = re.compile(
-    r"moss: (\d+ inputs: .*|failed: .*|partial: .*|no speech found: .*|and \d+ more|[\d.:]+ .*of audio in .* real time)"
+    r"moss: (\d+ inputs?: .*|no speech found: .*|(changed by you|not written by moss), kept: .*|passed over .*"
+    r"|[\d.:]+ .*of audio in .* real time)"
 )
 
 

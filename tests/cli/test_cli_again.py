@@ -166,14 +166,14 @@ def test_a_file_that_is_missing_is_made_again_and_the_others_are_not(
     assert (tmp_path / "out/a.srt").exists()
 
 
-def test_a_file_that_somebody_changed_is_neither_done_nor_overwritten(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+def test_a_file_that_somebody_changed_is_kept_and_said_once(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     wav("in/a.wav")
     wav("in/b.wav")
     moss(*TINY, "in", "-o", "out")
     (tmp_path / "out/a.txt").write_text("HELLO THERE\n")  # of the same size
     run = moss(*TINY, "in", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
-    assert run.summary[0] == "2 inputs: 1 already done, 1 failed"
+    assert run == Run(0, "", [])
+    assert run.summary == ["2 inputs: 1 already done, 1 kept", "changed by you, kept: out/a.txt"]
     assert (tmp_path / "out/a.txt").read_text() == "HELLO THERE\n"
     assert moss(*TINY, "in", "-o", "out", "--force").summary[0] == "2 inputs: 2 done"
     assert (tmp_path / "out/a.txt").read_text() == "hello there\n"
@@ -215,10 +215,16 @@ def test_what_failed_is_tried_again_each_time(moss: Moss, wav: Wav, tmp_path: Pa
     assert moss(*TINY, "in", "-o", "out").summary[0] == "2 inputs: 1 done, 1 already done"
 
 
-def test_stdin_is_never_known_already(moss: Moss, wav: Wav, asked: Asked) -> None:
+def test_stdin_is_never_known_already_and_never_replaces_an_earlier_result(moss: Moss, wav: Wav, asked: Asked) -> None:
     audio = wav("a.wav").read_bytes()
-    for _ in range(2):
-        assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(0, "", [])
+    assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(0, "", [])
+    refused = [
+        "moss: error: out/stdin.txt already exists, from an earlier run",
+        "hint: write this result to a file of another name with -o FILE, or use --force to replace that one",
+    ]
+    assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(2, "", refused)
+    assert len(asked) == 1
+    assert moss(*TINY, "-", "-o", "out/", "--force", stdin=audio) == Run(0, "", [])
     assert len(asked) == 2
 
 

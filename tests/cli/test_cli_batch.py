@@ -124,7 +124,7 @@ def test_clean_forgets_what_a_name_was_given_to_but_no_result(moss: Moss, folder
     assert "g.wav" not in (folder / ".moss/outputs.jsonl").read_text()
     assert (
         moss(*TINY, "in", "-o", "out/").summary[0]
-        == "6 inputs: 2 done, 1 already done, 1 already done, but partial, 2 failed"
+        == "6 inputs: 2 done, 1 already done, 1 already done, but partial, 1 kept, 1 failed"
     )
 
 

@@ -45,6 +45,12 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             1,
             ["moss: error: cannot write to standard output: No space left on device"],
         ),
+        (MemoryError(), 6, ["moss: error: out of memory", "hint: try a shorter --chunk"]),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            6,
+            ["moss: error: out of memory", "hint: try a shorter --chunk"],
+        ),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, []),
     ],
 )
@@ -118,12 +124,13 @@ def test_messages_on_stderr_are_in_its_encoding() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.wav", "b\n[bold].wav"])
-def test_verbose_says_what_is_done_in_plain_lines(moss: Moss, wav: Wav, name: str) -> None:
+def test_verbose_says_what_is_done_by_what_and_how_long_it_is_in_plain_lines(moss: Moss, wav: Wav, name: str) -> None:
     wav(name)
     shown = name.replace("\n", "␊")
     run = moss(*TINY, name, "--verbose")
     doing = ("reading", "loading the model for", "listening to")
-    assert run == Run(0, "hello there\n", [f"moss: {what} {shown}" for what in doing])
+    facts = ["moss: model tiny, fp32 on cpu", f"moss: {shown}: 0:00.1 long"]
+    assert run == Run(0, "hello there\n", [*(f"moss: {what} {shown}" for what in doing), *facts])
     assert moss(*TINY, name, "--no-progress") == Run(0, "hello there\n", [])
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scripted_backend import ScriptedBackend, all_is_read
 
 from moss_cli.cli.inputs import collect, skip_by
+from moss_cli.output.formats import FORMATS
 
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
@@ -97,7 +98,7 @@ def test_a_tree_is_mirrored_and_names_that_collide_are_told_apart(moss: Moss, wa
     for name in ("a.wav", "deep/er/a.wav", "deep/a.flac", "deep/a.wav"):
         wav(f"in/{name}", format="FLAC" if name.endswith("flac") else "WAV")
     assert moss(*TINY, "in", "-o", "out", "-f", "srt").code == 0
-    assert outputs(tmp_path / "out") == ["a.srt", "deep/a.srt", "deep/a.wav.srt", "deep/er/a.srt"]
+    assert outputs(tmp_path / "out") == ["a.srt", "deep/a.flac.srt", "deep/a.wav.srt", "deep/er/a.srt"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_list_has_a_name_on_each_line_or_between_nul_bytes(
 def test_a_list_can_name_folders_and_comes_after_what_is_named_itself(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     for name in ("in/b.wav", "in/c.ogg", "a.wav", "z.wav"):
         wav(name)
-    (tmp_path / "list").write_text("in\na.wav\n")
+    (tmp_path / "list").write_text("in/\na.wav\n")
     run = moss(*TINY, "z.wav", "--files-from", "list", "--include", "*.wav")
     assert run.out == "\n".join(f"==> {name} <==\nhello there\n" for name in ("z.wav", "in/b.wav", "a.wav"))
 
@@ -227,7 +228,7 @@ def test_files_that_vanish_and_change_during_the_run_fail_alone(
     assert run.code == 3
     errors = ["in/a.wav changed while it was being read", "no such file: in/b.wav"]
     assert run.err == [f"moss: error: {error}" for error in errors]
-    assert run.summary[:3] == ["3 inputs: 1 done, 2 failed", *(f"failed: {error}" for error in errors)]
+    assert run.summary[0] == "3 inputs: 1 done, 2 failed"
     assert outputs(tmp_path / "out") == ["c.txt"]
 
 
@@ -235,12 +236,13 @@ def test_outputs_beside_the_inputs_are_no_inputs_of_the_next_run(moss: Moss, wav
     for name in ("in/a.wav", "in/sub/b.wav"):
         wav(name)
     argv = [*TINY, "in", "-o", "in"]
-    for fmt in ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv"):
+    for fmt in FORMATS:
         argv += ["-f", fmt]
     for what in ("2 done", "2 already done"):
         run = moss(*argv)
         assert (run.code, run.err, run.summary[0]) == (0, [], f"2 inputs: {what}")
-    suffixes = ("json", "jsonl", "md", "srt", "tsv", "txt", "vtt", "wav")
+        assert not [line for line in run.summary if line.startswith("passed over")]
+    suffixes = sorted([*FORMATS, "wav"])
     assert outputs(tmp_path / "in") == [f"{stem}.{suffix}" for stem in ("a", "sub/b") for suffix in suffixes]
 
 
@@ -277,14 +279,14 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_output_folder(
     assert (tmp_path / "out/a.txt").read_text() == (tmp_path / "out/z.txt").read_text() == "hello there\n"
 
 
-def test_an_output_that_is_in_the_way_does_not_stop_the_inputs_after_it(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+def test_an_output_not_of_moss_is_kept_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     for name in "abcd":
         wav(f"in/{name}.wav")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/b.txt").write_text("mine")
     run = moss(*TINY, "in", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/b.txt already exists", "hint: use --force to overwrite it"])
-    assert run.summary[:2] == ["4 inputs: 3 done, 1 failed", "failed: out/b.txt already exists"]
+    assert run == Run(0, "", [])
+    assert run.summary[:2] == ["4 inputs: 3 done, 1 kept", "not written by moss, kept: out/b.txt"]
     texts = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.txt")}
     assert texts == {"a": "hello there\n", "b": "mine", "c": "hello there\n", "d": "hello there\n"}
 
@@ -304,3 +306,124 @@ def test_stars_within_a_name_match_as_a_shell_has_them(pattern: str, name: str) 
     if pattern.startswith("**") or not pattern or not name:  # `**` alone spans folders
         return
     assert skip_by([], [pattern])(name, False) is fnmatchcase(name, pattern)
+
+
+def test_files_that_are_passed_over_by_their_names_are_counted(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/a.wav")
+    for name in ("b.xyz", "c.XYZ", "deep/d", "e.jpg", ".hidden.xyz", "notes.txt"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    run = moss(*TINY, "in", "--report", "r.json")
+    assert (run.code, run.err) == (0, [])
+    line = "passed over 4 files by name (2 .xyz, 1 without a suffix, 1 .jpg); --include '*.SUFFIX' takes them"
+    assert run.summary == [line]
+    passed_over = json.loads((tmp_path / "r.json").read_text())["passed_over"]
+    assert passed_over == {".xyz": 2, "": 1, ".jpg": 1, ".txt": 1}
+    assert moss(*TINY, "in", "--exclude", "*.[xX]*", "--exclude", "deep", "--exclude", "*.jpg").summary == []
+
+
+def test_include_takes_what_it_names_whatever_the_suffix(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/memo.xyz")
+    wav("in/calls/b.wav")
+    wav("in/calls/talk.dat")
+    (tmp_path / "in/calls/notes.txt").write_text("no audio")
+    for pattern, found in {
+        "*.xyz": ["memo.xyz"],
+        "memo.*": ["memo.xyz"],
+        "*.dat": ["calls/talk.dat"],
+        "calls/": ["calls/b.wav"],
+        "calls/**": ["calls/b.wav"],
+        "./calls/*.dat": ["calls/talk.dat"],
+    }.items():
+        run = moss(*TINY, "in", "--include", pattern)
+        assert (run.code, run.err) == (0, [])
+        assert [line for line in run.out.splitlines() if line.startswith("==>")] == [f"==> in/{n} <==" for n in found]
+
+
+def test_a_corrected_file_is_kept_beside_others_that_are_made_and_a_later_run_has_nothing_to_do(
+    moss: Moss, wav: Wav, tmp_path: Path, backend: ScriptedBackend
+) -> None:
+    wav("in/a.wav")
+    argv = [*TINY, "in/a.wav", "-o", "out/", "-f", "srt"]
+    moss(*argv)
+    (tmp_path / "out/a.srt").write_text("mine")
+    kept = ["changed by you, kept: out/a.srt"]
+    assert moss(*argv) == Run(0, "", [], kept)
+    run = moss(*argv, "-f", "json")
+    assert (run.code, run.err, run.summary) == (0, [], kept)
+    assert outputs(tmp_path / "out") == ["a.json", "a.srt"]
+    asked = len(backend.asked)
+    run = moss(*argv, "-f", "json")
+    assert (run.code, run.err, run.summary) == (0, ["moss: in/a.wav: already done"], kept)
+    assert len(backend.asked) == asked
+    assert (tmp_path / "out/a.srt").read_text() == "mine"
+    assert moss(*argv, "--force", "--quiet") == Run(0, "", [])
+    assert (tmp_path / "out/a.srt").read_text().startswith("1\n00:00")
+
+
+@pytest.mark.parametrize("first", [["in/a.mp3"], ["in/a.wav"], ["in"]])
+def test_names_do_not_depend_on_what_was_done_before(
+    moss: Moss, wav: Wav, tmp_path: Path, first: Sequence[str]
+) -> None:
+    wav("in/a.mp3", format="MP3")
+    wav("in/a.wav")
+    moss(*TINY, *first, "-o", "out/")
+    assert moss(*TINY, "in", "-o", "out/").code == 0
+    assert outputs(tmp_path / "out") == ["a.mp3.txt", "a.wav.txt"]
+
+
+ENCODINGS = {
+    "utf-16 of Notepad": b"\xff\xfe" + "wanted é.wav\r\n".encode("utf-16-le"),
+    "utf-16, big end first": b"\xfe\xff" + "wanted é.wav\n".encode("utf-16-be"),
+    "utf-32": b"\xff\xfe\0\0" + "wanted é.wav\r\n".encode("utf-32-le"),
+    "utf-8 with a mark": b"\xef\xbb\xbf" + "wanted é.wav\r\n".encode(),
+    "utf-16 with NULs between": b"\xff\xfe" + "wanted é.wav\0".encode("utf-16-le"),
+}
+
+
+@pytest.mark.parametrize("content", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_list_is_read_by_its_byte_order_mark(moss: Moss, wav: Wav, tmp_path: Path, content: bytes) -> None:
+    for name in ("wanted é.wav", "other.wav"):
+        wav(name)
+    (tmp_path / "list").write_bytes(content)
+    assert moss(*TINY, "--files-from", "list").out == "==> wanted é.wav <==\nhello there\n"
+
+
+SAVE = "hint: save it as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ("./a.wav\r\n".encode("utf-16-le"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        ("./a.wav\n".encode("utf-16-be"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        ("xyz".encode("utf-16-le"), ["the list list is UTF-16 without a byte order mark", SAVE]),
+        (b"\xff\xfe\x00\xd8", ["the list list is not the UTF-16 that it begins as", SAVE]),
+        (
+            b"a.wav\n.\n",
+            ["the list list names a folder, ., as if it were a file", "hint: write ./ in the list to have it searched"],
+        ),
+        (
+            b"in\0",
+            [
+                "the list list names a folder, in, as if it were a file",
+                "hint: write in/ in the list to have it searched",
+            ],
+        ),
+    ],
+)
+def test_a_list_that_is_not_meant_as_it_reads_is_code_2(
+    moss: Moss, wav: Wav, tmp_path: Path, content: bytes, lines: list[str]
+) -> None:
+    wav("in/a.wav")
+    (tmp_path / "list").write_bytes(content)
+    assert moss(*TINY, "--files-from", "list") == Run(2, "", [f"moss: error: {lines[0]}", *lines[1:]])
+
+
+def test_a_list_may_hold_names_of_one_letter_and_folders_that_are_written_as_such(
+    moss: Moss, wav: Wav, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "in/c.wav"):
+        wav(name)
+    (tmp_path / "list").write_bytes(b"a\0b\0in/\0")
+    assert moss(*TINY, "--files-from", "list").out.count("==>") == 3

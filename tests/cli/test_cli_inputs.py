@@ -30,7 +30,9 @@ def test_a_folder_without_audio_is_code_2_and_nothing_is_written(moss: Moss, tmp
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/readme.txt").write_text("no audio")
     run = moss(*TINY, "notes", "-o", "out/")
-    assert run == Run(2, "", ["moss: error: no audio files in the folder notes"])
+    message = "no audio files in the folder notes; 1 file of other kinds was passed over"
+    hint = "hint: if some are recordings, add --include '*.txt', for example"
+    assert run == Run(2, "", [f"moss: error: {message}", hint])
     assert not (tmp_path / "out").exists()
 
 

@@ -88,7 +88,10 @@ def split(folder: Path) -> None:
         (
             ["-m", "nope"],
             5,
-            ["moss: error: no model named nope", f"hint: {KNOWN}; to name a folder, write ./nope"],
+            [
+                "moss: error: no model named nope",
+                f"hint: run `moss models list`; {KNOWN}; to name a folder, write ./nope",
+            ],
         ),
         (["-m", "./nope"], 5, ["moss: error: no checkpoint folder: ./nope"]),
         (["-m", "~no-such-user/x"], 5, ["moss: error: no checkpoint folder: ~no-such-user/x"]),

@@ -11,6 +11,8 @@ import pytest
 from cli_run import TINY, Run
 from scripted_backend import ScriptedBackend
 
+from moss_cli.output.formats import FORMATS
+
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
@@ -27,13 +29,116 @@ def a(wav: Wav) -> Path:
 
 
 @pytest.mark.usefixtures("a")
-def test_the_suffix_of_the_output_chooses_the_format_and_f_overrules_it(moss: Moss, tmp_path: Path) -> None:
+def test_the_suffix_of_the_output_chooses_the_format(moss: Moss, tmp_path: Path) -> None:
     assert moss(*TINY, "a.wav", "-o", "x.srt") == Run(0, "", [])
     assert (tmp_path / "x.srt").read_text() == "1\n00:00:00,000 --> 00:00:00,050\nhello there\n\n"
-    moss(*TINY, "a.wav", "-o", "x.unknown")
-    assert (tmp_path / "x.unknown").read_text() == "hello there\n"
-    moss(*TINY, "a.wav", "-o", "y.srt", "-f", "txt")
-    assert (tmp_path / "y.srt").read_text() == "hello there\n"
+    assert moss(*TINY, "a.wav", "-o", "y.SRT", "-f", "srt") == Run(0, "", [])
+    assert (tmp_path / "y.SRT").read_text() == (tmp_path / "x.srt").read_text()
+    assert moss(*TINY, "a.wav", "-o", "z", "-f", "srt") == Run(0, "", [])
+    assert (tmp_path / "z").read_text() == (tmp_path / "x.srt").read_text()
+
+
+ONE = "moss transcribe --model tiny a.wav"
+NO_FORMAT = "there is no format .{}; there are txt, json, jsonl, srt, vtt, md, tsv, csv"
+
+
+@pytest.mark.usefixtures("a")
+@pytest.mark.parametrize(
+    ("arguments", "message", "command", "written"),
+    [
+        (["a.wav", "-o", "x.pdf"], "x.pdf: " + NO_FORMAT.format("pdf"), f"{ONE} -o x.md", ["x.md"]),
+        (["a.wav", "-o", "x.docx"], "x.docx: " + NO_FORMAT.format("docx"), f"{ONE} -o x.md", ["x.md"]),
+        (["a.wav", "-o", "x.ass"], "x.ass: " + NO_FORMAT.format("ass"), f"{ONE} -o x.srt", ["x.srt"]),
+        (["-o", "v1.2", "a.wav"], "v1.2: " + NO_FORMAT.format("2"), f"{ONE} -o v1.2.txt", ["v1.2.txt"]),
+        (["a.wav", "-ox.pdf", "-f", "txt"], "x.pdf: " + NO_FORMAT.format("pdf"), f"{ONE} -o x.txt", ["x.txt"]),
+        (["a.wav", "-o", "x.srt", "-f", "json"], "-o x.srt and -f json do not agree", f"{ONE} -o x.json", ["x.json"]),
+        (
+            ["a.wav", "--output=x.jsonl", "--format=json"],
+            "-o x.jsonl and -f json do not agree",
+            f"{ONE} -o x.json",
+            ["x.json"],
+        ),
+        (
+            ["a.wav", "b.wav", "-o", "both.srt"],
+            "several inputs cannot go into one file, both.srt",
+            f"{ONE} b.wav -o both/ -f srt",
+            ["both/a.srt", "both/b.srt"],
+        ),
+        (
+            ["a.wav", "b.wav", "-o", "both.csv"],
+            "several inputs cannot go into one file, both.csv",
+            f"{ONE} b.wav -f csv > both.csv",
+            ["both.csv"],
+        ),
+        (
+            ["a.wav", "-o", "x.srt", "-f", "srt", "-f", "json"],
+            "several formats cannot go into one file, x.srt",
+            f"{ONE} -o x/ -f srt -f json",
+            ["x/a.json", "x/a.srt"],
+        ),
+        (
+            ["a.wav", "-f", "srt", "-f", "txt"],
+            "several formats need an output folder",
+            f"{ONE} -f srt -f txt -o out/",
+            ["out/a.srt", "out/a.txt"],
+        ),
+        (
+            ["a.wav", "b.wav", "-f", "srt"],
+            "several inputs as srt need an output folder",
+            f"{ONE} b.wav -f srt -o out/",
+            ["out/a.srt", "out/b.srt"],
+        ),
+    ],
+)
+def test_an_output_that_is_not_what_its_name_says_is_code_2_and_the_hint_writes_it(
+    moss: Moss, wav: Wav, tmp_path: Path, arguments: list[str], message: str, command: str, written: list[str]
+) -> None:
+    wav("b.wav")
+    assert moss(*TINY, *arguments) == Run(2, "", [f"moss: error: {message}", f"hint: run `{command}`"])
+    assert tree(tmp_path) == ["a.wav", "b.wav"]
+    words, _, to = command.partition(" > ")
+    right = moss(*words.split()[1:])
+    assert right.code == 0
+    if to:
+        (tmp_path / to).write_text(right.out)
+    assert tree(tmp_path) == sorted(["a.wav", "b.wav", *written])
+
+
+def test_a_hint_is_for_the_task_that_was_run(moss: Moss, wav: Wav) -> None:
+    wav("a.wav")
+    run = moss("describe-speaker", "--model", "tiny", "a.wav", "-o", "x.ass")
+    assert run.err[-1] == "hint: run `moss describe-speaker --model tiny a.wav -o x.txt`"
+
+
+def test_the_hint_of_a_command_that_is_long_is_what_to_change(moss: Moss) -> None:
+    run = moss(*TINY, "a" * 400, "-o", "x.pdf")
+    assert run.err[-1] == "hint: use -o x.md"
+
+
+def test_several_results_on_stdout_are_one_table(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    wav("b.wav")
+    (tmp_path / "0.wav").write_text("no audio")
+    run = moss(*TINY, "0.wav", "a.wav", "b.wav", "-f", "csv")
+    assert run.out.splitlines() == [
+        "file,start,end,text,speaker,language",
+        "a.wav,0.000,0.050,hello there,,",
+        "b.wav,0.000,0.050,hello there,,",
+    ]
+    assert moss(*TINY, "0.wav", "a.wav", "b.wav", "-f", "tsv").out == run.out.replace(",", "\t")
+
+
+def test_a_fifo_is_written_directly_whatever_its_suffix(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    import threading
+
+    wav("a.wav")
+    os.mkfifo(tmp_path / "x.pipe")
+    found = []
+    reader = threading.Thread(target=lambda: found.append((tmp_path / "x.pipe").read_text()))
+    reader.start()
+    assert moss(*TINY, "a.wav", "-o", "x.pipe") == Run(0, "", [])
+    reader.join()
+    assert found == ["hello there\n"]
 
 
 @pytest.mark.usefixtures("a")
@@ -57,14 +162,14 @@ def test_several_inputs_and_formats_go_into_a_folder_that_mirrors_the_inputs(
     wav("in/deep/a.wav")
     wav("in/deep/a.flac", format="FLAC")
     assert moss(*TINY, "in", "-o", "out", "-f", "srt", "-f", "json").code == 0
-    stems = ["a", "deep/a", "deep/a.wav"]
+    stems = ["a", "deep/a.flac", "deep/a.wav"]
     assert tree(tmp_path / "out") == sorted(f"{stem}.{suffix}" for stem in stems for suffix in ("json", "srt"))
-    first = json.loads((tmp_path / "out/deep/a.json").read_text())
+    first = json.loads((tmp_path / "out/deep/a.flac.json").read_text())
     assert first["input"]["path"] == "in/deep/a.flac"
 
 
 @pytest.mark.usefixtures("a")
-@pytest.mark.parametrize("formats", [["txt", "json", "jsonl", "srt", "vtt", "md", "tsv"]])
+@pytest.mark.parametrize("formats", [list(FORMATS)])
 def test_every_format_is_written(moss: Moss, tmp_path: Path, formats: list[str]) -> None:
     options = [option for fmt in formats for option in ("-f", fmt)]
     assert moss(*TINY, "a.wav", "-o", "out", *options) == Run(0, "", [])
@@ -105,13 +210,14 @@ def test_what_moss_wrote_is_overwritten_until_somebody_changes_it(moss: Moss, tm
     assert (tmp_path / "x.txt").read_text() == "hello there\nmy correction\n"
 
 
-def test_in_a_folder_the_existing_file_fails_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+def test_in_a_folder_the_existing_file_is_kept_and_the_others_are_written(moss: Moss, wav: Wav, tmp_path: Path) -> None:
     wav("a.wav")
     wav("b.wav")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.txt").write_text("mine")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
+    assert run == Run(0, "", [])
+    assert run.summary[:2] == ["2 inputs: 1 done, 1 kept", "not written by moss, kept: out/a.txt"]
     assert (tmp_path / "out/a.txt").read_text() == "mine"
     assert (tmp_path / "out/b.txt").read_text() == "hello there\n"
 
@@ -127,7 +233,8 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
     backend.at_step = appear
     wav("b.wav")
     run = moss(*TINY, "a.wav", "b.wav", "-o", "out")
-    assert run == Run(3, "", ["moss: error: out/a.txt already exists", "hint: use --force to overwrite it"])
+    assert run == Run(0, "", [])
+    assert run.summary[1] == "not written by moss, kept: out/a.txt"
     assert (tmp_path / "out/a.txt").read_text() == "of another program"
     assert tree(tmp_path / "out") == ["a.txt", "b.txt"]
 
@@ -238,22 +345,29 @@ def test_a_usage_error_makes_no_folder(moss: Moss, tmp_path: Path) -> None:
     ("arguments", "lines"),
     [
         (
-            ["a.wav", "-f", "srt", "-f", "txt"],
-            ["moss: error: several formats need an output folder", "hint: add -o FOLDER/"],
-        ),
-        (
-            ["a.wav", "b.wav", "-f", "srt"],
-            ["moss: error: several inputs as srt need an output folder", "hint: add -o FOLDER/"],
-        ),
-        (
             ["a.wav", "-f", "vtt", "--timestamps", "none"],
             [
                 "moss: error: vtt needs timestamps",
                 "hint: remove --timestamps none, or use txt",
             ],
         ),
-        (["a.wav", "b.wav", "-o", "a.wav"], ["moss: error: a.wav is a file; the output has to be a folder here"]),
+        (
+            ["a.wav", "b.wav", "-o", "/dev/null"],
+            ["moss: error: /dev/null is a file; the output has to be a folder here"],
+        ),
     ],
 )
 def test_outputs_that_do_not_fit_are_code_2(moss: Moss, arguments: list[str], lines: list[str]) -> None:
     assert moss(*TINY, *arguments) == Run(2, "", lines)
+
+
+@pytest.mark.usefixtures("a")
+def test_a_format_without_times_of_words_says_so_and_the_others_have_them(moss: Moss, backend: ScriptedBackend) -> None:
+    backend.say = lambda request, n: "[0.00]hi you[0.05]" if n % 2 else "[0.00]hi[0.02][0.02]you[0.05]"
+    words = ["a.wav", "--timestamps", "word"]
+    warning = "moss: warning: srt cannot hold the times of words; vtt, json, md, tsv and csv can"
+    assert moss(*TINY, *words, "-f", "srt").err == [warning]
+    for fmt, shown in (("vtt", "<00:00:00.020>you"), ("md", "0:00.0 you"), ("tsv", "0.020\t0.050\tyou")):
+        run = moss(*TINY, *words, "-f", fmt)
+        assert run.err == []
+        assert shown in run.out

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from cli_run import TINY, Run
 from scripted_backend import ScriptedBackend
 
+from moss_cli.cli.tally import ReportEntry, Tally
 from moss_cli.errors import ModelError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.span import Span
@@ -43,20 +44,19 @@ def cut(wav: Wav) -> Path:
     return path
 
 
-def test_the_end_of_a_run_says_what_was_done_what_was_not_and_why(
+def test_what_is_wrong_is_said_once_and_the_end_of_a_run_counts_it(
     moss: Moss, wav: Wav, cut: Path, tmp_path: Path
 ) -> None:
     wav("in/a.wav", 32_000)
     (tmp_path / "in/b.wav").write_text("no audio")
     run = moss(*TINY, "in", "gone.wav", "-o", "out")
     assert run.code == 3
-    assert run.summary[:3] == [
-        "4 inputs: 1 done, 1 partial, 2 failed",
-        "failed: in/b.wav is not audio that can be read",
-        "failed: no such file: gone.wav",
-    ]
-    assert run.summary[3].startswith("partial: in/c.wav is cut short: 1.")
-    assert re.fullmatch(r"0:03\.5 of audio in 0:\d\d\.\d, [\d.]+x real time", run.summary[4])
+    assert run.err[0] == "moss: error: in/b.wav is not audio that can be read"
+    assert run.err[1].startswith("moss: warning: in/c.wav is cut short: 1.")
+    assert run.err[2:] == ["moss: error: no such file: gone.wav"]
+    assert run.summary[0] == "4 inputs: 1 done, 1 partial, 2 failed"
+    assert re.fullmatch(r"0:03\.5 of audio in 0:\d\d\.\d, [\d.]+x real time", run.summary[1])
+    assert len(run.summary) == 2
 
 
 def test_one_input_and_quiet_runs_end_without_a_summary(moss: Moss, wav: Wav, tmp_path: Path) -> None:
@@ -66,12 +66,16 @@ def test_one_input_and_quiet_runs_end_without_a_summary(moss: Moss, wav: Wav, tm
     assert moss(*TINY, "a.wav", "gone.wav", "--quiet").err == ["moss: error: no such file: gone.wav"]
 
 
-def test_many_reasons_are_counted_and_cut_off(moss: Moss, wav: Wav, tmp_path: Path) -> None:
-    wav("a.wav")
-    run = moss(*TINY, "a.wav", *(f"gone{k:02d}.wav" for k in range(25)))
-    assert run.summary[0] == "26 inputs: 1 done, 25 failed"
-    assert run.summary[1:21] == [f"failed: no such file: gone{k:02d}.wav" for k in range(20)]
-    assert run.summary[21] == "and 5 more"
+def test_lines_of_a_kind_are_cut_off_and_counted(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for k in range(25):
+        wav(f"in/a{k:02d}.wav")
+        (tmp_path / f"out/a{k:02d}.txt").write_text("mine")
+    run = moss(*TINY, "in", "-o", "out", "--report", "r.json")
+    assert run.summary[0] == "25 inputs: 25 kept"
+    assert run.summary[1:21] == [f"not written by moss, kept: out/a{k:02d}.txt" for k in range(20)]
+    assert run.summary[21:] == ["not written by moss, kept: and 5 more"]
+    assert report(tmp_path)["kept"] == [f"out/a{k:02d}.txt" for k in range(25)]
 
 
 def test_the_report_says_the_same_as_json(moss: Moss, wav: Wav, cut: Path, tmp_path: Path) -> None:
@@ -189,10 +193,8 @@ def test_a_run_that_is_interrupted_leaves_whole_documents_and_says_what_was_not_
     run = moss(*argv, "-f", "json")
     assert run.code == code
     assert [envelope["status"] for envelope in json.loads(run.out)] == ["ok", "error"]
-    assert run.summary[:2] == [
-        "4 inputs: 1 done, 1 failed, 2 not done",
-        "failed: in/b.wav is not audio that can be read",
-    ]
+    assert run.summary[0] == "4 inputs: 1 done, 1 failed, 2 not done"
+    assert "moss: error: in/b.wav is not audio that can be read" in run.err
     found = report(tmp_path)
     assert found["counts"] == counts(done=1, failed=1, interrupted=2)
     assert [one["status"] for one in found["inputs"]] == ["done", "failed", "interrupted", "interrupted"]
@@ -295,3 +297,22 @@ def test_a_result_with_nothing_in_it_is_said_to_have_nothing(
     run = moss(*command, "a.wav", "--model", "tiny")
     assert (run.code, run.out.strip()) == (0, "")
     assert f"moss: a.wav: {what}" in run.err
+
+
+def test_a_fifo_takes_the_report_and_is_not_read(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("a.wav")
+    os.mkfifo(tmp_path / "r.pipe")
+    reader = os.open(tmp_path / "r.pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert moss(*TINY, "a.wav", "--report", "r.pipe").code == 0
+    assert json.loads(os.read(reader, 100_000))["counts"] == counts(done=1)
+    os.close(reader)
+
+
+def test_recordings_without_speech_are_listed_apart_from_what_failed() -> None:
+    silent = [ReportEntry(Path(f"s{k:02d}.wav"), "done", is_silent=True) for k in range(22)]
+    failed = [ReportEntry(Path(f"f{k:02d}.wav"), "failed", message="no") for k in range(30)]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    lines = Tally([*silent, *failed], now, now, 1.0).lines()
+    assert lines[0] == "52 inputs: 22 done, 30 failed"
+    assert lines[1:21] == [f"no speech found: s{k:02d}.wav" for k in range(20)]
+    assert lines[21:] == ["no speech found: and 2 more"]

@@ -71,7 +71,7 @@ def test_a_voice_has_no_subtitles(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["describe-speaker", SAMPLE, "--model", "tiny", "-f", "srt"]) == 2
     assert capfd.readouterr().err.splitlines()[-2:] == [
         "moss: error: describe-speaker has no timed items, so it cannot be written as srt",
-        "hint: use txt, json, jsonl or md",
+        "hint: use txt, json, jsonl, md, tsv or csv",
     ]
 
 
@@ -209,16 +209,24 @@ def test_an_embedded_model_needs_no_download(capfd: pytest.CaptureFixture[str]) 
     assert captured.err == "moss: tiny is a local model; there is nothing to download\n"
 
 
-EXAMPLE = 'moss ask "What is said?" talk.mp3'
+RIGHT = "run `moss ask '{}' {} --model tiny`"
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        ([SAMPLE], f"the question must come first, but {SAMPLE} is a file", f"for example: {EXAMPLE}"),
-        ([SAMPLE, "What is said?"], f"the question must come first, but {SAMPLE} is a file", f"for example: {EXAMPLE}"),
-        (["talk.MP3"], "the question must come first, but talk.MP3 is a file", f"for example: {EXAMPLE}"),
-        (["What", "is", "said", SAMPLE], "no such file: is", f"put the question in quotation marks, as in {EXAMPLE}"),
+        ([SAMPLE], f"the question must come first, but {SAMPLE} is a file", RIGHT.format("What is said?", SAMPLE)),
+        (
+            [SAMPLE, "What is said?"],
+            f"the question must come first, but {SAMPLE} is a file",
+            RIGHT.format("What is said?", SAMPLE),
+        ),
+        (
+            ["talk.MP3"],
+            "the question must come first, but talk.MP3 is a file",
+            RIGHT.format("What is said?", "talk.MP3"),
+        ),
+        (["What", "is", "said", SAMPLE], "no such file: is", RIGHT.format("What is said", SAMPLE)),
         ([" "], "the question is empty", None),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -300,3 +302,13 @@ def test_an_error_while_one_tensor_is_read_ends_the_loading() -> None:
     finally:
         torch.set_num_threads(before)
     assert seen == [0, 1, 2, 3, 4]
+
+
+def test_4_bits_do_not_load_the_compiler_of_torch() -> None:
+    """It takes longer than all else that is imported."""
+    code = (
+        "import sys, torch; from moss_cli.engine import nf4; compiler = torch.compile; nf4.has_fused_nf4()\n"
+        "print('bitsandbytes' in sys.modules, 'torch._dynamo' in sys.modules, torch.compile is compiler)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "True"]

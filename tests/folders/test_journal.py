@@ -106,3 +106,19 @@ def test_a_line_is_on_the_disk_when_put_returns(file: Path, monkeypatch: pytest.
         assert synced[-1] == file.read_bytes()
         assert json.loads(synced[-1].splitlines()[-1])["piece"] == piece
     assert len(synced) == 3
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_fifo_in_its_place_is_neither_waited_for_nor_written_to(tmp_path: Path, is_read: bool) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    reader = os.open(tmp_path / "a.jsonl", os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+    said: list[str] = []
+    journal = FileJournal(tmp_path / "a.jsonl", {"work": "w"}, said.append)
+    journal.begin(OPENED)
+    for piece in "012":
+        journal.put(piece, found("a"))
+    assert said == [f"{tmp_path}/a.jsonl is not a regular file; move it away"]
+    if reader is not None:
+        os.set_blocking(reader, False)
+        assert os.read(reader, 100) == b""
+        os.close(reader)

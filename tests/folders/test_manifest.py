@@ -154,3 +154,8 @@ def test_what_is_announced_is_on_the_disk_before_the_file_may_be_written(
         manifest.announce({tmp_path / name: b"x"})
         assert synced[-1] == manifest.file.read_bytes()
         assert f'"{name}"'.encode() in synced[-1]
+
+
+def test_a_fifo_is_not_the_empty_file_that_was_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    assert not Digest.of(b"").is_at(tmp_path / "a.txt")

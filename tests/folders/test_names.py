@@ -61,10 +61,61 @@ def test_here_and_above_have_names_too(tmp_path, monkeypatch):
     ]
 
 
-def test_first_in_sorted_order_takes_the_plain_name():
-    expected = {"talk.wav": ["talk.wav.srt"], "talk.flac": ["talk.srt"], "talk.mp3": ["talk.mp3.srt"]}
-    assert named(files("talk.wav", "talk.flac", "talk.mp3")) == expected
-    assert named(files("talk.mp3", "talk.flac", "talk.wav")) == expected
+def test_recordings_of_one_stem_all_keep_their_full_names():
+    expected = {"in/talk.wav": ["talk.wav.srt"], "in/talk.flac": ["talk.flac.srt"], "in/other.wav": ["other.srt"]}
+    assert named(files("in/talk.wav", "in/talk.flac", "in/other.wav")) == expected
+    assert named(found("in", "other.wav", "talk.flac", "talk.wav")) == expected
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    """Makes the files that a folder holds, in which a run is."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+
+    return make
+
+
+def test_what_the_folder_holds_decides_and_not_what_is_given(held):
+    held("talk.wav", "talk.MP3", "Other.wav", "other.txt", "x.mp3", "x.mp3.flac", "y/talk.wav")
+    for name, stem in {
+        "talk.wav": "talk.wav",
+        "talk.MP3": "talk.MP3",
+        "Other.wav": "Other",
+        "x.mp3": "x",
+        "x.mp3.flac": "x.mp3.flac",
+        "y/talk.wav": "talk",
+    }.items():
+        assert named(files(name)) == {name: [f"{stem}.srt"]}
+    assert named(found(".", "talk.wav", "y/talk.wav")) == {"talk.wav": ["talk.wav.srt"], "y/talk.wav": ["y/talk.srt"]}
+
+
+@pytest.mark.parametrize("first", [["a.mp3"], ["a.wav"], ["a.wav", "a.mp3"]])
+def test_what_was_done_before_makes_no_difference(held, first):
+    held("a.mp3", "a.wav")
+    taken = {one.stem: one.input.identity for one in plan(files(*first), OUT, ["srt"], "transcribe")}
+    both = {"a.mp3": ["a.mp3.srt"], "a.wav": ["a.wav.srt"]}
+    assert named(files("a.mp3", "a.wav"), taken=taken) == both
+
+
+def test_a_second_recording_of_the_stem_renames_the_first_and_its_end_renames_it_back(held):
+    held("a.mp3")
+    taken = {"a": identity(Path("a.mp3"))}
+    held("a.wav")
+    assert named(files("a.mp3"), taken=taken) == {"a.mp3": ["a.mp3.srt"]}
+    Path("a.wav").unlink()
+    assert named(files("a.mp3"), taken=taken | {"a.mp3": identity(Path("a.mp3"))}) == {"a.mp3": ["a.srt"]}
+
+
+def test_a_file_that_is_no_recording_by_its_name_does_not_rename_one(held):
+    held("talk.mp3", "talk.dat", "memo.dat", "memo.bin")
+    assert named(files("talk.mp3", "talk.dat")) == {"talk.mp3": ["talk.srt"], "talk.dat": ["talk.dat.srt"]}
+    assert named(files("memo.dat")) == {"memo.dat": ["memo.srt"]}
+    assert named(files("memo.dat", "memo.bin")) == {"memo.dat": ["memo.dat.srt"], "memo.bin": ["memo.bin.srt"]}
 
 
 def test_full_name_that_is_taken_gets_a_number():
@@ -76,26 +127,30 @@ def test_full_name_that_is_taken_gets_a_number():
     }
 
 
-def test_names_that_differ_only_in_case_or_normal_form_collide():
-    assert named(files("TALK.wav", "talk.wav", "Straße.wav", "STRASSE.mp3", "e\u0301.wav", "\u00e9.mp3")) == {
-        "TALK.wav": ["TALK.srt"],
-        "talk.wav": ["talk.wav.srt"],
-        "STRASSE.mp3": ["STRASSE.srt"],
-        "Straße.wav": ["Straße.wav.srt"],
-        "e\u0301.wav": ["e\u0301.srt"],
-        "\u00e9.mp3": ["\u00e9.mp3.srt"],
+def test_names_that_differ_only_in_case_or_normal_form_are_the_same_stem():
+    names = ("TALK.wav", "talk.wav", "Straße.wav", "STRASSE.mp3", "e\u0301.wav", "\u00e9.mp3")
+    assert named(files(*(f"in/{name}" for name in names))) == {
+        "in/TALK.wav": ["TALK.wav.srt"],
+        "in/talk.wav": ["talk.wav-2.srt"],
+        "in/STRASSE.mp3": ["STRASSE.mp3.srt"],
+        "in/Straße.wav": ["Straße.wav.srt"],
+        "in/e\u0301.wav": ["e\u0301.wav.srt"],
+        "in/\u00e9.mp3": ["\u00e9.mp3.srt"],
     }
-    assert named(files("a/talk", "a/TALK.mp3", "b/Talk.mp3")) == {
-        "a/TALK.mp3": ["TALK.srt"],
-        "a/talk": ["talk-2.srt"],
-        "b/Talk.mp3": ["Talk.mp3.srt"],
+    assert named(files("a/talk", "b/TALK.mp3", "c/Talk.mp3")) == {
+        "a/talk": ["talk.srt"],
+        "b/TALK.mp3": ["TALK.mp3.srt"],
+        "c/Talk.mp3": ["Talk.mp3-2.srt"],
     }
 
 
 def test_a_stem_never_looks_like_another_tasks_result():
-    inputs = files("talk.emotion.wav", "talk.wav")
-    assert named(inputs, ["json"]) == {"talk.emotion.wav": ["talk.emotion.json"], "talk.wav": ["talk.wav.json"]}
-    assert named(inputs, ["json"], "emotion")["talk.wav"] == ["talk.wav.emotion.json"]
+    inputs = files("in/talk.emotion.wav", "in/talk.wav")
+    assert named(inputs, ["json"]) == {
+        "in/talk.emotion.wav": ["talk.emotion.wav.json"],
+        "in/talk.wav": ["talk.wav.json"],
+    }
+    assert named(inputs, ["json"], "emotion")["in/talk.wav"] == ["talk.wav.emotion.json"]
 
 
 def test_a_file_never_takes_the_name_of_a_folder():
@@ -105,12 +160,12 @@ def test_a_file_never_takes_the_name_of_a_folder():
     }
 
 
-def test_what_an_input_was_given_stays_its_own():
-    taken = {"talk": identity(Path("talk.wav")), "gone": identity(Path("gone.mp3"))}
-    assert named(files("talk.flac", "talk.wav", "gone.wav"), taken=taken) == {
-        "talk.flac": ["talk.flac.srt"],
-        "talk.wav": ["talk.srt"],
-        "gone.wav": ["gone.wav.srt"],
+def test_what_an_input_was_given_beside_those_of_other_folders_stays_its_own():
+    taken = {"talk": identity(Path("b/talk.wav")), "gone": identity(Path("gone.mp3"))}
+    assert named(files("a/talk.flac", "b/talk.wav", "c/gone.wav"), taken=taken) == {
+        "a/talk.flac": ["talk.flac.srt"],
+        "b/talk.wav": ["talk.srt"],
+        "c/gone.wav": ["gone.wav.srt"],
     }
 
 

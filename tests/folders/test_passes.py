@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ import pytest
 
 from moss_cli.errors import AudioError, MossError, OutputError, UsageError
 from moss_cli.folders import passes
-from moss_cli.folders.freshness import DoneStatus
+from moss_cli.folders.freshness import SkipStatus
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Outcome
 from moss_cli.run.journal import Journal, NoJournal
@@ -24,17 +24,21 @@ A, B, C = (Input(Path(name)) for name in "abc")
 class Folder:
     """A writer; `held` are the inputs of other runs, `done` those that have results."""
 
-    done: dict[Input, DoneStatus] = field(default_factory=dict)
+    done: dict[Input, SkipStatus] = field(default_factory=dict)
     held: set[Input] = field(default_factory=set)
     finished_when_claimed: set[Input] = field(default_factory=set)
     refused: dict[Input, MossError] = field(default_factory=dict)
     unwritable: dict[Input, MossError] = field(default_factory=dict)
+    of_user: dict[Input, Mapping[Path, str]] = field(default_factory=dict)
     claimed: set[Input] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     resumes: bool = True
 
-    def done_status(self, one: Input) -> DoneStatus | None:
+    def done_status(self, one: Input) -> SkipStatus | None:
         return self.done.get(one)
+
+    def kept(self, one: Input) -> Mapping[Path, str]:
+        return self.of_user.get(one, {})
 
     def claim(self, one: Input) -> bool:
         if one in self.held:
@@ -81,7 +85,10 @@ class Told:
     def show(self, one: Input, outcome: Outcome, outputs: Sequence[Path]) -> None:
         self.said.append(f"{one.path} in {outputs[0]}")
 
-    def skipped(self, one: Input, outputs: Sequence[Path], status: DoneStatus) -> None:
+    def kept(self, files: Mapping[Path, str]) -> None:
+        self.said += [f"{path} kept, {why}" for path, why in files.items()]
+
+    def skipped(self, one: Input, outputs: Sequence[Path], status: SkipStatus) -> None:
         self.said.append(f"{one.path} skipped, {status}")
 
     def failed(self, one: Input, error: MossError) -> None:
@@ -124,6 +131,11 @@ def test_what_is_done_is_skipped_and_no_runner_is_made_where_all_of_it_is() -> N
     told = Told()
     passes.go_through(lambda: pytest.fail("made"), Folder(done={A: "ok", B: "partial"}), [A, B], told)
     assert told.said == ["a skipped, ok", "b skipped, partial"]
+
+
+def test_what_is_kept_is_told_of_inputs_that_are_skipped_and_of_those_that_are_done() -> None:
+    folder = Folder(done={A: "kept"}, of_user={A: {Path("a.txt"): "mine"}, B: {Path("b.srt"): "mine too"}})
+    assert go(folder, Told(), [A, B]) == ["a skipped, kept", "a.txt kept, mine", "b in b.txt", "b.srt kept, mine too"]
 
 
 def test_an_input_that_another_run_finishes_between_the_look_and_the_claim_is_skipped() -> None:

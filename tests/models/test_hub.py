@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from moss_cli.cli.download_bar import download_bar
 from moss_cli.errors import ModelError
-from moss_cli.models.hub import cached, download, hub_cache
+from moss_cli.models.hub import cached, check_hub, download, hub_cache, is_whole
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -66,6 +67,72 @@ def test_a_download_that_fails_can_be_continued(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.message == "a/b could not be downloaded: no route to host"
     assert (caught.value.code, caught.value.exit_code) == ("fetch_failed", 5)
     assert caught.value.hint == "run the same command again to resume the download"
+
+
+HERE = "check the network and run the same command again, or copy a checkpoint here and use --model FOLDER/"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (ConnectionError("[Errno -2] Name or service not known"), "cannot be reached: name or service not known", HERE),
+        (TimeoutError(), "cannot be reached: timeouterror", HERE),
+    ],
+)
+def test_a_hub_that_cannot_be_reached_is_said_at_once_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str, hint: str
+) -> None:
+    waited: list[float] = []
+
+    def model_info(self: object, repo_id: str, *, revision: str | None, timeout: float) -> object:
+        waited.append(timeout)
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
+    with pytest.raises(ModelError) as caught:
+        check_hub("a/b", COMMIT)
+    assert (caught.value.message, caught.value.hint) == (f"huggingface.co {message}", hint)
+    assert (caught.value.code, caught.value.exit_code, waited) == ("fetch_failed", 5, [10.0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("OfflineModeIsEnabled", "the variable HF_HUB_OFFLINE forbids downloads"),
+        ("GatedRepoError", "a/b is open only to those who asked for it"),
+        ("RepositoryNotFoundError", "huggingface.co has no model a/b"),
+        ("RevisionNotFoundError", "huggingface.co has no such revision of a/b"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, kind: str, message: str) -> None:
+    from huggingface_hub import errors
+
+    error_type = getattr(errors, kind)
+    error = error_type.__new__(error_type)
+
+    def model_info(self: object, repo_id: str, **options: Any) -> object:
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
+    with pytest.raises(ModelError) as caught:
+        check_hub("a/b", COMMIT)
+    assert caught.value.message == message
+    assert caught.value.hint is not None
+
+
+def test_a_checkpoint_is_whole_when_all_files_of_its_index_are_there(tmp_path: Path) -> None:
+    assert not is_whole(tmp_path)
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "model-1.safetensors").touch()
+    assert not is_whole(tmp_path)
+    (tmp_path / "model-2.safetensors").touch()
+    assert is_whole(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    assert not is_whole(tmp_path)
+    (tmp_path / "model.safetensors.index.json").unlink()
+    (tmp_path / "model.safetensors").touch()
+    assert is_whole(tmp_path)
 
 
 def test_one_bar_follows_the_count_of_bytes_that_is_furthest() -> None:

@@ -6,6 +6,7 @@ from output_examples import HELLO, TWO_SPEAKERS, envelope, segment, texts
 from moss_cli.output.render import render
 from moss_cli.output.text import lines, one_line
 from moss_cli.schema import ErrorInfo, InputInfo, Notice
+from moss_cli.tasks.reading.timed import Segment, Word
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
@@ -37,6 +38,12 @@ def test_transcript_is_a_list_with_times():
         "## Transcript\n\n"
         "- **0:00.0 – 0:01.2** Hello there.\n- **0:01.5 – 0:03.0** \\[laughter] Bye.\n"
     )
+
+
+def test_words_stand_below_their_segment():
+    words = (Word(start=0, end=0.5, word="*Hello*"), Word(start=0.5, end=1.2, word="there."))
+    written = render(envelope(Segment(start=0, end=1.2, text="*Hello* there.", words=words)), "md")
+    assert written.endswith("- **0:00.0 – 0:01.2** \\*Hello\\* there.\n  - 0:00.0 \\*Hello\\* · 0:00.5 there.\n")
 
 
 def test_partial_results_and_warnings_come_first():

@@ -58,7 +58,9 @@ def test_json_of_a_failure_has_the_error_and_no_result():
 
 
 def test_failure_has_no_text_in_other_formats():
-    assert [render(failed(), fmt) for fmt in ("txt", "srt", "vtt", "tsv")] == ["", "", "WEBVTT\n", "start\tend\ttext\n"]
+    assert [render(failed(), fmt) for fmt in ("txt", "srt", "vtt")] == ["", "", "WEBVTT\n"]
+    assert render(failed(), "tsv") == "file\tstart\tend\ttext\tspeaker\tlanguage\n"
+    assert render(failed(), "csv") == "file,start,end,text,speaker,language\n"
 
 
 def test_json_escapes_what_drives_terminals_or_ends_lines():

@@ -13,6 +13,7 @@ from moss_cli.output.cues import Cue, cues
 from moss_cli.output.render import render
 from moss_cli.output.subtitles import WORD_JOINER, lay_out
 from moss_cli.output.text import lines, one_line
+from moss_cli.tasks.reading.timed import Segment, Word
 
 
 def spans(written, fmt):
@@ -179,3 +180,40 @@ def test_srt_is_one_block_per_cue_for_any_reader(items):
     blocks = written.split("\n\n")[:-1]
     for number, block in enumerate(blocks, 1):
         assert re.match(rf"{number}\n\d+:\d\d:\d\d,\d\d\d --> \d+:\d\d:\d\d,\d\d\d\n.", block), json.dumps(block)
+
+
+def said(*timed, text=None, speaker=None):
+    """A cue whose words have times."""
+    words = tuple(Word(start=start, end=end, word=word) for start, end, word in timed)
+    text = text or " ".join(word.word for word in words)
+    return Segment(start=words[0].start, end=words[-1].end, text=text, words=words, speaker=speaker)
+
+
+FOUR = ((1.0, 1.2, "a"), (1.2, 1.5, "<b>"), (1.5, 1.7, "an"), (1.7, 2.0, "end"))
+
+
+def vtt_text(*items):
+    return render(envelope(*items), "vtt").split("\n")[4]
+
+
+def test_words_have_their_times_in_vtt_and_are_left_as_they_are_in_srt():
+    timed = "a <00:00:01.200>&lt;b&gt; <00:00:01.500>an <00:00:01.700>end"
+    assert vtt_text(said(*FOUR)) == timed
+    assert vtt_text(said(*FOUR, speaker="S01")) == f"<v S01>{timed}</v>"
+    assert render(envelope(said(*FOUR)), "srt").split("\n")[2] == f"a <{WORD_JOINER}b> an end"
+
+
+def test_words_that_follow_without_spaces_have_their_times_too():
+    chinese = said((0, 0.5, "今天"), (0.5, 1, "天气"), (1, 1.5, "很"), (1.5, 2, "好"), text="今天天气很好。")
+    assert vtt_text(chinese) == "今天<00:00:00.500>天气<00:00:01.000>很<00:00:01.500>好。"
+
+
+def test_a_word_time_that_is_not_later_than_the_last_is_left_out():
+    words = said((0, 1, "a"), (0.9, 1, "b"), (0.9, 1, "c"), (0.5, 1, "d"), (0.95, 1, "e"), (0.97, 1.1, "f"))
+    assert vtt_text(words) == "a <00:00:00.900>b c d <00:00:00.950>e <00:00:00.970>f"
+
+
+def test_two_times_of_words_are_not_taken_for_those_of_a_cue():
+    written = render(envelope(said(*FOUR[:3])), "vtt")
+    assert written.split("\n")[4] == "a <00:00:01.200>&lt;b&gt; <00:00:01.500>an<00:00:01.501>"
+    assert spans(written, "vtt") == [(1000, 1700)]

@@ -98,3 +98,55 @@ def test_a_player_reads_what_is_wrapped(fmt: str) -> None:
     said = envelope(Segment(start=0, end=4, text="the quick brown fox jumps over 你好世界"))
     read = pysubs2.SSAFile.from_string(render(said, fmt, Layout(10, 2)))
     assert [event.plaintext for event in read] == ["the quick\nbrown fox", "jumps over\n你好世界"]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("ちょっと待ってください", 6),
+        ("コンピューターのデータ", 6),
+        ("「はい」、と言った。", 6),
+        ("時々そう思うゝ", 4),
+        ("wait… （yes）！ no？", 10),
+    ],
+)
+def test_small_kana_and_closing_marks_never_begin_a_line_nor_opening_ones_end_it(text: str, columns: int) -> None:
+    lines = wrapped(text, columns)
+    assert len(lines) > 1
+    assert not [line for line in lines if line[0] in "ょっッャュョー」、。々ゝ…）！？"]
+    assert not [line for line in lines if line[-1] in "「（"]
+
+
+def test_a_mark_after_a_space_stays_with_its_word_and_so_does_what_a_no_break_space_holds() -> None:
+    assert wrapped("Bonjour ! Salut", 9) == ["Bonjour !", "Salut"]
+    assert wrapped("ab 10\u00a0km", 6) == ["ab", "10\u00a0km"]
+
+
+def test_the_lines_of_a_cue_are_about_as_long_as_each_other() -> None:
+    cue = Cue(0, 9000, "david needs twenty minutes for the budget")
+    assert [c.text for c in fit([cue], Layout(35, 2))] == ["david needs twenty\nminutes for the budget"]
+    assert [c.text for c in fit([cue], Layout(21, 1))] == ["david needs", "twenty minutes", "for the budget"]
+
+
+def test_no_part_of_a_cue_is_too_short_to_be_read() -> None:
+    words = tuple(
+        TimedWord(start, end, word)
+        for start, end, word in [(0, 1400, "twenty"), (1400, 2800, "minutes"), (2800, 2900, "budget")]
+    )
+    parts = fit([Cue(0, 2900, "twenty minutes budget", words=words)], Layout(8, 1))
+    assert [(c.start_ms, c.end_ms) for c in parts] == [(0, 1234), (1234, 2067), (2067, 2900)]
+    parts = fit([Cue(0, 900, "aaaa bbbb cccc")], Layout(4, 1))
+    assert [(c.start_ms, c.end_ms) for c in parts] == [(0, 300), (300, 600), (600, 900)]
+
+
+def test_a_cue_lasts_into_the_pause_that_follows_it_until_it_can_be_read() -> None:
+    quick, text = Cue(0, 100, "yes"), "x" * 40  # 40 columns take 2 s
+    ends = [(c.start_ms, c.end_ms) for c in fit([quick, Cue(5000, 5100, text)], Layout(42, 2), 6000)]
+    assert ends == [(0, 833), (5000, 6000)]
+    ends = [(c.start_ms, c.end_ms) for c in fit([quick, Cue(500, 1000, text)], Layout(42, 2), 9000)]
+    assert ends == [(0, 500), (500, 2500)]
+
+
+def test_words_stay_with_the_part_of_the_cue_that_says_them() -> None:
+    parts = fit([FOX], Layout(10, 1))
+    assert [[word.text for word in part.words] for part in parts] == [["the", "quick"], ["brown", "fox"], ["jumps"]]
