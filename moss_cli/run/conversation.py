@@ -78,16 +78,14 @@ class Asking:
         if not again:
             return [part]
         cost = sum((one.cost for one in again), part.cost)
-        left = self._left(again, chunk.span, heard)
-        if part.finish_reason == "stop" and duration_s(left) >= duration_s(part.untold):
-            return [replace(part, cost=cost)]  # no more came of it than of the whole
+        merged = self.task.merge(again)
+        left = joined([*still_untold(again), *self.task.untold_of_parts(merged, chunk.span, heard)])
+        still = self.task.untold(merged, chunk.span, heard)
+        if part.finish_reason == "stop" and duration_s(still) >= duration_s(part.untold):
+            # No more came of it than of the whole: all is well if the model, asked for the rest, finds nothing in it.
+            return [replace(part, cost=cost, untold=part.untold if left else ())]
         again = [replace(one, cost=Cost(), untold=inside(left, one.span)) for one in again]
         return [replace(again[0], cost=cost), *again[1:]]
-
-    def _left(self, parts: Sequence[Part[Any]], span: Span, heard: Sequence[Span]) -> list[Span]:
-        """What is untold in the end of a clip that was asked for again in parts."""
-        merged = self.task.merge(parts)
-        return joined([*still_untold(parts), *self.task.untold_of_parts(merged, span, heard)])
 
     def _in_pieces(self, pieces: Sequence[Chunk], n_again: int) -> Conversation[list[Part[Any]]]:
         """What comes of pieces of a chunk; [] where one of them fails: what came of the whole is more than nothing."""

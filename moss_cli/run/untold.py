@@ -13,10 +13,9 @@ from moss_cli.run.speech_pieces import excerpt
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
-MARGIN_S = (
-    0.5  # heard on either side of what is asked for again, so that no word is cut; twice what is heard is spliced
-)
-MOST_SHARE = 0.8  # of a chunk: more of it is as good as all, about which the model would say the same again
+# Heard on either side of what is asked for again, so that no word is cut; what is heard twice is spliced.
+MARGIN_S = 0.5
+MOST_SHARE = 0.8  # of a chunk: about more of it the model would say the same again
 
 _LEVEL_SAMPLES = SAMPLE_RATE  # 1 s, for which a level is measured
 _LOUD_SHARE = 95  # percentile of the level that is called loud

@@ -67,6 +67,8 @@ SPEAKERS_FORM = Grammar(f"start: SENTENCES?\nSENTENCES: /({_LABEL}{_TEXT})+/")
 _LABELS = re.compile(r"\[\s*(S\d{1,3})\s*\]", re.ASCII)
 _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 
+TIMES_MISSING, TIMES_REPAIRED = "times_missing", "times_repaired"  # codes of warnings
+
 # Quick speech is 5 words a second, some 8 tokens; a short sentence's two times are 14 more; a token is
 # a character at least.
 CHARACTERS_PER_SECOND = 20
@@ -134,7 +136,8 @@ class Transcribe(Task[Transcription]):
     def untold(self, reading: Reading[Transcription], span: Span, heard: Sequence[Span]) -> tuple[Span, ...]:
         """Speech without text; all of a clip whose text, without times, is too short for what is said in it."""
         if self.timestamps != "none":
-            return untold_speech(reading.result.segments, heard)
+            are_sure = not any(notice.code in (TIMES_MISSING, TIMES_REPAIRED) for notice in reading.notices)
+            return untold_speech(reading.result.segments, heard, times_are_sure=are_sure)
         line = Segment(start=span.start_s, end=span.end_s, text=reading.text)
         return (span,) if untold_speech([line] if reading.text else [], heard) else ()
 
@@ -253,10 +256,10 @@ def _ended(segment: Segment, end: float) -> Segment:
 def _notices(untimed: bool, repaired: bool, span: Span) -> Iterable[Notice]:
     if untimed:
         message = "the model gave no times; the text spans the whole chunk"
-        yield Notice(code="times_missing", message=message, start=span.start_s, end=span.end_s)
+        yield Notice(code=TIMES_MISSING, message=message, start=span.start_s, end=span.end_s)
     elif repaired:
         message = "some of the model's times were missing, out of order or outside the chunk, and were corrected"
-        yield Notice(code="times_repaired", message=message, start=span.start_s, end=span.end_s)
+        yield Notice(code=TIMES_REPAIRED, message=message, start=span.start_s, end=span.end_s)
 
 
 def _words_missing(segments: Sequence[Segment], span: Span) -> Iterable[Notice]:

@@ -188,11 +188,24 @@ def test_events_that_end_while_something_is_heard_are_asked_for_again_and_none_i
         return whole if "Describe this audio" in request.prompt else "0 - 9: rain" if n == 1 else ""
 
     parts, backend = parts_of(say, Chunk(noise(30.0), Span(0.0, 30.0)), DescribeScene())
+    [part] = parts
+    assert (part.attempts, part.reading.result.summary, still_untold(parts)) == (1, "Rain.", ())
     assert len(backend.asked) == 4
-    assert still_untold(parts) == ()
     silent = np.concatenate([noise(10.0), np.zeros(20 * SAMPLE_RATE, np.float32)])
     parts, backend = parts_of(say, Chunk(silent, Span(0.0, 30.0)), DescribeScene())
     assert (len(parts), len(backend.asked)) == (1, 2)
+
+
+def test_events_found_in_the_rest_follow_the_others() -> None:
+    whole = '{"setting": null, "atmosphere": null, "summary": "Rain."}'
+
+    def say(request: Request, n: int) -> str:
+        return whole if "Describe this audio" in request.prompt else "0 - 9: rain" if n == 1 else "1 - 3: hail"
+
+    parts, _ = parts_of(say, Chunk(noise(16.0), Span(0.0, 16.0)), DescribeScene())
+    events = DescribeScene().merge(parts).result.events
+    assert [(one.start, one.end, one.label) for one in events] == [(0, 9, "rain"), (9.5, 11.5, "hail")]
+    assert still_untold(parts) == ()
 
 
 # --- whole recordings ---

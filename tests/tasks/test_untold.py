@@ -93,6 +93,13 @@ def test_what_is_found_is_speech_that_no_segment_covers(
 # --- tasks ---
 
 
+def test_a_sentence_that_ends_with_its_clip_only_because_its_end_is_missing_accounts_for_less() -> None:
+    task, speech = Transcribe(), [Span(20, 30)]
+    sure, repaired = "[20.00]one two three four five[30.00]", "[20.00]one two three four five"
+    assert task.untold(task.read([sure], ALL), ALL, speech) == ()
+    assert task.untold(task.read([repaired], ALL), ALL, speech) == (Span(25, 30),)
+
+
 def test_a_plain_text_too_short_for_its_clip_leaves_all_of_it_untold() -> None:
     task = Transcribe("none")
     for text, untold in (("", (ALL,)), ("hello there", (ALL,)), (" ".join(["word"] * 13), ())):

@@ -19,6 +19,7 @@ EDGE_S = 0.25  # by which a segment's times may be wrong at either end
 # Speech), and the slowest whole clip that `tiny` was tried on 1.7; words are sung more slowly.
 WORD_S = 2.0  # a word, or an ideograph
 LETTER_S = 0.4  # a letter, where words stand without spaces: five of them make a word
+DOUBTED_SHARE = 0.5  # of that, where a text lasts as long only because times were missing or wrong
 
 # A timeline may end before the recording does, where nothing changes any more; both chosen.
 LEAST_REST_S = 5.0
@@ -31,15 +32,18 @@ def accounted_s(text: str) -> float:
     return max(WORD_S * len(found), LETTER_S * sum(len(unit.key) for unit in found))
 
 
-def untold_speech(segments: Sequence[Segment], speech: Iterable[Span]) -> tuple[Span, ...]:
+def untold_speech(
+    segments: Sequence[Segment], speech: Iterable[Span], *, times_are_sure: bool = True
+) -> tuple[Span, ...]:
     """Where somebody speaks and no segment says what: between segments, and in one whose text is too short for it.
 
     Each stretch begins and ends with speech, of which it holds at least `LEAST_UNTOLD_S`.
     """
     left, told = list(speech), [one.start for one in segments]
+    share = 1.0 if times_are_sure else DOUBTED_SHARE
     for one in segments:
         window = Span(max(one.start - EDGE_S, 0.0), one.end + EDGE_S)
-        left, counted = _without(left, window, accounted_s(one.text))
+        left, counted = _without(left, window, share * accounted_s(one.text))
         told += [piece.start_s for piece in counted]
     groups: list[list[Span]] = []
     for piece in left:
