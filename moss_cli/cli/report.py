@@ -167,8 +167,8 @@ class Report:
         self._entries[one.path] = _failed(one.path, error, message)
 
     def _file_meant(self, one: Input, error: MossError) -> str | None:
-        """What to do about a file that is not there; of many, only the first are looked into."""
-        if error.code != "not_found" or self._n_looked_for == MOST_LOOKED_FOR:
+        """What to do about a file that was named and is not there; of many, only the first are looked into."""
+        if error.code != "not_found" or one.root is not None or self._n_looked_for == MOST_LOOKED_FOR:
             return None
         self._n_looked_for += 1
         return near_file_hint(one.path, self.console.typed)
