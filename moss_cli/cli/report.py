@@ -31,6 +31,8 @@ from moss_cli.schema import Envelope, Notice
 
 SKIPPED = {"ok": "already done", "partial": "already done, but partial", "kept": "kept"}
 
+MOST_LOOKED_FOR = 5  # files that are not there; chosen: each time a folder is listed
+
 _REPORT = re.compile(rb'\{\s*"schema_version": "[^"]*",\s*"moss": "[^"]*",\s*"started": "')
 _BUG_HINT = "this is a bug; run again with --debug for details"
 
@@ -64,6 +66,7 @@ class Report:
         self._waits = False
         self._kept: dict[Path, str] = {}
         self._model = ""
+        self._n_looked_for = 0
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
 
@@ -160,9 +163,15 @@ class Report:
             error = MossError(f"{printable(one.path)}: unexpected {error.message}", hint=hint, code="internal")
         named = isinstance(error, (UsageError, OutputError))
         message = error.message if named else _named(one.path, error.message)
-        advice = error.hint or (near_file_hint(one.path, self.console.typed) if error.code == "not_found" else None)
-        self.console.error(MossError(message, hint=advice))
+        self.console.error(MossError(message, hint=error.hint or self._file_meant(one, error)))
         self._entries[one.path] = _failed(one.path, error, message)
+
+    def _file_meant(self, one: Input, error: MossError) -> str | None:
+        """What to do about a file that was named and is not there; of many, only the first are looked into."""
+        if error.code != "not_found" or one.root is not None or self._n_looked_for == MOST_LOOKED_FOR:
+            return None
+        self._n_looked_for += 1
+        return near_file_hint(one.path, self.console.typed)
 
     def exit_code(self) -> int:
         """The code of all inputs together."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 from moss_cli.errors import OutputError, UsageError
@@ -218,11 +219,10 @@ class FolderWriter:
 
 def _of_another_stream(path: Path) -> UsageError:
     """There is no telling whether what a pipe holds, or a question without audio, is what it was then."""
-    return UsageError(
-        f"{one_line(str(path))} already exists, from an earlier run",
-        hint="write this result to a file of another name with -o FILE, or use --force to replace that one",
-        code="exists",
-    )
+    others = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in count(2))
+    free = next(one for one in others if not os.path.lexists(one))
+    hint = f"use -o {one_line(str(free))} to write this one beside it, or --force to replace it"
+    return UsageError(f"{one_line(str(path))} already exists, from an earlier run", hint=hint, code="exists")
 
 
 def check_not_input(path: Path, one: Input) -> None:

@@ -220,12 +220,21 @@ def test_stdin_is_never_known_already_and_never_replaces_an_earlier_result(moss:
     assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(0, "", [])
     refused = [
         "moss: error: out/stdin.txt already exists, from an earlier run",
-        "hint: write this result to a file of another name with -o FILE, or use --force to replace that one",
+        "hint: use -o out/stdin-2.txt to write this one beside it, or --force to replace it",
     ]
     assert moss(*TINY, "-", "-o", "out/", stdin=audio) == Run(2, "", refused)
     assert len(asked) == 1
     assert moss(*TINY, "-", "-o", "out/", "--force", stdin=audio) == Run(0, "", [])
-    assert len(asked) == 2
+    assert moss(*TINY, "-", "-o", "out/stdin-2.txt", stdin=audio) == Run(0, "", [])
+    assert len(asked) == 3
+
+
+def test_a_question_without_audio_does_not_replace_the_answer_of_another(moss: Moss, backend: ScriptedBackend) -> None:
+    backend.say = lambda request, n: f'{{"answer": "{n}", "evidence": []}}'
+    ask = ("ask", "--model", "tiny", "-o", "out/")
+    assert moss(*ask, "How many?").code == 0
+    run = moss(*ask, "Which ones?")
+    assert (run.code, run.err[0]) == (2, "moss: error: out/question.ask.txt already exists, from an earlier run")
 
 
 def test_a_single_output_file_is_always_made_anew(moss: Moss, wav: Wav, asked: Asked) -> None:

@@ -277,3 +277,9 @@ def test_a_working_directory_that_is_gone_is_said(moss: Moss, folder: Path, monk
     done = subprocess.run([sys.executable, "-c", script, str(gone)], capture_output=True, text=True)
     lines = ["moss: error: the working directory has been removed", "hint: cd to a folder that exists"]
     assert (done.returncode, done.stderr.splitlines()) == (2, lines)
+
+
+def test_of_many_files_that_are_not_there_the_first_are_looked_for(moss: Moss) -> None:
+    run = moss("transcribe", *(f"aa{k}.wav" for k in range(9)))
+    assert [line.startswith("hint: run `moss transcribe ") for line in run.err].count(True) == 5
+    assert len([line for line in run.err if line.startswith("moss: error: no such file")]) == 9
