@@ -13,9 +13,8 @@ demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f srt
 	@echo "moss is $(BIN)/moss; try \`$(BIN)/moss demo\`, or \`. $(BIN)/activate\` and then \`moss\`"
 
-# Threads that wait do not spin: the tests, and what they start, share the cores.
 test: $(VENV)/.dev
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -24,6 +24,12 @@ for number in (signal.SIGINT, signal.SIGHUP):
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_compilations(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What torch compiles for training is shared by nobody: another process may be killed while it writes it."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The reference data: a random checkpoint in the published format and what it should compute."""
