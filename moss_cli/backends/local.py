@@ -13,7 +13,7 @@ from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.loops import without_loop
-from moss_cli.engine.memory import is_out_of_memory
+from moss_cli.engine.memory import is_out_of_memory, out_of_memory
 from moss_cli.engine.model import AudioFeatures
 from moss_cli.engine.thinking import END_THINK, THINK, split_tokens
 from moss_cli.errors import MossError, as_moss_error
@@ -120,7 +120,7 @@ class LocalBackend:
     def _failure(self, error: Exception) -> MossError:
         """Why a request has no answer; memory may run out in any place."""
         if is_out_of_memory(error):
-            return decoding.out_of_memory(self.engine.placement.device, error)
+            return out_of_memory(self.engine.placement.device, error)
         return as_moss_error(error)
 
     def _more(self, asked: _Asked, ids: Sequence[int], n_settled: int) -> str:

@@ -17,11 +17,11 @@ from torch import Tensor
 from moss_cli.engine.cache import KVCache, bucket, cache_bytes
 from moss_cli.engine.choose import choose
 from moss_cli.engine.graphs import Steps
-from moss_cli.engine.memory import is_out_of_memory, release
+from moss_cli.engine.memory import is_out_of_memory, out_of_memory, release
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.prefill import prefill, prefill_groups
 from moss_cli.engine.row import DecodeRequest, Generation, Row
-from moss_cli.errors import DeviceError, UsageError
+from moss_cli.errors import UsageError
 
 GROWTH = 1.25  # of the cache's length, at least; chosen: a long answer then costs few copies of the cache
 
@@ -161,12 +161,15 @@ class Decoding:
         """Bring the cache to a size that holds what the rows have."""
         model, n_slots, n_positions = self._model, len(rows), max(row.n_positions for row in rows)
         if self._cache is None:
-            self._cache = KVCache(model.config.language, n_slots, n_positions, device=model.device, dtype=model.dtype)
-        held = self._cache.n_positions
+            self._cache = KVCache(model.config.language, 0, 0, device=model.device, dtype=model.dtype)
+        held_slots, held = self._cache.n_slots, self._cache.n_positions
         if n_positions > held:
-            held = int(held * GROWTH)
+            held = max(int(held * GROWTH), self._steps.positions_for(rows))
         # It never shrinks in one direction but to grow in the other.
-        roomy = max(n_slots, self._cache.n_slots), bucket(max(n_positions, held))
+        roomy = (
+            max(held_slots, n_slots, min(self._steps.rows_for(n_slots), self.n_slots)),
+            bucket(max(n_positions, held)),
+        )
         self._cache.resize(*(roomy if self._fits(*roomy) else (n_slots, n_positions)))
 
     def _advance(self, rows: Sequence[Row], first: int, forward: Forward) -> None:
@@ -251,17 +254,6 @@ class Decoding:
         if len(rows) > 1:
             self.n_slots = min(self.n_slots, len(rows) // 2)
         self._waiting.extendleft(reversed(rows))
-
-
-def out_of_memory(device: torch.device, cause: Exception) -> DeviceError:
-    """What is said when a request does not fit into memory even alone."""
-    error = DeviceError(
-        f"out of memory on {device}",
-        hint="try --dtype 4bit, a smaller --batch-size or a shorter --chunk",
-        code="out_of_memory",
-    )
-    error.__cause__ = cause
-    return error
 
 
 def check_fits(model: MossAudio, request: DecodeRequest) -> None:

@@ -14,10 +14,10 @@ import torch
 from moss_cli.audio.mel import log_mel
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
-from moss_cli.engine.decoding import Decoding, out_of_memory
+from moss_cli.engine.decoding import Decoding
 from moss_cli.engine.devices import FourBit, Placement, keep_fp32, pick_placement, threads_for
 from moss_cli.engine.grammar import Grammars
-from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, release, return_freed
+from moss_cli.engine.memory import auto_slots, cache_budget, is_out_of_memory, out_of_memory, release, return_freed
 from moss_cli.engine.model import WINDOWS_AT_ONCE, AudioFeatures, EncodedClip, MossAudio, Prompt
 from moss_cli.engine.prompt import build_prompt
 from moss_cli.engine.quantised_copy import open_copy, read_copy_info

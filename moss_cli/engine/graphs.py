@@ -23,6 +23,7 @@ from moss_cli.engine.step import DecodeStep
 # Attention looks at a multiple of so many positions. Kernels of GPUs want aligned masks, and few shapes.
 SEEN = {"cpu": 1, "cuda": 64, "mps": 64}
 GRAPH_SEEN = 512  # the same for graphs; chosen: of the 8B's 18 GB a step reads, 512 positions of a row are 0.4 %
+GRAPH_AHEAD = 1024  # positions for which the cache has room when it grows, so that it moves seldom; chosen
 GRAPH_ROWS = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # chosen
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,15 @@ class Steps:
         past = CacheRows(cache, first, positions[:, None], n_seen, sees_all=len(rows) == 1 and n_seen == most)
         return self._step(ids, past)
 
+    def rows_for(self, n_rows: int) -> int:
+        """How many slots the cache should have for so many rows, so that graphs can be used again for a few more."""
+        return _graph_rows(n_rows) if self._uses_graphs else n_rows
+
+    def positions_for(self, rows: Sequence[Row]) -> int:
+        """How many positions the cache should have for rows, so that graphs hold while answers become longer."""
+        ahead = GRAPH_AHEAD if self._uses_graphs else 0
+        return max(min(row.n_positions + ahead, row.request.most_positions) for row in rows)
+
     def forget(self) -> None:
         """Give back what the graphs hold."""
         self._graphs.clear()
@@ -78,8 +88,7 @@ class Steps:
             self._of = cache, cache.n_resized
         n_rows = numbers.shape[1]
         # Rows that are added take slots that are free: what they store there is never seen.
-        size = next((size for size in GRAPH_ROWS if size >= n_rows), n_rows)
-        key = min(size, cache.n_slots), min(_rounded(most, GRAPH_SEEN), cache.n_positions)
+        key = min(_graph_rows(n_rows), cache.n_slots), min(_rounded(most, GRAPH_SEEN), cache.n_positions)
         padded = self._pinned(torch.nn.functional.pad(numbers, (0, key[0] - n_rows)))
         found = self._graphs.get(key)
         if found is None:
@@ -111,6 +120,10 @@ class Steps:
         with torch.cuda.graph(graph, pool=self._pool):
             logits = run()
         return _Graph(graph, static, logits)
+
+
+def _graph_rows(n_rows: int) -> int:
+    return next((size for size in GRAPH_ROWS if size >= n_rows), n_rows)
 
 
 def _rounded(n: int, unit: int) -> int:

@@ -11,6 +11,7 @@ import torch
 from moss_cli.engine.cache import cache_bytes
 from moss_cli.engine.devices import free_bytes
 from moss_cli.engine.model import MossAudio
+from moss_cli.errors import DeviceError
 
 CACHE_SHARE = 0.7  # of the memory that is free once the weights are loaded; chosen: activations and clips take the rest
 # CPU: measured with `tiny` on one core, transcripts under their grammar. Tokens a second: 88 with 1 slot, 144 with 2,
@@ -57,6 +58,17 @@ def return_freed() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc's
     if trim is not None:
         trim(0)
+
+
+def out_of_memory(device: torch.device, cause: Exception) -> DeviceError:
+    """What is said when a request does not fit into memory even alone."""
+    error = DeviceError(
+        f"out of memory on {device}",
+        hint="try --dtype 4bit, a smaller --batch-size or a shorter --chunk",
+        code="out_of_memory",
+    )
+    error.__cause__ = cause
+    return error
 
 
 def cache_budget(device: torch.device) -> int:

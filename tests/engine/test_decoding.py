@@ -11,7 +11,7 @@ import pytest
 import torch
 from decoding_requests import MOOD, SAMPLED, WORDS, asked, broken, finish, generations, heard, told
 
-from moss_cli.engine.cache import BUCKET, KVCache, cache_bytes
+from moss_cli.engine.cache import BUCKET, CacheRows, cache_bytes
 from moss_cli.engine.decoding import Broken, Decoding, Ended, generate
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.row import DecodeRequest, Generation
@@ -316,14 +316,14 @@ def test_a_request_that_fails_in_a_decode_step_is_found_and_the_others_go_on_as_
     decoding = Decoding(engine.model, NO_STOP, n_slots=4)
     tickets = [decoding.submit(request) for request in requests]
 
-    run = decoding._steps
+    run = decoding._steps._step
 
-    def poisoned(rows: Sequence[Any], first: int, cache: KVCache) -> torch.Tensor:
-        if any(row.ids[-1] == poison for row in rows):
+    def poisoned(ids: torch.Tensor, past: CacheRows) -> torch.Tensor:
+        if poison in ids:
             raise ValueError("poison")
-        return run(rows, first, cache)
+        return run(ids, past)
 
-    monkeypatch.setattr(decoding, "_steps", poisoned)
+    monkeypatch.setattr(decoding._steps, "_step", poisoned)
     events = finish(decoding)
     assert {ticket: str(error) for ticket, error in broken(events).items()} == {tickets[1]: "poison"}
     assert told(events, tickets[1]) == expected[1].ids[:4]

@@ -15,7 +15,7 @@ import moss_cli
 from moss_cli.engine.cache import CacheRows, KVCache
 from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
-from moss_cli.engine.graphs import GRAPH_SEEN, Steps, _Graph
+from moss_cli.engine.graphs import GRAPH_AHEAD, GRAPH_SEEN, Steps, _Graph
 from moss_cli.engine.model import Tokens
 from moss_cli.engine.prefill import prefill
 from moss_cli.engine.row import Row
@@ -125,3 +125,13 @@ def _hopeful(model: Any) -> Steps:
     steps = Steps(model)
     steps._uses_graphs = True
     return steps
+
+
+def test_for_graphs_the_cache_has_room_for_a_few_more_rows_and_a_longer_answer(tiny: Engine) -> None:
+    rows = [Row(n, heard(tiny, 2.0, max_new_tokens=3000), frozenset()) for n in range(3)]
+    n_now, most = rows[0].n_positions, rows[0].request.most_positions
+    eager, graphed = Steps(tiny.model), ReplayedOneByOne(tiny.model)
+    assert (eager.rows_for(3), graphed.rows_for(3), graphed.rows_for(99)) == (3, 4, 99)
+    assert (eager.positions_for(rows), graphed.positions_for(rows)) == (n_now, n_now + GRAPH_AHEAD)
+    short = [Row(3, heard(tiny, 2.0, max_new_tokens=5), frozenset())]
+    assert graphed.positions_for(short) == short[0].request.most_positions < most
