@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,17 @@ def check_model(name: str, registry: Registry, placing: Placing) -> Check:
         n_parameters, dtype = _on_disk(found.folder, placing)
     except ModelError as error:
         facts = _facts(name, placing, here=True, dtype=None)
-        return Check(_label(name, placing), "error", error.message, _refetch(found), facts)
-    entry = found.entry
+        return Check(_label(name, placing), "error", error.message, _refetch(found, registry), facts)
+    entry = replace(found.entry, name=name)  # a folder, or a hub id, is named as the user names it
     facts = _facts(name, placing, here=True, dtype=dtype)
-    return _unfit(entry, dtype, n_parameters, registry, placing, facts) or _fit(entry, dtype, placing, facts)
+    return _unfit(entry, dtype, n_parameters, registry, placing, facts) or _fit(found, name, dtype, placing, facts)
 
 
-def _fit(entry: ModelEntry, dtype: str, placing: Placing, facts: dict[str, Any]) -> Check:
-    measured = speed(entry.name, _held(dtype, placing), placing)
-    told = f"{measured:.3g} x real time" if measured else f"speed: moss bench --model {entry.name}"
+def _fit(found: Resolved, name: str, dtype: str, placing: Placing, facts: dict[str, Any]) -> Check:
+    measured = speed(found.entry.name, _held(dtype, placing), placing)
+    told = f"{measured:.3g} x real time" if measured else f"speed: moss bench --model {shlex.quote(name)}"
     text = f"runs as {_shown(dtype, placing)} on {placing.device}; {told}"
-    return Check(_label(entry.name, placing), "ok", text, facts=facts | {"real_time": measured})
+    return Check(_label(name, placing), "ok", text, facts=facts | {"real_time": measured})
 
 
 def _on_disk(folder: Path, placing: Placing) -> tuple[int, str]:
@@ -76,10 +76,10 @@ def _on_disk(folder: Path, placing: Placing) -> tuple[int, str]:
     return n_parameters, pick_dtype(placing.dtype, n_parameters, placing.facts)
 
 
-def _refetch(found: Resolved) -> str:
+def _refetch(found: Resolved, registry: Registry) -> str:
     """The command that gets a checkpoint anew: a download goes on with what is there, and takes a damaged file for a
     whole one."""
-    if found.entry.hub is None:
+    if found.entry.hub is None or found.entry.name not in registry.entries:
         return USE_EMBEDDED
     pull = f"moss models pull {found.entry.name}"
     return pull if not is_whole(found.folder) else f"rm -r {shlex.quote(str(found.folder.parents[1]))} && {pull}"
@@ -132,7 +132,8 @@ def instead(entries: Iterable[ModelEntry], placing: Placing) -> str:
     fitting = [entry for entry in entries if entry.hub and fits(entry, four_bit, placing.facts)]
     if not fitting:
         return USE_EMBEDDED
-    largest = max(fitting, key=lambda entry: parameters_of(entry) or 0)
+    # Files of the same size differ by some bytes; then it is the first one.
+    largest = max(fitting, key=lambda entry: round(parameters_of(entry) or 0, -8))
     return f"moss models pull {largest.name} && export MOSS_MODEL={largest.name}"
 
 

@@ -29,9 +29,7 @@ def test_moss_says_its_version() -> None:
         ((3, 15, 0), "warning", "3.15.0: moss is made for 3.11 to 3.14"),
     ],
 )
-def test_a_python_that_moss_is_not_made_for_is_a_warning(
-    version: tuple[int, int, int], status: str, text: str
-) -> None:
+def test_a_python_that_moss_is_not_made_for_is_a_warning(version: tuple[int, int, int], status: str, text: str) -> None:
     check = check_python(version)
     assert (check.status, check.text, is_command(check.fix)) == (status, text, status != "ok")
 
