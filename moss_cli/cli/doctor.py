@@ -98,7 +98,7 @@ def report_lines(checks: tuple[Check, ...], stream: TextIO) -> Iterator[str]:
         line = line.encode(encoding, "backslashreplace").decode(encoding)
         yield f"\x1b[{_COLORS[check.status]}m{mark}\x1b[0m{line.removeprefix(mark)}" if colored else line
         if check.fix:  # not folded: what is broken into lines cannot be pasted
-            fix = f"{' ' * indent}{arrow} {one_line(check.fix)}"
+            fix = f"  {arrow} {one_line(check.fix)}"
             yield fix.encode(encoding, "backslashreplace").decode(encoding)
 
 

@@ -76,7 +76,7 @@ def check_completion(environ: Mapping[str, str] = os.environ, home: Path | None 
     facts = {"shell": shell, "script": str(found) if found else None}
     if found:
         return Check("completion", "ok", f"{shell}: {found}", facts=facts)
-    fix = f"mkdir -p {shlex.quote(str(user.parent))} && moss completions {shell} > {shlex.quote(str(user))}"
+    fix = f"mkdir -p {_in_shell(user.parent, home)} && moss completions {shell} > {_in_shell(user, home)}"
     return Check("completion", "warning", f"not installed for {shell}", fix, facts)
 
 
@@ -85,6 +85,13 @@ _SCRIPTS = {
     "zsh": "zsh/site-functions/_moss",
     "fish": "fish/vendor_completions.d/moss.fish",
 }
+
+
+def _in_shell(path: Path, home: Path) -> str:
+    """A path as a shell takes it, short where it lies at home."""
+    if path.is_relative_to(home):
+        return f"~/{shlex.quote(str(path.relative_to(home)))}"
+    return shlex.quote(str(path))
 
 
 def _user_script(shell: str, environ: Mapping[str, str], home: Path) -> Path:

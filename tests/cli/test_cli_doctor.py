@@ -14,7 +14,7 @@ import pytest
 from cli_run import Run
 
 from moss_cli.cli.doctor import report_lines
-from moss_cli.doctor.check import Check
+from moss_cli.doctor.check import Check, install
 
 Moss = Callable[..., Run]
 NAMES = ["moss", "Python", "torch", "GPU", "cpu", "4-bit", "codecs", "cache", "config", "completion"]
@@ -52,7 +52,7 @@ def test_the_default_model_that_is_missing_is_exit_code_1_and_told_how_to_get(mo
     run = moss("doctor")
     lines = run.out.splitlines()
     at = next(n for n, line in enumerate(lines) if line.startswith("✗ 4b-instruct (default)  not on this machine, "))
-    assert (run.code, run.err, lines[at + 1]) == (1, [], f"{' ' * 25}→ {PULL}")
+    assert (run.code, run.err, lines[at + 1]) == (1, [], f"  → {PULL}")
     assert not [line for line in lines if line.startswith("!")]
 
 
@@ -126,12 +126,12 @@ def test_figures_that_were_kept_are_shown(moss: Moss) -> None:
 
 def test_lines_stand_in_columns_with_the_command_below() -> None:
     lines = list(report_lines(CHECKS, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")))
-    assert lines == ["✓ moss   0.1.0", "! torch  é", "         → unset X", "✗ GPU    gone", "         → a"]
+    assert lines == ["✓ moss   0.1.0", "! torch  é", "  → unset X", "✗ GPU    gone", "  → a"]
 
 
 def test_where_the_encoding_has_no_marks_they_are_ascii() -> None:
     lines = list(report_lines(CHECKS, io.TextIOWrapper(io.BytesIO(), encoding="ascii")))
-    assert lines == ["+ moss   0.1.0", "! torch  \\xe9", "         -> unset X", "x GPU    gone", "         -> a"]
+    assert lines == ["+ moss   0.1.0", "! torch  \\xe9", "  -> unset X", "x GPU    gone", "  -> a"]
 
 
 def test_marks_are_coloured_on_a_terminal_unless_no_color_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,11 +139,20 @@ def test_marks_are_coloured_on_a_terminal_unless_no_color_is_set(monkeypatch: py
     stream = Terminal(io.BytesIO(), encoding="utf-8")
     assert list(report_lines(CHECKS, stream))[::2] == [
         "\x1b[32m✓\x1b[0m moss   0.1.0",
-        "         → unset X",
-        "         → a",
+        "  → unset X",
+        "  → a",
     ]
     monkeypatch.setenv("NO_COLOR", "1")
     assert not [line for line in report_lines(CHECKS, stream) if "\x1b" in line]
+
+
+def test_a_package_that_does_not_load_is_told_with_the_command_that_installs_it() -> None:
+    code = "import sys; sys.modules['torch'] = None; from moss_cli.cli.main import run; sys.exit(run(['doctor']))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    error, hint = run.stderr.splitlines()
+    assert (run.returncode, run.stdout) == (1, "")
+    assert error.startswith("moss: error: a package that moss needs does not load: ")
+    assert hint == f"hint: run `{install('--force-reinstall', 'moss-cli')}`"
 
 
 def test_its_help_is_light() -> None:

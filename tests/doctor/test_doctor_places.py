@@ -90,16 +90,18 @@ def test_a_file_that_is_wrong_is_an_error_and_opened_to_mend_it(name: str, text:
     ],
 )
 def test_completion_that_is_missing_is_installed_by_the_command(tmp_path: Path, shell: str, place: str) -> None:
+    tmp_path = tmp_path / "a home"
     environ = {"SHELL": f"/usr/bin/{shell}", "XDG_DATA_DIRS": str(tmp_path / "none")}
     check = check_completion(environ, tmp_path)
     assert (check.status, check.text) == ("warning", f"not installed for {shell}")
     assert is_command(check.fix) and check.fix is not None
+    assert check.fix == f"mkdir -p ~/{Path(place).parent} && moss completions {shell} > ~/{place}"
     moss = tmp_path / "bin" / "moss"
-    moss.parent.mkdir()
+    moss.parent.mkdir(parents=True)
     moss.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m moss_cli "$@"\n')
     moss.chmod(0o755)
     path = f"{moss.parent}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", check.fix], check=True, env={**os.environ, "PATH": path})
+    subprocess.run(["sh", "-c", check.fix], check=True, env={**os.environ, "PATH": path, "HOME": str(tmp_path)})
     mended = check_completion(environ, tmp_path)
     assert (mended.status, mended.text) == ("ok", f"{shell}: {tmp_path / place}")
     assert "_MOSS_COMPLETE" in (tmp_path / place).read_text()
