@@ -66,11 +66,13 @@ def check_four_bit(
     kind: FourBit | None = None,
     version: Callable[[], str] = lambda: importlib.metadata.version("bitsandbytes"),
     multiply: Multiply | None = None,
+    lacks_kernel: bool | None = None,
 ) -> Check:
     """Whether a matrix in 4 bits is multiplied on a device as its dequantised values are.
 
     kind: what 4bit is there. version, multiply: what asks for bitsandbytes' version, and what multiplies and returns by
-    which share of the largest value a product is off; where they raise, it does not work.
+    which share of the largest value a product is off; where they raise, it does not work. lacks_kernel: whether a
+    kernel that this processor could use is not there.
     """
     kind = kind or pick_four_bit(device)
     compute = compute_of_4bit(facts)
@@ -86,14 +88,14 @@ def check_four_bit(
     text = f"{has}; {kind} weights are multiplied rightly on {device}"
     if found["bitsandbytes"] is None:
         return Check("4-bit", "warning", text, install("bitsandbytes"), found)
-    if device.type == "cpu" and kind == "int4" and _could_be_fused():
-        text += ", but it is too old for its kernel for this processor"
+    if _lacks_fused_nf4(device) if lacks_kernel is None else lacks_kernel:
+        text += ", but its quicker kernel for this processor is not there: it is too old, or does not load"
         return Check("4-bit", "warning", text, install("--upgrade", "bitsandbytes"), found)
     return Check("4-bit", "ok", text, facts=found)
 
 
-def _could_be_fused() -> bool:
-    return torch.cpu._is_avx512_bf16_supported() and not has_fused_nf4()
+def _lacks_fused_nf4(device: torch.device) -> bool:
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() and not has_fused_nf4()
 
 
 @torch.inference_mode()

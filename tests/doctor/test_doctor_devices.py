@@ -22,15 +22,14 @@ HUGE = ModelEntry("huge", memory={"bf16": 10**15, "4bit": 10**14})
 
 
 def checked(
-    off: float = 0.0, *, kind: FourBit = "int4", version: str | None = "0.50", device: torch.device = CPU
+    off: float = 0.0, *, kind: FourBit = "int4", version: str | None = "0.50", lacks_kernel: bool = False
 ) -> Check:
     def ask() -> str:
         if version is None:
             raise importlib.metadata.PackageNotFoundError
         return version
 
-    facts = DeviceFacts(device.type, 10**9)
-    return check_four_bit(device, facts, kind=kind, version=ask, multiply=lambda *_: off)
+    return check_four_bit(CPU, FACTS, kind=kind, version=ask, multiply=lambda *_: off, lacks_kernel=lacks_kernel)
 
 
 def test_what_fits_is_told_of_each_dtype() -> None:
@@ -84,6 +83,14 @@ def test_without_bitsandbytes_int4_works_and_is_a_warning() -> None:
     assert (check.status, check.facts["bitsandbytes"]) == ("warning", None)
     assert check.text == "bitsandbytes is not installed; int4 weights are multiplied rightly on cpu"
     assert is_command(check.fix)
+
+
+def test_a_bitsandbytes_without_the_kernel_that_this_processor_could_use_is_a_warning() -> None:
+    check = checked(lacks_kernel=True)
+    text = "bitsandbytes 0.50; int4 weights are multiplied rightly on cpu, but its quicker kernel for this processor"
+    assert (check.status, check.text) == ("warning", f"{text} is not there: it is too old, or does not load")
+    assert is_command(check.fix)
+    assert checked().fix is None
 
 
 def test_what_does_not_load_is_an_error_of_the_line() -> None:
