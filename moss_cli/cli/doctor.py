@@ -67,7 +67,9 @@ def doctor(
     try:
         from moss_cli.doctor.diagnose import diagnose
     except (ImportError, OSError) as error:
-        fix = install("--force-reinstall", "moss-cli")
+        # What is imported so early is named as its package is; a library that does not load is mostly torch's.
+        package = (getattr(error, "name", None) or "torch").partition(".")[0].replace("moss_cli", "moss-cli")
+        fix = install("--force-reinstall", package)
         raise MossError(f"a package that moss needs does not load: {error}", hint=f"run `{fix}`") from error
     found = diagnose(model=model, device=device, dtype=dtype)
     if shown_as == "json":

@@ -61,14 +61,18 @@ def check_codecs(make: Make | None = None) -> Check:
     results = {kind.name: tried_kind(kind, make or sample_of) for kind in KINDS}
     right = [name for name, result in results.items() if result == "decodes"]
     untried = [name for name, result in results.items() if result == "no encoder"]
-    wrong = [f"{name} ({result})" for name, result in results.items() if name not in {*right, *untried}]
+    reasons: dict[str, list[str]] = {}
+    for name, result in results.items():
+        if name not in {*right, *untried}:
+            reasons.setdefault(result, []).append(name)
+    wrong = [f"{listed(names)} ({reason})" for reason, names in reasons.items()]
     text = f"{listed(right)} decode"
     if untried:
         text += f"; not tried, as PyAV has no encoder here: {listed(untried)}"
     if not wrong:
         return Check("codecs", "ok", text, facts=dict(results))
     fix = install("--force-reinstall", "av", "soundfile", "soxr")
-    return Check("codecs", "error", f"do not decode: {listed(wrong)}; {text}", fix, dict(results))
+    return Check("codecs", "error", f"do not decode: {'; '.join(wrong)}; {text}", fix, dict(results))
 
 
 def tried_kind(kind: SampleKind, make: Make) -> str:

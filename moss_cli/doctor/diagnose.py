@@ -12,7 +12,6 @@ from moss_cli import __version__
 from moss_cli.bench.kept import FILE, kept_results
 from moss_cli.bench.machine import this_machine
 from moss_cli.doctor.check import Check, Diagnosis, install, tried, tried_all
-from moss_cli.doctor.codecs import check_codecs
 from moss_cli.doctor.devices import all_devices, check_four_bit, check_memory, check_no_gpu
 from moss_cli.doctor.models import Placing, check_model
 from moss_cli.doctor.places import OTHER_CACHE, check_cache, check_completion, check_config, edit
@@ -44,7 +43,7 @@ def diagnose(*, model: str | None = None, device: str = "auto", dtype: str = "au
         *_software(),
         *tried_all("devices", partial(_devices, registry, device), fix="nvidia-smi"),
         four_bit,
-        tried("codecs", check_codecs, fix=install("--force-reinstall", "av", "soundfile", "soxr")),
+        tried("codecs", _codecs, fix=install("--force-reinstall", "av", "soundfile", "soxr")),
         *_places(registry, default),
         *models,
     )
@@ -75,6 +74,12 @@ def _devices(registry: Registry, asked: str) -> Iterator[Check]:
 def _four_bit(asked: str) -> Check:
     device = _usable(asked)
     return check_four_bit(device, device_facts(device))
+
+
+def _codecs() -> Check:
+    from moss_cli.doctor.codecs import check_codecs  # what it imports may be what is broken
+
+    return check_codecs()
 
 
 def _usable(asked: str) -> torch.device:

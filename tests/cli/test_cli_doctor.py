@@ -152,7 +152,16 @@ def test_a_package_that_does_not_load_is_told_with_the_command_that_installs_it(
     error, hint = run.stderr.splitlines()
     assert (run.returncode, run.stdout) == (1, "")
     assert error.startswith("moss: error: a package that moss needs does not load: ")
-    assert hint == f"hint: run `{install('--force-reinstall', 'moss-cli')}`"
+    assert hint == f"hint: run `{install('--force-reinstall', 'torch')}`"
+
+
+def test_without_libsndfile_the_codecs_are_an_error_and_the_rest_is_told() -> None:
+    code = "import sys; sys.modules['soundfile'] = None; from moss_cli.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    line = [sys.executable, "-c", code, "doctor", "-f", "json", "--model", "tiny"]
+    run = subprocess.run(line, capture_output=True, text=True)
+    checks = {check["name"]: check for check in json.loads(run.stdout)["checks"]}
+    assert (run.returncode, checks["codecs"]["status"], checks["4-bit"]["status"]) == (0, "error", "ok")
+    assert checks["codecs"]["fix"] == install("--force-reinstall", "av", "soundfile", "soxr")
 
 
 def test_its_help_is_light() -> None:

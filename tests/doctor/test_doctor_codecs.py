@@ -35,7 +35,7 @@ def test_a_kind_that_does_not_decode_is_an_error_that_names_it() -> None:
 
     check = check_codecs(make)
     assert check.status == "error"
-    assert check.text.startswith("do not decode: mp3 (not_audio), webm (not_audio); wav, ")
+    assert check.text.startswith("do not decode: mp3, webm (not_audio); wav, ")
     assert (check.facts["mp3"], check.facts["flac"]) == ("not_audio", "decodes")
     assert is_command(check.fix)
 
