@@ -36,6 +36,7 @@ def a_cpu_and_a_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("moss_cli.doctor.places.nearest_folder", lambda _: cache)
+    monkeypatch.setattr("moss_cli.doctor.software.DRIVER", cache / "no driver")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr("moss_cli.engine.devices.free_bytes", lambda _: 30_000_000_000)
