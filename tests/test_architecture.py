@@ -12,12 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "moss_cli"
 LEAVES = {"errors", "schema", "settings", "answers", "span", "__init__"}
 ALLOWED = {
-    "cli": {"cli", "folders", "run", "tasks", "backends", "bench", "engine", "audio", "output", "models"} | LEAVES,
+    "cli": {"cli", "folders", "run", "tasks", "backends", "bench", "doctor", "engine", "audio", "output", "models"}
+    | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
     "run": {"run", "tasks", "backends", "audio", "models"} | LEAVES,
     "tasks": {"tasks"} | LEAVES,
     "backends": {"backends", "engine", "audio", "models"} | LEAVES,
     "bench": {"bench", "engine", "audio", "errors", "__init__"},
+    "doctor": {"doctor", "bench", "engine", "audio", "models", "errors", "settings", "__init__"},
     "engine": {"engine", "audio", "errors", "answers"},
     "audio": {"audio", "errors", "schema", "span"},
     "output": {"output", "tasks", "errors", "schema"},

@@ -13,6 +13,7 @@ from moss_cli.cli import (
     bench,
     completions,
     demo,
+    doctor,
     help_command,
     inspect,
     models,
@@ -24,6 +25,7 @@ from moss_cli.cli.config import default_map
 from moss_cli.cli.help import Command, examples
 from moss_cli.cli.help_command import show_help_alone
 from moss_cli.cli.plain_task import plain_command
+from moss_cli.errors import UsageError
 from moss_cli.tasks.catalogue import CATALOGUE
 
 ABOUT = "Transcribe, describe and question recordings with the MOSS-Audio models, on your own machine."
@@ -54,7 +56,11 @@ def main(
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
     show_help_alone(context)
-    context.default_map = default_map(context.command, context.obj)
+    try:
+        context.default_map = default_map(context.command, context.obj)
+    except UsageError:
+        if context.invoked_subcommand != "doctor":  # which tells what is wrong with the file
+            raise
 
 
 for entry in CATALOGUE:
@@ -65,6 +71,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
 app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
 app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
+app.command("doctor", cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
 app.command("help", cls=Command, epilog=examples(help_command.EXAMPLES))(help_command.show_help)

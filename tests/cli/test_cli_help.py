@@ -17,7 +17,16 @@ from moss_cli.cli.main import run
 from moss_cli.tasks.catalogue import CATALOGUE, TASKS, TaskEntry, entry
 
 EACH = pytest.mark.parametrize("task", CATALOGUE, ids=lambda task: task.name)
-OTHERS = [["batch", "status"], ["batch", "clean"], ["demo"], ["schema"], ["inspect"], ["bench"], ["completions"]]
+OTHERS = [
+    ["batch", "status"],
+    ["batch", "clean"],
+    ["demo"],
+    ["schema"],
+    ["inspect"],
+    ["bench"],
+    ["doctor"],
+    ["completions"],
+]
 
 
 HelpOf = Callable[..., str]
