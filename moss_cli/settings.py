@@ -102,7 +102,7 @@ def key_lines(text: str) -> dict[tuple[str, ...], tuple[int, int]]:
     No parser says where a key stands, but the lines down to some key are a document themselves, without those below.
     """
     found: dict[tuple[str, ...], tuple[int, int]] = {}
-    lines, first = text.split("\n"), 1
+    lines, first = text.replace("\r\n", "\n").split("\n"), 1
     for last in range(1, len(lines) + 1):
         try:
             values = tomllib.loads("\n".join(lines[:last]))

@@ -18,7 +18,7 @@ SHOW_EXAMPLES = ("moss config show", "moss config show transcribe -f json")
 SET_EXAMPLES = (
     "moss config set model 4b-instruct",
     "moss config set transcribe.speakers true",
-    "moss config set format srt json",
+    "moss config set exclude '*.tmp' 'old/**'",
 )
 UNSET_EXAMPLES = ("moss config unset model", "moss config unset transcribe.speakers")
 AS_TYPED = {"ignore_unknown_options": True}  # `--seed` is a key here, and -1 a value
@@ -127,6 +127,7 @@ def set_option(
 def unset_option(context: typer.Context, key: Key) -> None:
     """Remove an option, or the table of a command, from config.toml."""
     from moss_cli.cli.command_line import run_hint
+    from moss_cli.cli.config import normalised
     from moss_cli.cli.config_edit import keys_in, without
     from moss_cli.cli.usage import nearest_of
     from moss_cli.output.terminal import one_line
@@ -138,7 +139,9 @@ def unset_option(context: typer.Context, key: Key) -> None:
     if left is None and command is None:
         left = without(text, name, None)  # the table of this name
     if left is None:
-        nearest = nearest_of(key, keys_in(text))
+        keys = keys_in(text)
+        elsewhere = (one for one in keys if normalised(one.rpartition(".")[2]) == name)
+        nearest = next(elsewhere, None) or nearest_of(key, keys)
         hint = run_hint(f"moss config unset {nearest}") if nearest else "run `moss config show`"
         raise UsageError(f"{config_path()} does not set {one_line(key)}", hint=hint)
     _write(left)
