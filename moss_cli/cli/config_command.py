@@ -164,8 +164,8 @@ def _checked(group: Any, owners: list[str], option: Any, key: str, values: list[
         raise UsageError(f"{key}: it has one value", hint="put quotes around a value with blanks")
     given = values if option.multiple else values[0]
     checked = [check_value(group.commands[name], option, key, given) for name in owners][-1]
-    if not all(value.isprintable() for value in values):
-        raise UsageError(f"{key}: it must be printable text, on one line")
+    if any("\ud800" <= character <= "\udfff" for value in values for character in value):
+        raise UsageError(f"{key}: it must be UTF-8 text")
     if isinstance(checked, (bool, int, float)):
         return checked
     return values if len(values) > 1 else values[0]

@@ -74,6 +74,7 @@ def _with_first_level(text: str, line: str) -> str:
     tomlkit would put it behind the comments that belong to the first table.
     """
     lines = text.split("\n")
+    line += "\r" if lines[0].endswith("\r") else ""
     places = key_lines(text)
     headers = {path[0]: first for path, (first, _) in places.items() if len(path) == 1 and _is_header(lines[first - 1])}
     ends = [last for path, (_, last) in places.items() if path[0] not in headers]

@@ -18,6 +18,7 @@ from moss_cli.tasks.catalogue import CATALOGUE, TASKS, TaskEntry, entry
 
 EACH = pytest.mark.parametrize("task", CATALOGUE, ids=lambda task: task.name)
 OTHERS = [["batch", "status"], ["batch", "clean"], ["demo"], ["schema"], ["inspect"], ["bench"], ["completions"]]
+OTHERS += [["config"], ["config", "show"], ["config", "path"], ["config", "set"], ["config", "unset"]]
 
 
 HelpOf = Callable[..., str]
