@@ -155,6 +155,12 @@ def test_set_and_unset_leave_the_rest_as_it_was(moss: Moss) -> None:
     assert tomllib.loads(config_path().read_text()) == {"seed": 2, "include": ["*.mp3"]}
 
 
+def test_the_first_key_stands_before_the_tables_and_what_is_said_of_the_first(moss: Moss) -> None:
+    config("# mine\n\n# of ask\n[ask]\nseed = 1\n")
+    moss("config", "set", "vad", "false")
+    assert config_path().read_text() == "# mine\n\nvad = false\n\n# of ask\n[ask]\nseed = 1\n"
+
+
 def test_unset_of_what_is_not_set_names_the_nearest(moss: Moss) -> None:
     config(COMMENTED)
     error = f"moss: error: {config_path()} does not set "

@@ -255,7 +255,7 @@ def test_a_broken_config_is_named_and_help_works_all_the_same(moss: Moss, text: 
     run = moss(*TINY, "a.wav")
     assert (run.code, run.out, len(run.err)) == (2, "", 1)
     assert run.err[0].startswith(f"moss: error: {config_folder() / 'config.toml'} is not valid TOML: ")
-    assert moss("--help").code == 0
+    assert moss("--help").code == moss("help", "scene").code == moss("config", "--help").code == 0
     assert moss("--version").code == 0
 
 
