@@ -25,6 +25,7 @@ from moss_cli.cli.config import default_map, read_settings
 from moss_cli.cli.help import Command, examples
 from moss_cli.cli.help_command import show_help_alone
 from moss_cli.cli.plain_task import plain_command
+from moss_cli.errors import UsageError
 from moss_cli.tasks.catalogue import CATALOGUE
 
 ABOUT = "Transcribe, describe and question recordings with the MOSS-Audio models, on your own machine."
@@ -56,8 +57,13 @@ def main(
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
     show_help_alone(context)
-    if context.invoked_subcommand not in WITHOUT_CONFIG:
+    if context.invoked_subcommand in WITHOUT_CONFIG:
+        return
+    try:
         context.default_map = default_map(context.command, read_settings(context.command))
+    except UsageError:
+        if not context.obj.typed.asks_for_help():  # to which the error's own hint may lead
+            raise
 
 
 for entry in CATALOGUE:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from moss_cli.cli.command_line import CommandLine
 from moss_cli.cli.config_values import check_value
 from moss_cli.cli.usage import nearest_of
 from moss_cli.errors import UsageError
@@ -107,8 +108,9 @@ def check_key(setting: Setting, options: Options) -> None:
     message = f"there is no option {_shown(setting.path)}"
     if setting.command is None and owners:
         message = f"{setting.key} is not an option of all commands"
-        hint = f"write it in the table [{owners[0]}]: run `moss config unset {setting.key}` and `moss config set "
-        raise wrong(setting.path, message, hint=f"{hint}{owners[0]}.{setting.key} VALUE`")
+        hint = f"write it in the table [{owners[0]}]: run `moss config unset {setting.key}` and then "
+        there = CommandLine(("config", "set", f"{owners[0]}.{setting.key}", *_words(setting.value)))
+        raise wrong(setting.path, message, hint=f"{hint}`{there}`")
     known = shared_keys(options) if setting.command is None else list(options[setting.command])
     raise wrong(setting.path, message, hint=_hint(setting.path, setting.key, known))
 
@@ -123,6 +125,12 @@ def _hint(path: tuple[str, ...], name: str, known: Any) -> str:
     remove = f"run `moss config unset {'.'.join(path)}` to remove it" if bare else "remove the line"
     nearest = nearest_of(name, known)
     return f"did you mean {nearest}? else {remove}" if nearest else remove
+
+
+def _words(value: Any) -> list[str]:
+    """A value as it is typed."""
+    items = value if isinstance(value, list) else [value]
+    return [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
 
 
 def _shown(path: tuple[str, ...]) -> str:

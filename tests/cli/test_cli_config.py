@@ -107,6 +107,12 @@ def test_only_a_command_with_options_is_shown(moss: Moss) -> None:
     assert moss("config", "show", "completions").code == 2
 
 
+def test_an_option_under_both_its_spellings_is_an_error(moss: Moss) -> None:
+    config("top-p = 0.5\ntop_p = 0.6")
+    error = f"moss: error: {config_path()}, line 2: top-p is set twice"
+    assert moss("config", "show") == Run(2, "", [error, "hint: remove one of them"])
+
+
 def test_the_path_is_printed_whatever_stands_there(moss: Moss) -> None:
     config("broken = [")
     assert moss("config", "path") == Run(0, f"{config_path()}\n", [])
