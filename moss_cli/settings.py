@@ -1,6 +1,6 @@
 """Where options come from: flag, then MOSS_* variable, then config.toml, then the default.
 
-typer reads flags and variables; this module reads config.toml for it, and parses times.
+typer reads flags and variables; this module finds and reads TOML files, and parses times.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +91,31 @@ def _check_texts(path: Path, value: Any, key: str) -> None:
             _check_texts(path, inner, key)
 
 
-def user_defaults() -> dict[str, Any]:
-    """Options set in the user's config.toml, under their long names with - or _.
+def config_path() -> Path:
+    """The user's config.toml, which need not exist."""
+    return config_folder() / "config.toml"
 
-    A table such as [transcribe] holds for that command alone.
+
+def key_lines(text: str) -> dict[tuple[str, ...], tuple[int, int]]:
+    """First and last line, counted from 1, of each key of a TOML document, under its path: `("ask", "seed")`.
+
+    No parser says where a key stands, but the lines down to some key are a document themselves, without those below.
     """
-    values = read_toml(config_folder() / "config.toml")
-    return {key.replace("-", "_"): _normalised(value) for key, value in values.items()}
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    lines, first = text.replace("\r\n", "\n").split("\n"), 1
+    for last in range(1, len(lines) + 1):
+        try:
+            values = tomllib.loads("\n".join(lines[:last]))
+        except tomllib.TOMLDecodeError:
+            continue  # within a value of several lines
+        for path in _paths(values, ()):
+            found.setdefault(path, (first, last))
+        first = last + 1
+    return found
 
 
-def _normalised(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key.replace("-", "_"): inner for key, inner in value.items()}
-    return value
+def _paths(values: dict[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        yield (*above, key)
+        if isinstance(value, dict):
+            yield from _paths(value, (*above, key))

@@ -8,7 +8,7 @@ import pytest
 
 from moss_cli.errors import ModelError, UsageError
 from moss_cli.models.registry import ModelEntry, load_registry, resolve
-from moss_cli.settings import config_folder, parse_time, state_folder, user_defaults
+from moss_cli.settings import config_folder, config_path, key_lines, parse_time, read_toml, state_folder
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_variable_names_the_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_config_file_may_begin_with_a_byte_order_mark() -> None:
     for name in ("config.toml", "models.toml"):
         (config_folder() / name).write_bytes(b"\xef\xbb\xbf" + b'default = "tiny"\n')
-    assert user_defaults() == {"default": "tiny"}
+    assert read_toml(config_path()) == {"default": "tiny"}
     assert load_registry().default == "tiny"
 
 
@@ -150,14 +150,14 @@ def test_a_config_file_may_begin_with_a_byte_order_mark() -> None:
 def test_what_no_option_can_be_is_refused(content: bytes, message: str) -> None:
     (config_folder() / "config.toml").write_bytes(content)
     with pytest.raises(UsageError) as caught:
-        user_defaults()
+        read_toml(config_path())
     assert str(caught.value) == f"{config_folder()}/{message}"
 
 
 def test_a_home_that_is_a_file_has_no_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home").touch()
     monkeypatch.setenv("MOSS_CONFIG_DIR", str(tmp_path / "home" / ".config"))
-    assert user_defaults() == {}
+    assert read_toml(config_path()) == {}
     assert load_registry().default == "4b-instruct"
 
 
@@ -177,3 +177,18 @@ def test_a_number_or_text_that_no_model_can_have_is_refused(line: str, message: 
     with pytest.raises(UsageError) as caught:
         load_registry()
     assert str(caught.value) == f"{config_folder()}/models.toml: models.mine.{message}"
+
+
+def test_each_key_is_found_on_the_lines_that_it_takes() -> None:
+    text = '# head\n\na = """\nb = 1\n"""\n"c" = [\n 1, # [d]\n]\n\n# of e\n[e]\nf-g.h = {i = 2}\n\nj = 3'
+    assert key_lines(text) == {
+        ("a",): (3, 5),
+        ("c",): (6, 8),
+        ("e",): (11, 11),
+        ("e", "f-g"): (12, 12),
+        ("e", "f-g", "h"): (12, 12),
+        ("e", "f-g", "h", "i"): (12, 12),
+        ("e", "j"): (14, 14),
+    }
+    assert key_lines("") == {}
+    assert key_lines("a = 1\r\nb = 2\r\n") == {("a",): (1, 1), ("b",): (2, 2)}

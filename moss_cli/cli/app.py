@@ -12,6 +12,7 @@ from moss_cli.cli import (
     batch,
     bench,
     completions,
+    config_command,
     demo,
     doctor,
     help_command,
@@ -21,7 +22,7 @@ from moss_cli.cli import (
     summarize,
     transcribe,
 )
-from moss_cli.cli.config import default_map
+from moss_cli.cli.config import default_map, read_settings
 from moss_cli.cli.help import Command, examples
 from moss_cli.cli.help_command import show_help_alone
 from moss_cli.cli.plain_task import plain_command
@@ -29,6 +30,7 @@ from moss_cli.errors import UsageError
 from moss_cli.tasks.catalogue import CATALOGUE
 
 ABOUT = "Transcribe, describe and question recordings with the MOSS-Audio models, on your own machine."
+WITHOUT_CONFIG = ("config", "help")  # what is there to mend it
 WITH_OWN_OPTIONS = {"transcribe": transcribe.transcribe, "ask": ask.ask, "summarize": summarize.summarize}
 
 app = typer.Typer(
@@ -56,10 +58,13 @@ def main(
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
     show_help_alone(context)
+    if context.invoked_subcommand in WITHOUT_CONFIG:
+        return
     try:
-        context.default_map = default_map(context.command, context.obj)
+        context.default_map = default_map(context.command, read_settings(context.command))
     except UsageError:
-        if context.invoked_subcommand != "doctor":  # which tells what is wrong with the file
+        # Doctor tells what is wrong with the file; to help, the error's own hint may lead.
+        if context.invoked_subcommand != "doctor" and not context.obj.typed.asks_for_help():
             raise
 
 
@@ -69,6 +74,7 @@ for entry in CATALOGUE:
     app.command(entry.name, cls=Command, help=about, epilog=examples(entry.examples))(made)
 app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
+app.add_typer(config_command.app, name="config")
 app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
 app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
 app.command("doctor", cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)

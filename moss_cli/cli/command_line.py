@@ -11,7 +11,7 @@ LONGEST = 300  # characters of a command that is shown whole; chosen: four lines
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The words behind `moss`. Each method gives another command line."""
+    """The words behind `moss`. Most methods give another command line."""
 
     words: tuple[str, ...] = ()
 
@@ -33,6 +33,11 @@ class CommandLine:
             else:
                 words += new if word == old else (word,)
         return CommandLine(tuple(words))
+
+    def asks_for_help(self) -> bool:
+        """Whether `-h` or `--help` is among the options."""
+        options = self.words[: self.words.index("--")] if "--" in self.words else self.words
+        return "-h" in options or "--help" in options
 
     def _with_options(self, words: Sequence[str], options: Sequence[str]) -> CommandLine:
         end = words.index("--") if "--" in words else len(words)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
+from moss_cli.cli.config import read_settings
 from moss_cli.cli.help import MODEL, OUTPUT
 from moss_cli.cli.options import DtypeChoice, model_names
 from moss_cli.errors import MossError
@@ -23,6 +24,7 @@ _COLORS: dict[CheckStatus, str] = {"ok": "32", "warning": "33", "error": "31"}
 
 
 def doctor(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Option(
@@ -71,7 +73,8 @@ def doctor(
         package = (getattr(error, "name", None) or "torch").partition(".")[0].replace("moss_cli", "moss-cli")
         fix = install("--force-reinstall", package)
         raise MossError(f"a package that moss needs does not load: {error}", hint=f"run `{fix}`") from error
-    found = diagnose(model=model, device=device, dtype=dtype)
+    commands = context.find_root().command
+    found = diagnose(model=model, device=device, dtype=dtype, read_config=lambda: read_settings(commands))
     if shown_as == "json":
         import json
 

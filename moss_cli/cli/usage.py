@@ -134,19 +134,35 @@ def _right_value(error: TyperException, message: str, typed: CommandLine) -> tup
     """What is said of a value that cannot be, and the command line with one that can."""
     parameter, said = getattr(error, "param", None), getattr(error, "message", "").removeprefix("Value error, ")
     message = message.replace("Value error, ", "")
-    if parameter is None:
+    if parameter is None or not said:
         return message, None
-    if match := _CHOICES.fullmatch(said.rstrip(".")):
-        value, choices = match[1], re.findall(r"'([^']*)'", match[2])
-        return message, _with_choice(parameter.name, value, choices, typed)
+    message = message.replace(said, in_words(said))
+    if choices := choices_of(said):
+        return message, _with_choice(parameter.name, said[1 : said.index("' is not")], choices, typed)
+    if bound := bound_of(said):
+        return message, typed.without(*parameter.opts).added(max(parameter.opts, key=len), bound)
+    return message, None
+
+
+def in_words(said: str) -> str:
+    """What the parser says of a value, as we say it: `it must be at least 0`."""
+    said = said.removeprefix("Value error, ").rstrip(".")
     if match := _BOUND.search(said):
-        bound, where = match[2], "most" if match[1] == "less" else "least"
-        better = typed.without(*parameter.opts).added(max(parameter.opts, key=len), bound)
-        return message.replace(said, f"it must be at {where} {bound}"), better
-    for kind, shown in _KINDS.items():
-        if f"valid {kind}" in said:
-            return message.replace(said, f"it must be {shown}"), None
-    return message.replace("Input should be", "it must be"), None
+        return f"it must be at {'most' if match[1] == 'less' else 'least'} {match[2]}"
+    kind = next((shown for kind, shown in _KINDS.items() if f"valid {kind}" in said), None)
+    return f"it must be {kind}" if kind else said.replace("Input should be", "it must be")
+
+
+def choices_of(said: str) -> list[str]:
+    """The choices there are, where the parser says that a value is none of them."""
+    match = _CHOICES.fullmatch(said.removeprefix("Value error, ").rstrip("."))
+    return re.findall(r"'([^']*)'", match[2]) if match else []
+
+
+def bound_of(said: str) -> str | None:
+    """The bound that a number is beyond, where the parser says so."""
+    match = _BOUND.search(said)
+    return match[2] if match else None
 
 
 def _with_choice(name: str, value: str, choices: Sequence[str], typed: CommandLine) -> CommandLine | None:
@@ -176,5 +192,4 @@ def _origin(error: TyperException) -> str:
     if context is None or parameter is None:
         return ""
     source = context.get_parameter_source(parameter.name)
-    names = {"ENVIRONMENT": f" (set by {parameter.envvar})", "DEFAULT_MAP": " (set in config.toml)"}
-    return names.get(source.name, "") if source is not None else ""
+    return f" (set by {parameter.envvar})" if source is not None and source.name == "ENVIRONMENT" else ""

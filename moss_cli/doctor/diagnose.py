@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from moss_cli.bench.machine import this_machine
 from moss_cli.doctor.check import Check, Diagnosis, install, tried, tried_all
 from moss_cli.doctor.devices import all_devices, check_four_bit, check_memory, check_no_gpu
 from moss_cli.doctor.models import Placing, check_model
-from moss_cli.doctor.places import OTHER_CACHE, check_cache, check_completion, check_config, edit
+from moss_cli.doctor.places import OTHER_CACHE, check_cache, check_completion, check_config, edit, read_as_toml
 from moss_cli.doctor.software import check_moss, check_python, check_torch, torch_facts
 from moss_cli.engine.devices import device_facts, pick_device, pick_four_bit
 from moss_cli.errors import MossError, as_moss_error
@@ -24,8 +24,15 @@ from moss_cli.settings import config_folder, state_folder
 ANY_DEVICE = "export MOSS_DEVICE=auto"
 
 
-def diagnose(*, model: str | None = None, device: str = "auto", dtype: str = "auto") -> Diagnosis:
+def diagnose(
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    read_config: Callable[[], object] = read_as_toml,
+) -> Diagnosis:
     """Look at everything. model, device, dtype: what a command would use that is run without them, None: models.toml's.
+    read_config: see `check_config`.
 
     Raises nothing: what breaks is an error of its line.
     """
@@ -44,7 +51,7 @@ def diagnose(*, model: str | None = None, device: str = "auto", dtype: str = "au
         *tried_all("devices", partial(_devices, registry, device), fix="nvidia-smi"),
         four_bit,
         tried("codecs", _codecs, fix=install("--force-reinstall", "av", "soundfile", "soxr")),
-        *_places(registry, default),
+        *_places(registry, default, read_config),
         *models,
     )
     can_run = any(check.facts.get("model") == default and check.status != "error" for check in models)
@@ -90,10 +97,10 @@ def _usable(asked: str) -> torch.device:
         return pick_device("auto")
 
 
-def _places(registry: Registry, default: str) -> Iterator[Check]:
+def _places(registry: Registry, default: str, read_config: Callable[[], object]) -> Iterator[Check]:
     entry = registry.entries.get(default)
     yield tried("cache", partial(check_cache, entry), fix=OTHER_CACHE)
-    yield tried("config", check_config, fix=edit(config_folder() / "config.toml"))
+    yield tried("config", partial(check_config, read=read_config), fix=edit(config_folder() / "config.toml"))
     yield tried("completion", check_completion, fix="export SHELL=/bin/bash")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from moss_cli.doctor.check import Check, amount, listed
 from moss_cli.models.hub import hub_cache
 from moss_cli.models.registry import ModelEntry, load_registry, locate
-from moss_cli.settings import ENV_PREFIX, cache_folder, config_folder, user_defaults
+from moss_cli.settings import ENV_PREFIX, cache_folder, config_folder, config_path, read_toml
 
 OTHER_CACHE = "export HF_HUB_CACHE=FOLDER"  # where there is room, which only the user knows
 
@@ -39,8 +39,14 @@ def nearest_folder(path: Path) -> Path:
     return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
 
 
-def check_config(environ: Mapping[str, str] = os.environ) -> Check:
-    """Which files and variables set something, and whether the files can be read."""
+def read_as_toml() -> object:
+    """What stands in config.toml, whatever it means. Raises UsageError for what is no TOML."""
+    return read_toml(config_path())
+
+
+def check_config(environ: Mapping[str, str] = os.environ, *, read: Callable[[], object] = read_as_toml) -> Check:
+    """Which files and variables set something, and whether the files can be read; config.toml by `read`, which raises
+    what is wrong with it."""
     there = [config_folder() / name for name in ("config.toml", "models.toml")]
     files = [str(path) for path in there if path.exists()]
     variables = sorted(name for name in environ if name.startswith(ENV_PREFIX))
@@ -48,9 +54,9 @@ def check_config(environ: Mapping[str, str] = os.environ) -> Check:
     if not files and variables:
         text += f"; variables: {listed(variables)}"
     facts = {"folder": str(config_folder()), "files": files, "variables": variables}
-    for path, read in zip(there, (user_defaults, load_registry), strict=True):
+    for path, take in zip(there, (read, load_registry), strict=True):
         try:
-            read()
+            take()
         except Exception as error:  # noqa: BLE001 - told here whatever it is
             return Check("config", "error", str(error), edit(path), facts)
     return Check("config", "ok", text, facts=facts)

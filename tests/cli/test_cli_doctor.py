@@ -168,3 +168,12 @@ def test_without_libsndfile_the_codecs_are_an_error_and_the_rest_is_told() -> No
 def test_its_help_is_light() -> None:
     code = "import sys; from moss_cli.cli.main import run; run(['doctor', '--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_key_of_config_toml_that_no_option_has_is_told_on_its_line(moss: Run) -> None:
+    path = Path(os.environ["MOSS_CONFIG_DIR"]) / "config.toml"
+    path.write_text('modell = "tiny"\n')
+    found = moss("doctor", "--model", "tiny", "-f", "json")
+    checks = {check["name"]: check for check in json.loads(found.out)["checks"]}
+    assert checks["config"]["status"] == "error" and "modell" in checks["config"]["text"]
+    assert found.code == 0

@@ -17,16 +17,8 @@ from moss_cli.cli.main import run
 from moss_cli.tasks.catalogue import CATALOGUE, TASKS, TaskEntry, entry
 
 EACH = pytest.mark.parametrize("task", CATALOGUE, ids=lambda task: task.name)
-OTHERS = [
-    ["batch", "status"],
-    ["batch", "clean"],
-    ["demo"],
-    ["schema"],
-    ["inspect"],
-    ["bench"],
-    ["doctor"],
-    ["completions"],
-]
+OTHERS = [["batch", "status"], ["batch", "clean"], ["demo"], ["schema"], ["inspect"], ["bench"], ["doctor"]]
+OTHERS += [["completions"], ["config"], ["config", "show"], ["config", "path"], ["config", "set"], ["config", "unset"]]
 
 
 HelpOf = Callable[..., str]

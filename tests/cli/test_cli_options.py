@@ -160,17 +160,36 @@ def test_several_formats_can_come_from_config(moss: Moss, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "line", "message", "hint"),
     [
-        ('temperature = "hot"', "'--temperature': it must be a number"),
-        ('format = ["srt", "x"]', f"'--format' / '-f': 'x' is not one of {FORMATS}"),
-        ('quiet = "perhaps"', "'--quiet' / '-q': it must be true or false"),
+        ('temperature = "hot"', 1, "temperature: it must be a number", "see `moss transcribe --help`"),
+        ('\nformat = ["srt", "x"]', 2, f"format: 'x' is not one of {FORMATS}", "see `moss transcribe --help`"),
+        ('quiet = "perhaps"', 1, "quiet: it must be true or false", "see `moss transcribe --help`"),
+        ("top-p = 2", 1, "top-p: it must be at most 1", "run `moss config set top-p 1`"),
+        ("model = true", 1, "model: it must be one value", "see `moss transcribe --help`"),
+        ("vad = [true]", 1, "vad: it must be true or false", "see `moss transcribe --help`"),
+        ("include = [1, [2]]", 1, "include: it must be text, or a list of texts", "see `moss transcribe --help`"),
+        ('start = "1:90"', 1, "start: '1:90' is not a time", "write 90, 1:30, 00:01:30.5 or 1m30s"),
+        ('device = "tpu"', 1, "device: no such device: tpu", "write auto, cuda, cuda:N, mps or cpu"),
+        ('batch_size = "0"', 1, "batch-size: 0 is neither auto nor a positive number", "write auto, or a number"),
+        (
+            '# of ask\n[ask]\n\ndtype = "int8"',
+            4,
+            "ask.dtype: 'int8' is not one of 'auto', 'bf16', 'fp16', 'fp32', '4bit'",
+            "run `moss config set ask.dtype 4bit`",
+        ),
     ],
 )
-def test_a_wrong_value_in_config_is_said_to_stand_there(moss: Moss, text: str, message: str) -> None:
+def test_a_wrong_value_in_config_is_an_error_with_its_line_whatever_is_run(
+    moss: Moss, text: str, line: int, message: str, hint: str
+) -> None:
     config(text)
-    line = f"moss: error: invalid value for {message} (set in config.toml)"
-    assert moss(*TINY, "a.wav") == Run(2, "", [line, SEE])
+    lines = [f"moss: error: {config_folder() / 'config.toml'}, line {line}: {message}", f"hint: {hint}"]
+    assert moss(*TINY, "a.wav") == Run(2, "", lines)
+    assert moss("schema", "scene") == Run(2, "", lines)
+    assert moss("config", "show") == Run(2, "", lines)
+    assert moss("transcribe", "--help").code == 0
+    assert moss("schema", "--", "--help") == Run(2, "", lines)
 
 
 def test_a_wrong_value_in_a_variable_is_said_to_stand_there(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,11 +199,52 @@ def test_a_wrong_value_in_a_variable_is_said_to_stand_there(moss: Moss, monkeypa
     assert run == Run(2, "", [f"moss: error: invalid value for '--top-k': {message}", SEE])
 
 
-def test_a_key_that_no_option_has_is_a_warning(moss: Moss) -> None:
-    config('modle = "tiny"\ninputs = ["a.wav"]\n[transcribe]\nmodle = "tiny"\n[trancribe]\nseed = 1')
-    run = moss(*TINY, "a.wav")
-    keys = ("modle", "inputs", "trancribe", "transcribe.modle")
-    assert run == Run(0, "hello there\n", [f"moss: warning: config.toml: there is no option {key}" for key in keys])
+@pytest.mark.parametrize(
+    ("text", "line", "message", "hint"),
+    [
+        ('modle = "tiny"', 1, "there is no option modle", "did you mean model? else run `moss config unset modle`"),
+        ("seed = 1\ninputs = 2", 2, "there is no option inputs", "run `moss config unset inputs`"),
+        (
+            "[transcribe]\nspeaker = true",
+            2,
+            "there is no option transcribe.speaker",
+            "did you mean speakers? else run `moss config unset transcribe.speaker`",
+        ),
+        (
+            "[trancribe]\nseed = 1",
+            1,
+            "there is no command trancribe",
+            "did you mean transcribe? else run `moss config unset trancribe`",
+        ),
+        ("[models]", 1, "there is no command models", "run `moss config unset models`"),
+    ],
+)
+def test_a_key_that_no_option_has_is_an_error_with_the_nearest_and_the_command_that_mends_it(
+    moss: Moss, text: str, line: int, message: str, hint: str
+) -> None:
+    config(text)
+    path = config_folder() / "config.toml"
+    lines = [f"moss: error: {path}, line {line}: {message}", f"hint: {hint} to remove it"]
+    assert moss(*TINY, "a.wav") == Run(2, "", lines)
+    assert moss("config", "unset", hint.rpartition(" ")[2].strip("`")).code == 0
+    assert moss(*TINY, "a.wav") == Run(0, "hello there\n", [])
+
+
+def test_a_key_in_quotes_that_no_command_can_name_is_to_be_removed_by_hand(moss: Moss) -> None:
+    config('"a.b" = 1')
+    where = f"moss: error: {config_folder() / 'config.toml'}, line 1"
+    assert moss(*TINY, "a.wav") == Run(2, "", [f"{where}: there is no option a.b", "hint: remove the line"])
+
+
+def test_an_option_of_one_command_alone_belongs_in_its_table(moss: Moss) -> None:
+    config("keep = false")
+    where = f"moss: error: {config_folder() / 'config.toml'}, line 1"
+    hint = (
+        "hint: write it in the table [bench]: run `moss config unset keep` and then `moss config set bench.keep false`"
+    )
+    assert moss(*TINY, "a.wav") == Run(2, "", [f"{where}: keep is not an option of all commands", hint])
+    assert moss("config", "unset", "keep").code == moss("config", "set", "bench.keep", "false").code == 0
+    assert moss(*TINY, "a.wav") == Run(0, "hello there\n", [])
 
 
 @pytest.mark.parametrize("text", ["model = [", "model", "\0"])
@@ -193,7 +253,7 @@ def test_a_broken_config_is_named_and_help_works_all_the_same(moss: Moss, text: 
     run = moss(*TINY, "a.wav")
     assert (run.code, run.out, len(run.err)) == (2, "", 1)
     assert run.err[0].startswith(f"moss: error: {config_folder() / 'config.toml'} is not valid TOML: ")
-    assert moss("--help").code == 0
+    assert moss("--help").code == moss("help", "scene").code == moss("config", "--help").code == 0
     assert moss("--version").code == 0
 
 
