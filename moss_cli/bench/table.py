@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from moss_cli.bench.memory import MemoryUse
 from moss_cli.bench.result import BatchFigures, Comparison, Result, Turns
+from moss_cli.errors import counted
 
 _WIDTH = 80
 _COLUMNS = "{:>5}  {:>9}  {:>6}  {:>9}  {:>6}  {:>9}  {:>13}"
@@ -21,8 +22,8 @@ def _lines(result: Result) -> Iterator[str]:
     machine, subject, ceilings = result.machine, result.subject, result.ceilings
     drawn = "random weights, " if subject.weights == "random" else ""
     yield f"{subject.name}, {drawn}{subject.dtype} on {machine.device}"
-    yield f"{machine.device_name}, {machine.cores} cores, {_bytes(machine.memory_bytes)} of memory"
-    yield f"moss {result.moss}, torch {machine.torch}, {machine.threads} threads, {result.date}"
+    yield f"{machine.device_name}, {counted(machine.cores, 'core')}, {_bytes(machine.memory_bytes)} of memory"
+    yield f"moss {result.moss}, torch {machine.torch}, {counted(machine.threads, 'thread')}, {result.date}"
     yield ""
     yield _row("weights", f"{subject.parameters / 1e9:.2f} billion, {_bytes(subject.bytes)}")
     yield _row("loading", f"{_seconds(result.load_s)}, memory {_memory(result.load_memory)}")
