@@ -180,6 +180,15 @@ def test_a_wrong_value_in_a_variable_is_said_to_stand_there(moss: Moss, monkeypa
     assert run == Run(2, "", [f"moss: error: invalid value for '--top-k': {message}", SEE])
 
 
+def test_a_wrong_choice_in_a_variable_is_not_mended_by_the_same_command(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOSS_DTYPE", "int4")
+    run = moss(*TINY, "a.wav")
+    assert run.code == 2
+    assert run.err[0].endswith("(set by MOSS_DTYPE)") and run.err[1:] == [SEE]
+
+
 def test_a_key_that_no_option_has_is_a_warning(moss: Moss) -> None:
     config('modle = "tiny"\ninputs = ["a.wav"]\n[transcribe]\nmodle = "tiny"\n[trancribe]\nseed = 1')
     run = moss(*TINY, "a.wav")
