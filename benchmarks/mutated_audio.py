@@ -5,16 +5,23 @@ numbers of its header set to extremes, stretches zeroed, repeated, left out or r
 ends the script. What takes over 10 s, raises anything but a `MossError`, gives samples that are not finite or far more
 than its bytes could hold, or writes to stderr is listed.
 
-    python benchmarks/mutated_audio.py [--files 3000] [--seed 0]
+With `--through-command N`, N such files lie in a folder that one `moss transcribe` reads. It has to end with a report
+that names each of them, without a traceback, a line on stderr that is not its own, 10 s in which it finishes no file,
+or more than 1 GB of memory.
+
+    python benchmarks/mutated_audio.py [--files 3000] [--seed 0] [--through-command N]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -90,20 +97,70 @@ def _examined(path: Path, log: int) -> tuple[str, float, str]:
     return outcome, time.process_time() - begun, os.pread(log, 200, 0).decode(errors="replace").strip()
 
 
+def _originals(folder: Path) -> dict[str, bytes]:
+    """A file of two seconds in each format."""
+    originals = {}
+    for name, form in FORMATS.items():
+        path = folder / f"original.{form.suffix}"
+        write(path, form, n_seconds=2)
+        originals[name] = path.read_bytes()
+    return originals
+
+
+def _longest_wait(process: subprocess.Popen[bytes], out: Path, log: Path) -> float:
+    """The longest time in seconds in which a run neither wrote a result nor said anything, until it ended."""
+    before, since, longest_s = -1, time.monotonic(), 0.0
+    while process.poll() is None:
+        done = len(list(out.glob("*.json"))) + log.stat().st_size
+        if done != before:
+            before, since = done, time.monotonic()
+        longest_s = max(longest_s, time.monotonic() - since)
+        if longest_s > 6 * LIMIT_S:
+            process.kill()
+        time.sleep(0.1)
+    return longest_s
+
+
+def _through_command(n_files: int, chance: random.Random, work: Path) -> None:
+    originals = _originals(work)
+    inputs, out, report, log = work / "in", work / "out", work / "report.json", work / "log"
+    inputs.mkdir()
+    for number in range(n_files):
+        name = chance.choice(list(originals))
+        (inputs / f"{number:05}.{FORMATS[name].suffix}").write_bytes(mutated(originals[name], chance))
+    argv = [sys.executable, "-m", "moss_cli", "transcribe", str(inputs), "-o", f"{out}/", "-f", "json"]
+    begun = time.monotonic()
+    with log.open("wb") as stderr:
+        process = subprocess.Popen([*argv, "--model", "tiny", "--report", str(report)], stderr=stderr)
+        longest_s = _longest_wait(process, out, log)
+    took_s = time.monotonic() - begun
+    peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    foreign = [
+        said for said in log.read_text(errors="replace").splitlines() if not said.startswith(("moss: ", "hint: "))
+    ]
+    listed = json.loads(report.read_bytes())["inputs"] if report.exists() else []
+    counts = Counter(str(each["status"]) for each in listed)
+    print(f"{n_files} files: exit code {process.returncode}, " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    print(f"{took_s:.1f} s, {longest_s:.1f} s at most without a result, peak {peak_mb:.0f} MB of {LIMIT_MB}")
+    print(f"{n_files - len(listed)} files not in the report, {len(foreign)} lines on stderr that are not moss's own")
+    print("\n".join(f"- {said}" for said in foreign))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--files", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--through-command", type=int, metavar="N", help="N files in one run of `moss transcribe`")
     parser.add_argument("--keep", type=Path, help="folder for the files that show a fault")
     options = parser.parse_args()
+    if options.through_command:
+        with tempfile.TemporaryDirectory() as folder:
+            _through_command(options.through_command, random.Random(options.seed), Path(folder))
+        return
     signal.signal(signal.SIGPROF, _slow)
     chance, counts, faults, slowest = random.Random(options.seed), Counter[str](), [], (0.0, "")
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as spool:
-        originals = {}
-        for name, form in FORMATS.items():
-            path = Path(folder) / f"original.{form.suffix}"
-            write(path, form, n_seconds=2)
-            originals[name] = path.read_bytes()
+        originals = _originals(Path(folder))
         os.dup2(spool.fileno(), 2)
         for number in range(options.files):
             name = chance.choice(list(originals))

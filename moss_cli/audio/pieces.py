@@ -146,7 +146,7 @@ class PieceDecoder:
         if self.layout.share:
             promised_s = end_s / self.layout.share
         read = f"only the first {seconds(origin_s + end_s)}"
-        if promised_s is not None and promised_s > end_s:
+        if promised_s is not None and seconds(promised_s) != seconds(end_s) and promised_s > end_s:
             read = f"{seconds(origin_s + end_s)} of {seconds(origin_s + promised_s)}"
         message = f"{self.part.name} is cut short: {read} could be read"
         return Notice(code="truncated", message=message, start=origin_s + end_s)

@@ -22,7 +22,7 @@ def _lines(result: Result) -> Iterator[str]:
     machine, subject, ceilings = result.machine, result.subject, result.ceilings
     drawn = "random weights, " if subject.weights == "random" else ""
     yield f"{subject.name}, {drawn}{subject.dtype} on {machine.device}"
-    yield f"{machine.device_name}, {machine.cores} cores, {_bytes(machine.memory_bytes)} of memory"
+    yield f"{machine.device_name}, {counted(machine.cores, 'core')}, {_bytes(machine.memory_bytes)} of memory"
     yield f"moss {result.moss}, torch {machine.torch}, {counted(machine.threads, 'thread')}, {result.date}"
     yield ""
     yield _row("weights", f"{subject.parameters / 1e9:.2f} billion, {_bytes(subject.bytes)}")

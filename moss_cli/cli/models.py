@@ -161,7 +161,7 @@ def quantize_model(
 
         with bytes_bar(found.entry.name, sys.stderr) as progress:
             write_copy(found.folder, folder, kind=kind, revision=found.revision, progress=progress)
-    typer.echo(folder)
+    typer.echo(folder.absolute())  # a bare name would be that of a listed model to `--model`
 
 
 def _entry(name: str, typed: CommandLine | None = None) -> ModelEntry:

@@ -41,6 +41,8 @@ def usage_error(error: TyperException, root: Any, typed: CommandLine) -> UsageEr
     else:
         message, better = _right_value(error, message, typed)
     message = message[:1].lower() + message[1:].rstrip(".")
+    if better == typed:  # the wrong value stands elsewhere: the same command would fail again
+        better = None
     hint = run_hint(better, f"see `{path} --help`") if better else f"see `{path} --help`"
     return UsageError(message + _origin(error), hint=hint)
 

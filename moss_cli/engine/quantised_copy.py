@@ -130,7 +130,10 @@ def layout(model: MossAudio, kind: FourBit, *, tied: bool) -> list[tuple[Destina
 
 def open_copy(folder: Path, info: CopyInfo) -> tuple[CheckpointFiles, MossAudio]:
     """A copy's tensors, and the empty model that they belong to. Raises ModelError."""
-    infos = read_headers(folder, QUANTISED_DTYPES)
+    try:
+        infos = read_headers(folder, QUANTISED_DTYPES)
+    except ModelError as error:  # whose hint is for what was pulled
+        raise ModelError(error.message, hint=HINT) from error
     tensors = CheckpointFiles(infos)
     model = meta_model(load_config(folder), len(infos))
     for _, parts in layout(model, info.kind, tied=is_tied(model, tensors.shapes)):
@@ -151,6 +154,8 @@ def write_copy(
     """
     if read_copy_info(source):
         raise UsageError(f"{source} is a 4-bit copy already")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is not a folder", hint="name another folder with -o")
     if target.exists() and any(target.iterdir()) and not read_copy_info(target):
         raise UsageError(f"{target} is not empty, and no copy that moss made", hint="name another folder with -o")
     tensors = CheckpointFiles(read_headers(source))

@@ -90,6 +90,14 @@ def test_a_range_behind_the_cut_is_an_error_that_says_where_it_is(tmp_path: Path
     assert caught.value.code == "truncated"
 
 
+def test_a_cut_too_small_to_tell_in_thousandths_names_one_time_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", noise(2))
+    path.write_bytes(path.read_bytes()[:-4])
+    audio = load(path)
+    assert [warning.message for warning in audio.warnings] == [f"{path} is cut short: only the first 2 s could be read"]
+    assert not audio.complete
+
+
 def test_an_m4a_without_its_index_says_so(tmp_path: Path) -> None:
     path = _cut(encode(tmp_path / "a.m4a", noise(2), _RATE, "aac"), 0.6)
     error = _refusal(path)

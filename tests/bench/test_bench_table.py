@@ -79,6 +79,12 @@ def test_the_figures_beside_another_implementation() -> None:
     assert table(replace(RESULT, comparison=comparison)) == FIGURES + BESIDE
 
 
+def test_one_core_and_one_thread_are_in_the_singular() -> None:
+    lines = table(replace(RESULT, machine=replace(MACHINE, cores=1, threads=1))).splitlines()
+    assert lines[1] == "H200, 1 core, 128 GB of memory"
+    assert lines[2] == "moss 1.0.0, torch 2.13.0, 1 thread, 2026-12-01T00:00:00+00:00"
+
+
 def test_a_checkpoint_has_no_random_weights() -> None:
     subject = replace(RESULT.subject, name="tiny", weights="checkpoint")
     assert table(replace(RESULT, subject=subject)).splitlines()[0] == "tiny, bf16 on cuda:0"

@@ -292,3 +292,12 @@ def test_a_default_that_is_no_name_is_named(moss: Moss) -> None:
     path = config_folder() / "models.toml"
     path.write_text("default = 5")
     assert moss("transcribe", "a.wav") == Run(2, "", [f"moss: error: {path}: default is not a name"])
+
+
+def test_a_wrong_choice_in_a_variable_is_not_mended_by_the_same_command(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOSS_DTYPE", "int4")
+    run = moss(*TINY, "a.wav")
+    assert run.code == 2
+    assert run.err[0].endswith("(set by MOSS_DTYPE)") and run.err[1:] == [SEE]

@@ -66,3 +66,23 @@ def test_a_folder_that_is_not_empty_is_a_usage_error(moss: Moss, tmp_path: Path)
         f"moss: error: {tmp_path / 'mine'} is not empty, and no copy that moss made",
         "hint: name another folder with -o",
     ]
+
+
+def test_a_file_in_the_place_of_the_folder_is_a_usage_error(moss: Moss, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    made = moss("models", "quantize", "tiny", "-o", str(tmp_path / "notes.txt"))
+    assert made.code == 2
+    assert made.err == [
+        f"moss: error: {tmp_path / 'notes.txt'} is not a folder",
+        "hint: name another folder with -o",
+    ]
+    assert (tmp_path / "notes.txt").read_text() == "x"
+
+
+def test_the_printed_folder_is_one_that_model_takes(
+    moss: Moss, wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = moss("models", "quantize", "tiny", "-o", "small")
+    assert (made.code, made.out.strip()) == (0, str(tmp_path / "small"))
+    assert moss("transcribe", str(wav("a.wav", 3)), "-m", made.out.strip()).code == 0

@@ -178,8 +178,9 @@ def test_a_copy_cut_short_or_of_other_sizes_is_named(copy: Path) -> None:
         load_engine(copy, device="cpu")
     with (copy / WEIGHTS).open("r+b") as file:
         file.truncate(1_000_000)
-    with pytest.raises(ModelError, match=r"00001\.safetensors is cut short"):
+    with pytest.raises(ModelError, match=r"00001\.safetensors is cut short") as caught:
         load_engine(copy, device="cpu")
+    assert caught.value.hint == "make it anew with `moss models quantize`"
 
 
 @pytest.mark.parametrize("metadata", [{"kind": "int3"}, {"files": [{"name": 1}]}, {"files": None}])
