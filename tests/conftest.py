@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 # Before anything imports torch: two test processes on two cores should not spin against each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+with suppress(ImportError):  # torch's compiler imports it, which fails once something else has imported distutils
+    import setuptools  # noqa: F401
 
 from hypothesis import settings
 
