@@ -58,6 +58,7 @@ def _bar(title: str, n_bytes: int | None, stream: TextIO) -> tqdm:
         unit="B",
         unit_scale=True,
         file=stream,
+        position=0,  # also beside a bar that was not closed
         leave=False,
         dynamic_ncols=True,
         smoothing=0.1,
