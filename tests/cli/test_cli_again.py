@@ -261,7 +261,7 @@ class Killed(BaseException):
 def test_a_long_file_goes_on_where_a_run_was_killed(
     moss: Moss, wav: Wav, asked: Asked, tmp_path: Path, backend: ScriptedBackend
 ) -> None:
-    """Killed when 4 of its 6 pieces are answered: 2 are left to do."""
+    """Killed when 3 or 4 of its 6 pieces are answered, as quickly as they were read: the others are left to do."""
     wav("long.wav", 6 * 16_000)
     argv = (*TINY, "long.wav", "-f", "json", "--chunk", "1", "--batch-size", "2")
     moss(*argv, "-o", "undisturbed/")
@@ -276,7 +276,8 @@ def test_a_long_file_goes_on_where_a_run_was_killed(
     with pytest.raises(Killed):
         moss(*argv, "-o", "out/")
     backend.at_step = lambda n: None
-    asked[4:] = []  # what was asked when it was killed has no answer
+    del asked[len(asked) - len(backend.cancelled) :]  # what was asked when it was killed has no answer
+    assert 3 <= len(asked) <= 4
     assert stamps(tmp_path / "out") == {}
     [journal] = (tmp_path / "out/.moss/unfinished").iterdir()
     assert journal.stat().st_mode & 0o777 == 0o600
