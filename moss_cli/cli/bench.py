@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from moss_cli.cli.help import MODEL, OUTPUT, TASK
-from moss_cli.cli.options import model_names
+from moss_cli.cli.options import DeviceOption, ModelOption, option
 from moss_cli.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -36,37 +36,12 @@ KEEP_HELP = "Keep the figures for `moss doctor`."
 
 def bench(
     context: typer.Context,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            envvar="MOSS_MODEL",
-            show_envvar=False,
-            rich_help_panel=MODEL,
-            metavar="NAME",
-            help="A model from `moss models list`, or a checkpoint folder.",
-            autocompletion=model_names,
-        ),
-    ] = None,
+    model: ModelOption = None,
     shape: Annotated[
         str | None, typer.Option("--shape", rich_help_panel=MODEL, metavar="SHAPE", help=SHAPE_HELP)
     ] = None,
-    dtype: Annotated[
-        BenchDtypeChoice,
-        typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, rich_help_panel=MODEL, help=DTYPE_HELP),
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="MOSS_DEVICE",
-            show_envvar=False,
-            rich_help_panel=MODEL,
-            metavar="DEVICE",
-            help="auto, cuda, cuda:N, mps or cpu.",
-        ),
-    ] = "auto",
+    dtype: Annotated[BenchDtypeChoice, option("--dtype", panel=MODEL, help=DTYPE_HELP)] = "auto",
+    device: DeviceOption = "auto",
     batch: Annotated[str, typer.Option("--batch", rich_help_panel=TASK, metavar="N,N", help=BATCH_HELP)] = "1,8",
     audio_seconds: Annotated[
         float,

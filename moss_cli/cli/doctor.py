@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 import typer
 
 from moss_cli.cli.config import read_settings
-from moss_cli.cli.help import MODEL, OUTPUT
-from moss_cli.cli.options import DtypeChoice, model_names
+from moss_cli.cli.help import OUTPUT
+from moss_cli.cli.options import DeviceOption, DtypeOption, model_option
 from moss_cli.errors import MossError
 
 if TYPE_CHECKING:
@@ -26,35 +26,10 @@ _COLORS: dict[CheckStatus, str] = {"ok": "32", "warning": "33", "error": "31"}
 def doctor(
     context: typer.Context,
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            envvar="MOSS_MODEL",
-            show_envvar=False,
-            rich_help_panel=MODEL,
-            metavar="NAME",
-            help="The model that has to run: a name from `moss models list`, or a checkpoint folder.",
-            autocompletion=model_names,
-        ),
+        str | None, model_option("The model that has to run: a name from `moss models list`, or a checkpoint folder.")
     ] = None,
-    dtype: Annotated[
-        DtypeChoice,
-        typer.Option(
-            "--dtype", envvar="MOSS_DTYPE", show_envvar=False, rich_help_panel=MODEL, help="Precision of the weights."
-        ),
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            envvar="MOSS_DEVICE",
-            show_envvar=False,
-            rich_help_panel=MODEL,
-            metavar="DEVICE",
-            help="auto, cuda, cuda:N, mps or cpu.",
-        ),
-    ] = "auto",
+    dtype: DtypeOption = "auto",
+    device: DeviceOption = "auto",
     shown_as: Annotated[
         Literal["txt", "json"], typer.Option("--format", "-f", rich_help_panel=OUTPUT, help="How to print the checks.")
     ] = "txt",

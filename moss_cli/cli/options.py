@@ -44,25 +44,23 @@ def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, show_envvar=False, rich_help_panel=panel, help=help, **settings)
 
 
+def model_option(help: str) -> Any:
+    """`--model`, whose name shells complete."""
+    return option("--model", "-m", panel=MODEL, help=help, metavar="NAME", autocompletion=model_names)
+
+
+ModelOption = Annotated[str | None, model_option("A model from `moss models list`, or a checkpoint folder.")]
+DeviceOption = Annotated[str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")]
+DtypeOption = Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precision of the weights.")]
+
+
 @dataclass(frozen=True)
 class AnalysisOptions:
     """What every analysis command takes. Field names are the options' names."""
 
-    model: Annotated[
-        str | None,
-        option(
-            "--model",
-            "-m",
-            panel=MODEL,
-            help="A model from `moss models list`, or a checkpoint folder.",
-            metavar="NAME",
-            autocompletion=model_names,
-        ),
-    ] = None
-    device: Annotated[
-        str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")
-    ] = "auto"
-    dtype: Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precision of the weights.")] = "auto"
+    model: ModelOption = None
+    device: DeviceOption = "auto"
+    dtype: DtypeOption = "auto"
     include: Annotated[
         list[str] | None,
         option(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moss_cli.engine.cache import CacheRows
-from moss_cli.engine.decoder import Attention, DecoderLayer
+from moss_cli.engine.decoder import DecoderLayer
 from moss_cli.engine.model import MossAudio
 
 Apply = Callable[[Tensor], Tensor]
@@ -99,17 +99,12 @@ def _layer(layer: DecoderLayer) -> _Layer:
     return _Layer(
         norm=_rms_norm(layer.input_layernorm.weight, layer.input_layernorm.eps),
         qkv=attention.qkv_proj.forward,
-        qk_norm=_rms_norm(_norm_weights(attention), attention.q_norm.eps),
+        qk_norm=_rms_norm(attention.norm_weights(), attention.q_norm.eps),
         out=attention.o_proj.forward,
         mlp_norm=_rms_norm(layer.post_attention_layernorm.weight, layer.post_attention_layernorm.eps),
         gate_up=mlp.gate_up_proj.forward,
         down=mlp.down_proj.forward,
     )
-
-
-def _norm_weights(attention: Attention) -> Tensor:
-    """[H + K, D]: the weight of each head that is normed."""
-    return attention.norm_weights().clone()
 
 
 def _rms_norm(weight: Tensor, eps: float) -> Apply:
