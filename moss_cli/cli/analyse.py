@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moss_cli.answers import Sampling
+from moss_cli.api.job import DEMO_NOTE, check_device_is_here, make_job
+from moss_cli.api.options import JobOptions, as_flag
 from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, collect
@@ -28,15 +29,10 @@ from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, OnText
-from moss_cli.settings import parse_time
 from moss_cli.tasks.reading.task import Task
 
 if TYPE_CHECKING:
     from moss_cli.run.runner import Runner
-
-DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
-
-ALWAYS_THERE = ("auto", "cpu")  # devices
 
 
 def analyse(
@@ -97,7 +93,7 @@ def _prepare(
         timestamps=task.params.get("timestamps"),
         typed=console.typed,
     )
-    job = make_job(task, model, options, console)
+    job = job_of(task, model, options, console)
     writer = make_writer(
         inputs,
         to,
@@ -147,72 +143,14 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
     return show
 
 
-def _check_device(name: str, console: Console) -> None:
-    """Raise what a device that is none, or not here, raises, with the right command where another was meant."""
-    meant = VALUES["device"].get(name.lower())
-    if meant is not None and name in console.typed.words:
-        hint = run_hint(console.typed.replaced(name, meant))
-        raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
-    from moss_cli.engine.devices import pick_device
+def job_of(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:
+    """Options as a job. Raises UsageError, and DeviceError for a device that is not here."""
 
-    pick_device(name)
+    def check_device(name: str) -> None:
+        meant = VALUES["device"].get(name.lower())
+        if meant is not None and name in console.typed.words:
+            hint = run_hint(console.typed.replaced(name, meant))
+            raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
+        check_device_is_here(name)
 
-
-def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:
-    """Options as a job. Raises UsageError."""
-    start_s = None if options.start is None else _time("--start", options.start)
-    end_s = None if options.end is None else _time("--end", options.end)
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise UsageError(f"--end {options.end} is not after the start")
-    if options.prompt is not None and not options.prompt.strip():
-        raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
-        _check_device(options.device, console)
-    return Job(
-        task=task,
-        model=model,
-        device=options.device,
-        dtype=options.dtype,
-        start_s=start_s,
-        end_s=end_s,
-        sampling=Sampling(options.temperature, options.top_p, options.top_k),
-        seed=options.seed,
-        max_new_tokens=options.max_new_tokens,
-        time_markers=options.time_markers,
-        vad=options.vad,
-        think=options.think,
-        thinking_budget=options.thinking_budget,
-        chunk_s=_chunk_s(model, options.chunk),
-        batch_size=_batch_size(options.batch_size),
-        max_duration_s=_longest(options.max_duration),
-    )
-
-
-def _longest(text: str) -> float:
-    seconds = _time("--max-duration", text)
-    if not seconds:
-        raise UsageError("--max-duration must be greater than zero")
-    return seconds
-
-
-def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
-    longest_s = model.entry.max_seconds
-    if seconds is not None and seconds > longest_s:
-        raise UsageError(f"--chunk {seconds:g} is too long: {model.entry.name} takes at most {longest_s:g} s at once")
-    return seconds
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        message = f"--batch-size {text} is neither auto nor a positive number"
-        raise UsageError(message, hint="leave it out, and as many as memory allows are decoded together")
-    return int(text)
-
-
-def _time(option: str, text: str) -> float:
-    try:
-        return parse_time(text)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
+    return make_job(task, model, JobOptions.of(options), named=as_flag, check_device=check_device)

@@ -7,17 +7,17 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
 from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
-DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
 
 TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
 
@@ -55,6 +55,13 @@ def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, show_envvar=False, rich_help_panel=panel, help=help, **settings)
 
 
+def bounds(name: str) -> dict[str, Any]:
+    """What an option with a number may be, as typer is told."""
+    kind = int if BOUNDS[name].is_whole else float
+    least, greatest = BOUNDS[name].least, BOUNDS[name].greatest
+    return {"min": kind(least)} | ({} if greatest is None else {"max": kind(greatest)})
+
+
 def model_option(help: str) -> Any:
     """`--model`, whose name shells complete."""
     return option("--model", "-m", panel=MODEL, help=help, metavar="NAME", autocompletion=model_names)
@@ -71,7 +78,7 @@ DeviceOption = Annotated[
         autocompletion=device_names,
     ),
 ]
-DtypeOption = Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precision of the weights.")]
+DtypeOption = Annotated[Dtype, option("--dtype", panel=MODEL, help="Precision of the weights.")]
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,8 @@ class AnalysisOptions:
             "--chunk",
             panel=AUDIO,
             help="Longest piece of audio given to the model at once. [default: depends on the model]",
-            min=1.0,
             metavar="SECONDS",
+            **bounds("chunk"),
         ),
     ] = None
     max_duration: Annotated[
@@ -173,9 +180,8 @@ class AnalysisOptions:
             "--temperature",
             panel=DECODING,
             help="Randomness of the answer; 0 always takes the most likely token.",
-            min=0.0,
-            max=10.0,
             metavar="T",
+            **bounds("temperature"),
         ),
     ] = 0.0
     top_p: Annotated[
@@ -184,9 +190,8 @@ class AnalysisOptions:
             "--top-p",
             panel=DECODING,
             help="Sample only from the most likely tokens, up to this total probability.",
-            min=0.0,
-            max=1.0,
             metavar="P",
+            **bounds("top_p"),
         ),
     ] = 1.0
     top_k: Annotated[
@@ -195,8 +200,8 @@ class AnalysisOptions:
             "--top-k",
             panel=DECODING,
             help="Sample only from this many of the most likely tokens; 0 means all.",
-            min=0,
             metavar="N",
+            **bounds("top_k"),
         ),
     ] = 50
     think: Annotated[
@@ -209,7 +214,13 @@ class AnalysisOptions:
     ] = None
     thinking_budget: Annotated[
         int | None,
-        option("--thinking-budget", panel=DECODING, help="Maximum length of a thought, in tokens.", min=0, metavar="N"),
+        option(
+            "--thinking-budget",
+            panel=DECODING,
+            help="Maximum length of a thought, in tokens.",
+            metavar="N",
+            **bounds("thinking_budget"),
+        ),
     ] = None
     show_thinking: Annotated[
         bool,
@@ -221,7 +232,13 @@ class AnalysisOptions:
     ] = "auto"
     seed: Annotated[
         int,
-        option("--seed", panel=DECODING, help="Random seed, used when --temperature is above 0.", min=0, metavar="N"),
+        option(
+            "--seed",
+            panel=DECODING,
+            help="Random seed, used when --temperature is above 0.",
+            metavar="N",
+            **bounds("seed"),
+        ),
     ] = 0
     max_new_tokens: Annotated[
         int | None,
@@ -229,8 +246,8 @@ class AnalysisOptions:
             "--max-new-tokens",
             panel=DECODING,
             help="Maximum length of an answer, in tokens. [default: depends on the length of the audio]",
-            min=1,
             metavar="N",
+            **bounds("max_new_tokens"),
         ),
     ] = None
     quiet: Annotated[
