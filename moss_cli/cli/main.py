@@ -95,11 +95,12 @@ def _run(argv: Sequence[str], console: Console) -> int:
     from moss_cli.cli.app import app
 
     console.debug = "--debug" in argv
-    if "_MOSS_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
-        completion_init()
     root = typer.main.get_command(app)
+    if shell := os.environ.get("_MOSS_COMPLETE"):
+        from moss_cli.cli.completion.reply import reply
+
+        sys.stdout.write(reply(root, shell, argv))
+        return ExitCode.OK
     try:
         result = root.main(with_ray_address(argv), prog_name="moss", standalone_mode=False, obj=console)
     except TyperException as error:
