@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
-from moss_cli.cli.help import AUDIO, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
+from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
 from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
@@ -230,6 +230,29 @@ class AnalysisOptions:
         str,
         option("--batch-size", panel=MODEL, help="Number of pieces decoded together.", metavar="auto|N"),
     ] = "auto"
+    ray: Annotated[
+        str | None,
+        option(
+            "--ray",
+            panel=CLUSTER,
+            help="Spread the inputs over a Ray cluster: the one that this machine is part of, or the one at ADDRESS.",
+            metavar="[ADDRESS]",
+        ),
+    ] = None
+    ray_collect: Annotated[
+        bool,
+        option("--ray-collect", panel=CLUSTER, help="Send the files to nodes that do not see them. Implies --ray."),
+    ] = False
+    workers: Annotated[
+        int | None,
+        option(
+            "--workers",
+            panel=CLUSTER,
+            help="Workers in the cluster. [default: one a GPU, or without any one a node]",
+            min=1,
+            metavar="N",
+        ),
+    ] = None
     seed: Annotated[
         int,
         option(
