@@ -1,7 +1,7 @@
 """Write docs/reference/ and man/ from the program.
 
-    python docs/make_reference.py            write them anew (`make reference`)
-    python docs/make_reference.py --check    exit with 1 and a list of the pages that are not what it would write
+python docs/make_reference.py            write them anew (`make reference`)
+python docs/make_reference.py --check    exit with 1 and a list of the pages that are not what it would write
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _facts(command: Any, words: tuple[str, ...], context: Any, keys: dict[str, d
     )
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.get_params(context) if p.param_type_name == "option" and not p.hidden]
+    options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]  # without --help
     own_keys = {id(p): key for key, p in keys.get(words[0], {}).items()} if len(words) == 1 else {}
     return CommandFacts(
         words=words,
@@ -110,7 +110,7 @@ def _option(option: Any, context: Any, own_keys: dict[int, str]) -> Option:
     if option.secondary_opts and option.default is not None:
         default = (option.opts if option.default else option.secondary_opts)[0]
     elif option.is_flag and not default:
-        default = "off" if option.name != "help" and not option.is_eager else ""
+        default = "" if option.is_eager else "off"
     choices = () if option.metavar or is_switch else _choices(signature)
     return Option(
         names=(*sorted(option.opts, key=lambda name: -len(name)), *option.secondary_opts),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Schema = Mapping[str, Any]
+_TIMES = {"start": "When it begins.", "end": "When it ends."}
 _NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 
 
@@ -28,6 +29,7 @@ def fields_of(schema: Schema, definitions: Schema, before: str = "") -> Iterator
         inner = [kind for kind in kinds if "properties" in kind[0]]
         path = f"{before}{name}" + ("[]" if any(is_list for _, is_list in inner) else "")
         about = value.get("description") or next((one.get("description", "") for one, _ in inner), "")
+        about = about or _TIMES.get(name, "")
         words = dict.fromkeys(_words(kind, is_list) for kind, is_list in kinds)
         yield FieldFacts(path, " or ".join(words), " ".join(about.split()))
         for kind, _ in inner:

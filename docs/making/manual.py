@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from making.commands import CommandFacts, Option
 from making.variables import FILES, VARIABLES
@@ -86,8 +86,8 @@ def _synopsis(command: CommandFacts) -> Iterator[str]:
         yield f"\\fB{roff(name)}\\fR" + "".join(f" [OPTIONS]{roff(one)}" for one in rest)
 
 
-def _items(rows: Iterator[tuple[str, str]] | object) -> Iterator[str]:
-    for name, text in rows:  # type: ignore[attr-defined]
+def _items(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, text in rows:
         yield from (".TP", f"\\fB{roff(name)}\\fR", roff(text))
 
 
@@ -96,8 +96,7 @@ def _subcommand(command: CommandFacts) -> Iterator[str]:
     yield from _paragraphs(command.about)
     yield from _arguments(command, ".PP")
     for option in command.options:
-        if "--help" not in option.names:
-            yield from _option(option)
+        yield from _option(option)
     if command.examples:
         yield from (".PP", "For example:")
         yield from _examples(command)
@@ -122,4 +121,4 @@ def _option(option: Option) -> Iterator[str]:
 
 
 def _examples(command: CommandFacts) -> Iterator[str]:
-    yield from (".PP", ".RS 4", ".nf", *map(roff, command.examples), ".fi", ".RE")
+    yield from (".RS 4", ".nf", *map(roff, command.examples), ".fi", ".RE")

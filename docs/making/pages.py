@@ -47,8 +47,12 @@ def index_page(root: CommandFacts) -> str:
         ("variables.md", "Variables and files", "that moss reads"),
     )
     links = "\n".join(f"- [{title}]({name}): {about}" for name, title, about in lists)
-    start = "Every command, option, code, field and variable. The same stands in the manual pages, `man moss`."
-    return page("Reference", start, table(("command", ""), rows), links)
+    start = (
+        "Every command, option, code, field and variable; commands and options also have manual pages, `man moss`. "
+        "Each command has `-h`, `--help`."
+    )
+    options = table(("option of moss itself", ""), [(_names(one), one.help) for one in root.options])
+    return page("Reference", start, table(("command", ""), rows), options, links)
 
 
 def command_page(command: CommandFacts) -> str:
@@ -66,18 +70,21 @@ def _body(command: CommandFacts, heading: str) -> Iterator[str]:
     if not command.commands:
         for panel, options in command.panels:
             yield f"{heading} {panel}"
-            yield table(("option", "value", "default", "", "set by"), map(_option_row, options))
+            yield table(("option", "value", "default", "", "variable, key"), map(_option_row, options))
     if command.examples:
         yield f"{heading} Examples"
         yield "```\n" + "\n".join(command.examples) + "\n```"
 
 
 def _option_row(option: Option) -> tuple[str, ...]:
-    names = ", ".join(f"`{name}`" for name in option.names)
     value = ", ".join(f"`{one}`" for one in option.choices) or (f"`{option.value}`" if option.value else "")
     value = ", ".join(filter(None, (value, option.limits)))
     default = f"`{option.default}`" if option.default and " " not in option.default else option.default
-    return names, value, default, option.help, ", ".join(set_by(option))
+    return _names(option), value, default, option.help, ", ".join(set_by(option))
+
+
+def _names(option: Option) -> str:
+    return ", ".join(f"`{name}`" for name in option.names)
 
 
 def set_by(option: Option) -> Iterator[str]:
@@ -125,7 +132,22 @@ def json_page() -> str:
     return page("Fields of the JSON", start, *parts)
 
 
-_ORDER = "schema_version moss task status input model params result text thinking chunks warnings usage error".split()
+_ORDER = [
+    "schema_version",
+    "moss",
+    "task",
+    "status",
+    "input",
+    "model",
+    "params",
+    "result",
+    "text",
+    "thinking",
+    "chunks",
+    "warnings",
+    "usage",
+    "error",
+]
 
 
 def _place(path: str) -> int:
@@ -149,7 +171,7 @@ def variables_page(root: CommandFacts) -> str:
         where = "" if len(commands) == everywhere else ", ".join(f"`{one}`" for one in commands)
         rows.append((f"`{name}`", f"`{option}`", where))
     start = (
-        "An option is set by the first of these that names it: the command line, its variable, the table of the command "
+        "An option is set by the first of these that names it: the command line, its variable, the command's table "
         "in `config.toml`, what stands above all tables there, the default. An empty variable counts as not set. "
         "A switch is set by `1` or `true`, and taken back by `0` or `false`. See [Settings](../config.md)."
     )
