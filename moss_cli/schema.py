@@ -81,6 +81,7 @@ class Params(Record):
     question: str | None = None
     choices: tuple[str, ...] | None = None
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = None
+    context: str | None = None
 
 
 class ChunkInfo(Record):

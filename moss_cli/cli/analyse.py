@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from moss_cli.answers import Sampling
 from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.console import Console
+from moss_cli.cli.context import read_context
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.other_tools import VALUES
@@ -184,6 +185,7 @@ def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console
         thinking_budget=options.thinking_budget,
         chunk_s=_chunk_s(model, options.chunk),
         batch_size=_batch_size(options.batch_size),
+        context=read_context(options.given_context),
         max_duration_s=_longest(options.max_duration),
     )
 

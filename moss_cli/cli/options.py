@@ -56,7 +56,8 @@ DtypeOption = Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precis
 
 @dataclass(frozen=True)
 class AnalysisOptions:
-    """What every analysis command takes. Field names are the options' names."""
+    """What every analysis command takes. Field names are the options' names, but for `given_context`: a command has a
+    `context` of its own, typer's."""
 
     model: ModelOption = None
     device: DeviceOption = "auto"
@@ -115,6 +116,15 @@ class AnalysisOptions:
     prompt: Annotated[
         str | None,
         option("--prompt", panel=TASK, help="Use this instruction instead of the task's own.", metavar="TEXT"),
+    ] = None
+    given_context: Annotated[
+        str | None,
+        option(
+            "--context",
+            panel=TASK,
+            help="Names, terms and the topic of the recording, told to the model: a text, or @FILE.",
+            metavar="TEXT|@FILE",
+        ),
     ] = None
     start: Annotated[
         str | None,

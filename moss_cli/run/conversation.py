@@ -16,6 +16,7 @@ from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Reply, Request
 from moss_cli.errors import AnswerError, MossError
+from moss_cli.run.context import beside
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import halves, inside
 from moss_cli.run.untold import MARGIN_S, asked_again, duration_s, heard_in, is_most, longest
@@ -189,7 +190,7 @@ class Asking:
         job = self.job
         draws_of = f"{self.input_id}/{place}" if place else self.input_id  # a second question has draws of its own
         return Request(
-            prompt=question.prompt,
+            prompt=beside(question.prompt, job.context),
             clip=clip,
             form=question.form,
             n_characters=question.room(span.duration_s),

@@ -34,6 +34,7 @@ class Job:
     thinking_budget: int | None = None
     chunk_s: float | None = None
     batch_size: int | None = None
+    context: str | None = None
 
     @property
     def longest_s(self) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moss_cli.answers import Cost
+from moss_cli.run.context import beside
 from moss_cli.run.conversation import Asking, Conversation
 from moss_cli.run.job import Job
 from moss_cli.schema import Notice
@@ -55,7 +56,7 @@ def second_pass(
     try:
         while len(left) > 1:
             found: list[Part[Any]] = []
-            for group in _groups(task, left, fits):
+            for group in _groups(task, left, lambda prompt: fits(beside(prompt, job.context))):
                 if len(group) == 1:  # a last one, left over
                     found += group
                     continue
