@@ -59,6 +59,13 @@ class ModelInfo(Record):
     demo: bool = False
 
 
+class EarlierTurn(Record):
+    """A question that was asked before, and its answer."""
+
+    question: str
+    answer: str
+
+
 class Params(Record):
     """Every option that can change the answer. `max_new_tokens` null: as long as the audio may need."""
 
@@ -82,6 +89,7 @@ class Params(Record):
     choices: tuple[str, ...] | None = None
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = None
     context: str | None = None
+    turns: tuple[EarlierTurn, ...] | None = None
 
 
 class ChunkInfo(Record):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from moss_cli.answers import Cost, FinishReason, Form
+from moss_cli.answers import Cost, FinishReason, Form, Turn
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
 
@@ -99,6 +99,7 @@ class Task(ABC, Generic[R]):
     untold_code: ClassVar[str] = "uncovered"
     untold_message: ClassVar[str] = "the model's answer says nothing of this stretch, though it should cover the whole"
     custom_prompt: str | None = None  # the user's instruction in place of the task's own
+    turns: tuple[Turn, ...] = ()  # what was asked and answered before, if the questions go on from there
 
     @property
     @abstractmethod
