@@ -15,7 +15,7 @@ from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.other_tools import VALUES
 from moss_cli.cli.output_target import output_target
-from moss_cli.cli.report import Report
+from moss_cli.cli.report import OnResult, Report
 from moss_cli.cli.usage import nearest_of
 from moss_cli.cli.writers import StdoutWriter, make_writer
 from moss_cli.errors import ModelError, UsageError
@@ -41,13 +41,21 @@ ALWAYS_THERE = ("auto", "cpu")  # devices
 
 
 def analyse(
-    console: Console, task: Task[Any], arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
+    console: Console,
+    task: Task[Any],
+    arguments: Sequence[str],
+    options: AnalysisOptions,
+    layout: Layout = AS_IT_IS,
+    *,
+    on_result: OnResult | None = None,
 ) -> int:
-    """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
+    """Run a task over inputs and return the exit code. `on_result` is given the result of an only input, once it is
+    written. Raises MossError for what holds for all of them."""
     listed = options.files_from is not None
     include, exclude = options.include, options.exclude
     inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
     with _report(console, inputs, task, options) as report:
+        report.on_result = None if inputs.several else on_result
         make_runner, writer = _prepare(console, task, inputs, options, report, layout)
         try:
             go_through(make_runner, writer, inputs.inputs, report)
@@ -56,11 +64,14 @@ def analyse(
     return report.exit_code()
 
 
-def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> int:
-    """Answer a question without audio and return the exit code. Raises MossError."""
+def answer_text(
+    console: Console, task: Task[Any], options: AnalysisOptions, *, on_result: OnResult | None = None
+) -> int:
+    """Answer a question without audio and return the exit code. `on_result` is given the result. Raises MossError."""
     one = Input(Path("question"))  # what a file of an output folder is called
     inputs = GivenInputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
+        report.on_result = on_result
         make_runner, writer = _prepare(console, task, inputs, options, report)
         try:
             writer.check(one)
