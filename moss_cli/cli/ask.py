@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,12 +65,13 @@ def ask(
     options: AnalysisOptions,
 ) -> int:
     """Check the question, and ask it of the inputs or, without any, of the model alone."""
+    from moss_cli.api.job import ask_task
+    from moss_cli.api.options import JobOptions, as_flag
     from moss_cli.cli.analyse import analyse, answer_text
     from moss_cli.cli.ask_again import going_on, keep
     from moss_cli.cli.ask_history import forget_kept, show_kept
     from moss_cli.cli.history import History
     from moss_cli.errors import UsageError
-    from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
     console, given = context.obj, inputs or []
     console.quiet, console.verbose = options.quiet, options.verbose
@@ -81,24 +83,13 @@ def ask(
         return forget_kept(console, kept, about) if clear_history else show_kept(console, kept, about, options)
     if question is None:
         raise UsageError("missing argument 'QUESTION'", hint="see `moss ask --help`")
-    choices = tuple(dict.fromkeys(one.strip() for one in choice or ()))
     _check_question(question, given, console.typed)
-    if "" in choices:
-        raise UsageError("a --choice is empty")
-    if len(choices) == 1 or len(choices) > MOST_CHOICES:
-        raise UsageError(
-            "one --choice is not enough" if len(choices) == 1 else f"{len(choices)} choices are too many",
-            hint=f"give 2 to {MOST_CHOICES} different answers, each with --choice",
-        )
-    if options.prompt is not None:
-        raise UsageError("ask takes no --prompt: the question is the prompt")
     turns: tuple[Turn, ...] = ()
     if go_on:
         before = going_on(console, kept, question, given, options)
         turns, given, options = before.turns, before.inputs, before.options
-    if not given and (options.start is not None or options.end is not None):
-        raise UsageError("--start and --end need a recording")
-    task = Ask(question, choices, has_audio=bool(given), turns=turns)
+    task = ask_task(question, choice or (), JobOptions.of(options), has_audio=bool(given), named=as_flag)
+    task = replace(task, turns=turns)
     on_result = None if no_history else partial(keep, kept, task, options)
     if not given:
         return answer_text(console, task, options, on_result=on_result)
@@ -112,8 +103,6 @@ def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) ->
     from moss_cli.output.terminal import one_line
 
     words = [one for one in inputs if one.isalpha() and not os.path.exists(one)]  # noqa: PTH110 - see below
-    if not question.strip():
-        raise UsageError("the question is empty")
     # Not Path.exists, which raises for a question longer than a name may be.
     exists = os.path.exists(question)  # noqa: PTH110
     if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):

@@ -10,8 +10,7 @@ import pytest
 from cli_run import TINY, Run
 from scripted_backend import ScriptedBackend
 
-from moss_cli.cli.context import MOST_BYTES, read_context
-from moss_cli.errors import UsageError
+from moss_cli.api.options import MOST_CONTEXT_BYTES as MOST_BYTES
 from moss_cli.settings import config_folder
 from moss_cli.tasks.transcribe import PROMPT_SEGMENTS
 
@@ -105,7 +104,7 @@ def test_the_text_counts_and_not_where_it_came_from(moss: Moss, wav: Wav, backen
         (
             "@long.txt",
             [
-                "moss: error: long.txt is too long: at most 100,000 bytes of context are taken",
+                "moss: error: long.txt is too long: at most 100,000 bytes are taken",
                 "hint: keep the names and terms that matter for these recordings",
             ],
         ),
@@ -133,10 +132,17 @@ def test_what_is_no_context_is_said_before_any_work(moss: Moss, wav: Wav, given:
     assert moss(*TINY, "a.wav", "--context", given) == Run(2, "", lines)
 
 
-@pytest.mark.parametrize("text", ["\udcff", "x" * (MOST_BYTES + 1), "ä" * (MOST_BYTES // 2 + 1)])
-def test_a_text_is_utf_8_and_not_too_long(text: str) -> None:
-    with pytest.raises(UsageError):
-        read_context(text)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\udcff", "--context is not UTF-8 text"),
+        ("ä" * (MOST_BYTES // 2 + 1), "--context is too long: at most 100,000 bytes are taken"),
+    ],
+)
+def test_a_text_is_utf_8_and_not_too_long(moss: Moss, wav: Wav, text: str, message: str) -> None:
+    wav("a.wav")
+    said = moss(*TINY, "a.wav", "--context", text)
+    assert (said.code, said.err[0]) == (2, f"moss: error: {message}")
 
 
 def test_a_small_model_says_that_it_was_not_trained_for_it(moss: Moss, wav: Wav) -> None:
