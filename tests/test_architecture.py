@@ -16,6 +16,7 @@ ALLOWED = {
         "cli",
         "api",
         "folders",
+        "cluster",
         "run",
         "tasks",
         "backends",
@@ -28,6 +29,7 @@ ALLOWED = {
     }
     | LEAVES,
     "api": {"api", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
+    "cluster": {"cluster", "run", "tasks", "backends", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
     "run": {"run", "tasks", "backends", "audio", "models"} | LEAVES,
     "tasks": {"tasks"} | LEAVES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.other_tools import VALUES
-from moss_cli.cli.output_target import output_target
+from moss_cli.cli.output_target import OutputTarget, output_target
 from moss_cli.cli.report import Report
 from moss_cli.cli.usage import nearest_of
 from moss_cli.cli.writers import StdoutWriter, make_writer
@@ -27,12 +28,24 @@ from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
-from moss_cli.run.inputs import Input
+from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job, OnText
 from moss_cli.tasks.reading.task import Task
 
 if TYPE_CHECKING:
+    from moss_cli.cluster.options import ClusterOptions
+    from moss_cli.cluster.runner import ClusterRunner
     from moss_cli.run.runner import Runner
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A run: `make_runner` makes the one runner, so that a run in which nothing is to be done does without torch."""
+
+    job: Job
+    to: OutputTarget
+    make_runner: Callable[[], Runner]
+    writer: Writer
 
 
 def analyse(
@@ -43,28 +56,32 @@ def analyse(
     include, exclude = options.include, options.exclude
     inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
     with _report(console, inputs, task, options) as report:
-        make_runner, writer = _prepare(console, task, inputs, options, report, layout)
+        run = _prepare(console, task, inputs, options, report, layout)
+        cluster = cluster_options(options, inputs, run.to, console)
+        make_runner = run.make_runner if cluster is None else _on_cluster(run.job, cluster, report, console)
         try:
-            go_through(make_runner, writer, inputs.inputs, report)
+            go_through(make_runner, run.writer, inputs.inputs, report)
         finally:
-            writer.finish()  # what stands on stdout is a whole document also when the run is cut short
+            run.writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
 
 
 def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> int:
     """Answer a question without audio and return the exit code. Raises MossError."""
+    if options.ray is not None or options.ray_collect:
+        raise UsageError("--ray is for recordings", hint="leave it out for a question without one")
     one = Input(Path("question"))  # what a file of an output folder is called
     inputs = GivenInputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
-        make_runner, writer = _prepare(console, task, inputs, options, report)
+        run = _prepare(console, task, inputs, options, report)
         try:
-            writer.check(one)
-            outcome = make_runner().ask_text()
+            run.writer.check(one)
+            outcome = run.make_runner().ask_text()
             console.clear()
-            writer.write(one, outcome.envelope)
+            run.writer.write(one, outcome.envelope)
         finally:
-            writer.finish()
-        report.show(one, outcome, writer.outputs(one))
+            run.writer.finish()
+        report.show(one, outcome, run.writer.outputs(one))
     return report.exit_code()
 
 
@@ -82,8 +99,7 @@ def _prepare(
     options: AnalysisOptions,
     report: Report,
     layout: Layout = AS_IT_IS,
-) -> tuple[Callable[[], Runner], Writer]:
-    """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
+) -> _Prepared:
     model = _model(options.model, console)
     to = output_target(
         inputs,
@@ -116,7 +132,36 @@ def _prepare(
         opens = console.open_backend or open_backend
         return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 
-    return make_runner, writer
+    return _Prepared(job, to, make_runner, writer)
+
+
+def cluster_options(
+    options: AnalysisOptions, inputs: GivenInputs, to: OutputTarget, console: Console
+) -> ClusterOptions | None:
+    """The cluster that --ray names, if it does. Raises UsageError for what does not go together with it."""
+    if options.ray is None and not options.ray_collect:
+        if options.workers is not None:
+            raise UsageError("--workers needs --ray", hint=run_hint(console.typed.added("--ray")))
+        return None
+    from moss_cli.cluster.options import ClusterOptions
+
+    if any(one.path == STDIN for one in inputs.inputs):
+        raise UsageError("--ray cannot read stdin", hint="save it to a file first")
+    if not to.is_folder:
+        line = console.typed.without("-o", "--output").added("-o", "out/")
+        raise UsageError("--ray needs a folder for the results", hint=run_hint(line))
+    return ClusterOptions(options.ray or "auto", options.workers, options.ray_collect)
+
+
+def _on_cluster(job: Job, cluster: ClusterOptions, report: Report, console: Console) -> Callable[[], ClusterRunner]:
+    """What makes a runner that has the workers of a cluster answer."""
+
+    def make_runner() -> ClusterRunner:
+        from moss_cli.cluster.runner import ClusterRunner
+
+        return ClusterRunner(job, cluster, report.step, console.warning, console.note)
+
+    return make_runner
 
 
 def _model(name: str | None, console: Console) -> Resolved:

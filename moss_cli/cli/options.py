@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
-from moss_cli.cli.help import AUDIO, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
+from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
 from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
@@ -37,6 +37,17 @@ def model_names(incomplete: str) -> list[str]:
         return []
 
 
+def device_names(incomplete: str) -> list[str]:
+    """What shells complete a device to, as far as it can be told without torch."""
+    import sys
+    from pathlib import Path
+
+    gpus = sorted(one.name.removeprefix("nvidia") for one in Path("/dev").glob("nvidia[0-9]*"))
+    cuda = ["cuda", *(f"cuda:{n}" for n in gpus)] if gpus else []
+    names = ["auto", *cuda, *(["mps"] if sys.platform == "darwin" else []), "cpu"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
     """An option that a MOSS_* variable of its long name can set."""
     longest = max(names, key=len).split("/")[0]
@@ -57,7 +68,16 @@ def model_option(help: str) -> Any:
 
 
 ModelOption = Annotated[str | None, model_option("A model from `moss models list`, or a checkpoint folder.")]
-DeviceOption = Annotated[str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")]
+DeviceOption = Annotated[
+    str,
+    option(
+        "--device",
+        panel=MODEL,
+        help="auto, cuda, cuda:N, mps or cpu.",
+        metavar="DEVICE",
+        autocompletion=device_names,
+    ),
+]
 DtypeOption = Annotated[Dtype, option("--dtype", panel=MODEL, help="Precision of the weights.")]
 
 
@@ -210,6 +230,29 @@ class AnalysisOptions:
         str,
         option("--batch-size", panel=MODEL, help="Number of pieces decoded together.", metavar="auto|N"),
     ] = "auto"
+    ray: Annotated[
+        str | None,
+        option(
+            "--ray",
+            panel=CLUSTER,
+            help="Spread the inputs over a Ray cluster: the one that this machine is part of, or the one at ADDRESS.",
+            metavar="[ADDRESS]",
+        ),
+    ] = None
+    ray_collect: Annotated[
+        bool,
+        option("--ray-collect", panel=CLUSTER, help="Send the files to nodes that do not see them. Implies --ray."),
+    ] = False
+    workers: Annotated[
+        int | None,
+        option(
+            "--workers",
+            panel=CLUSTER,
+            help="Workers in the cluster. [default: one a GPU, or without any one a node]",
+            min=1,
+            metavar="N",
+        ),
+    ] = None
     seed: Annotated[
         int,
         option(
@@ -255,7 +298,7 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
         values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
         return command(**values, options=options)
 
-    hints = get_type_hints(AnalysisOptions, include_extras=True)
+    hints = _shared_hints()
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
     needed = [p.name for p in own if p.default is inspect.Parameter.empty]
     shared = [
@@ -274,6 +317,12 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
     return wrapper
+
+
+@functools.cache
+def _shared_hints() -> dict[str, Any]:
+    """The types of the shared options, which take long enough to evaluate that one would notice at each TAB."""
+    return get_type_hints(AnalysisOptions, include_extras=True)
 
 
 def _all_inputs(

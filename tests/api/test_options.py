@@ -21,9 +21,10 @@ from moss_cli.tasks.catalogue import TASKS
 from moss_cli.tasks.transcribe import Transcribe
 
 OF_A_MOSS = {"device", "dtype", "batch_size"}
-# Of the command line alone: which files, where results go, and what is said beside them.
+# Of the command line alone: which files, on which machines, where results go, and what is said beside them.
 ELSEWHERE = {
     *("model", "include", "exclude", "files_from", "format", "output", "force", "checksum"),
+    *("ray", "ray_collect", "workers"),
     *("show_thinking", "quiet", "verbose", "progress", "report", "debug"),
 }
 
