@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import pydantic
+
 from moss_cli.answers import Form, Grammar
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
@@ -79,8 +81,8 @@ CHARACTERS_PER_SECOND_WORDS = 90  # each word has two times of its own
 class Transcription(Record):
     """Result of `transcribe`."""
 
-    language: str | None = None
-    segments: tuple[Segment, ...] = ()
+    language: str | None = pydantic.Field(default=None, description="As it was named by `--language`.")
+    segments: tuple[Segment, ...] = pydantic.Field(default=(), description="What is said, in order.")
 
 
 @dataclass(frozen=True)
