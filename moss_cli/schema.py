@@ -59,6 +59,13 @@ class ModelInfo(Record):
     demo: bool = Field(default=False, description="Whether it is only a demonstration model.")
 
 
+class EarlierTurn(Record):
+    """A question that was asked before, and its answer."""
+
+    question: str = Field(description="What was asked.")
+    answer: str = Field(description="What the model answered.")
+
+
 class Params(Record):
     """Every option that can change the answer. `max_new_tokens` null: as long as the audio may need."""
 
@@ -84,6 +91,10 @@ class Params(Record):
     choices: tuple[str, ...] | None = Field(default=None, description="The `--choice` answers of `ask`.")
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = Field(
         default=None, description="`--style` of `summarize`."
+    )
+    context: str | None = Field(default=None, description="`--context`: the text, whether it was typed or read.")
+    turns: tuple[EarlierTurn, ...] | None = Field(
+        default=None, description="Earlier questions about the recording that `ask --continue` went on from."
     )
 
 
