@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from moss_cli.errors import ModelError, UsageError
-from moss_cli.models.registry import ModelEntry, load_registry, resolve
+from moss_cli.models.entry import ModelEntry
+from moss_cli.models.registry import load_registry, resolve
 from moss_cli.settings import config_folder, config_path, key_lines, parse_time, read_toml, state_folder
 
 

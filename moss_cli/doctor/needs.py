@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moss_cli.engine.devices import DTYPES, HEADROOM, DeviceFacts
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 
 def parameters_of(entry: ModelEntry) -> int | None:

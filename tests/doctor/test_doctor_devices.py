@@ -13,7 +13,7 @@ from moss_cli.doctor.devices import all_devices, check_four_bit, check_memory, s
 from moss_cli.doctor.needs import fits, weights_bytes
 from moss_cli.engine.devices import HEADROOM, DeviceFacts, FourBit, device_facts
 from moss_cli.errors import DeviceError
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 CPU = torch.device("cpu")
 FACTS = DeviceFacts("cpu", 10**9)

@@ -11,7 +11,7 @@ import pytest
 from mending import is_command
 
 from moss_cli.doctor.places import check_cache, check_completion, check_config, nearest_folder
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 ROOT = Path(__file__).parents[2]
 BIG = ModelEntry("big", hub="someone/big", size=10_000_000_000)
