@@ -15,7 +15,8 @@ from moss_cli.doctor.check import Check, amount
 from moss_cli.doctor.needs import fits, parameters_of, weights_bytes
 from moss_cli.engine.checkpoint import read_headers
 from moss_cli.engine.config import load_config
-from moss_cli.engine.devices import DeviceFacts, FourBit, pick_dtype
+from moss_cli.engine.devices import FourBit
+from moss_cli.engine.fit import DeviceFacts, pick_dtype
 from moss_cli.engine.quantised_copy import read_copy_info
 from moss_cli.errors import ModelError
 from moss_cli.models.entry import ModelEntry
@@ -125,9 +126,9 @@ def _unfit(
 
 
 def instead(entries: Iterable[ModelEntry], placing: Placing) -> str:
-    """The command that chooses the largest model that fits, the embedded one if no other does."""
+    """The command that chooses the largest model for all tasks that fits, the embedded one if none does."""
     four_bit = "4bit" if placing.facts.type != "mps" else "fp16"
-    fitting = [entry for entry in entries if entry.hub and fits(entry, four_bit, placing.facts)]
+    fitting = [one for one in entries if one.hub and not one.tasks and fits(one, four_bit, placing.facts)]
     if not fitting:
         return USE_EMBEDDED
     # Files of the same size differ by some bytes; then it is the first one.

@@ -37,10 +37,12 @@ def test_too_little_room_for_the_default_model_says_how_much_is_missing(cache: P
 
 def test_a_model_that_is_here_needs_no_more_room(cache: Path) -> None:
     (cache / "models--someone--big" / "refs").mkdir(parents=True)
-    (cache / "models--someone--big" / "refs" / "main").write_text("abc")
-    snapshot = cache / "models--someone--big" / "snapshots" / "abc"
+    commit = "abc0" * 10
+    (cache / "models--someone--big" / "refs" / "main").write_text(commit)
+    snapshot = cache / "models--someone--big" / "snapshots" / commit
     snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (snapshot / name).write_text("{}")
     assert check_cache(BIG, free=lambda _: 1).status == "ok"
 
 

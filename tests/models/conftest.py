@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,43 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(cache / "no-token"))
         yield made
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run of the command gave: exit code, stdout, and the lines on stderr."""
+
+    code: int
+    out: str
+    err: list[str]
+
+
+@pytest.fixture
+def moss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], cache: Path
+) -> Iterator[Callable[..., Ended]]:
+    """Runs `moss models` with the arguments, in an empty folder and off a terminal."""
+    from moss_cli.cli.main import run
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.chdir(tmp_path)
+
+    def run_here(*argv: str) -> Ended:
+        capfd.readouterr()
+        code = run(["models", *argv])
+        captured = capfd.readouterr()
+        return Ended(code, captured.out, captured.err.splitlines())
+
+    yield run_here
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+TINY = Path(__file__).parents[2] / "moss_cli" / "weights" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_files() -> dict[str, bytes]:
+    """A whole checkpoint that the engine runs."""
+    return {path.name: path.read_bytes() for path in TINY.iterdir()}

@@ -1,7 +1,7 @@
 """A hub on this machine: what huggingface_hub asks for, of models that a test gives it, and broken on purpose.
 
-The library's own download works with it (test_loopback_hub.py). Large files are kept apart, as the hub keeps them: their
-address redirects to another host, and they are known by their SHA-256; small ones by the SHA-1 that git has of them.
+The library's own download works with it (test_loopback_hub.py). Large files are kept apart, as the hub keeps them:
+their address redirects to another host, and they are known by their SHA-256; small ones by the SHA-1 that git has.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _api(self, hub_id: str, rest: list[str]) -> None:
         self.hub.requests.append(Request(self.headers["Host"], "", 0, self.headers.get("Authorization")))
         if self._in_trouble(self.hub.next_trouble("")):
-            return
+            return None
         revision = rest[1] if rest else "main"
         commit = self.hub.commit(hub_id, revision)
         if hub_id not in self.hub.models:
@@ -239,12 +239,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.hub.requests.append(replace(request, n_sent=sent))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is gone is nothing to speak of."""
+
+
 @contextmanager
 def serving() -> Iterator[LoopbackHub]:
     """A hub without models, until the end of the block."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     hub = LoopbackHub(f"http://127.0.0.1:{server.server_address[1]}")
     handler.hub = hub
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
