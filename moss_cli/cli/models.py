@@ -10,8 +10,7 @@ import typer
 from moss_cli.cli import models_pull, models_rm, models_verify
 from moss_cli.cli.help import Command, examples
 from moss_cli.cli.help_command import show_help_alone
-from moss_cli.cli.model_names import Name
-from moss_cli.cli.options import model_names
+from moss_cli.cli.model_choice import AnyName, Name, local_names
 
 if TYPE_CHECKING:
     from moss_cli.cli.console import Console
@@ -37,8 +36,8 @@ def list_models(shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
     SIZE is what a model takes on the disk, BF16 and 4-BIT what its weights take in memory. RUNS AS is the precision
     that `--dtype auto` chooses on this machine now, or `too large` if not even 4 bits fit.
     """
+    from moss_cli.cli.model_choice import listed_entries
     from moss_cli.cli.model_facts import device_facts, model_facts, table
-    from moss_cli.cli.model_names import listed_entries
     from moss_cli.models.registry import load_registry
 
     default, device = load_registry().default, device_facts()
@@ -50,7 +49,7 @@ def list_models(shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
 
 
 @app.command("show", cls=Command, epilog=examples(SHOW_EXAMPLES))
-def show_model(context: typer.Context, name: Name, shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
+def show_model(context: typer.Context, name: AnyName, shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
     """Show all that is known of a model."""
     from moss_cli.cli.model_facts import device_facts, model_facts
     from moss_cli.models.registry import load_registry
@@ -87,7 +86,7 @@ def quantize_model(
             metavar="NAME|FOLDER",
             help="A model from `moss models list`, or a checkpoint folder.",
             show_default=False,
-            autocompletion=model_names,
+            autocompletion=local_names,
         ),
     ],
     output: Annotated[
@@ -128,7 +127,7 @@ app.command("rm", cls=Command, epilog=examples(models_rm.EXAMPLES))(models_rm.re
 
 def _known(name: str, console: Console) -> ModelEntry:
     """The entry of a name, or of a hub model that is here. Raises ModelError."""
-    from moss_cli.cli.model_names import unknown_model
+    from moss_cli.cli.model_choice import unknown_model
     from moss_cli.models.registry import load_registry, resolve
 
     registry = load_registry()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from moss_cli.cli.model_names import HubName, hub_model
+from moss_cli.cli.model_choice import HubName, hub_model
 from moss_cli.errors import ModelError, amount
 
 if TYPE_CHECKING:

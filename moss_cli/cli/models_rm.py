@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moss_cli.cli.command_line import run_hint
-from moss_cli.cli.model_names import RemovableName, hub_model
+from moss_cli.cli.model_choice import RemovableName, hub_model
 from moss_cli.errors import ExitCode, ModelError, OutputError, UsageError, amount
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from moss_cli.cli.model_names import Name
+from moss_cli.cli.model_choice import Name
 from moss_cli.errors import ModelError, amount, counted
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def verify_model(context: typer.Context, name: Name) -> None:
 
 def _here(name: str, console: Console) -> Resolved:
     """The model, also if files of it are missing that were there. Raises ModelError, UsageError."""
-    from moss_cli.cli.model_names import hub_model
+    from moss_cli.cli.model_choice import hub_model
     from moss_cli.models.hub import commit_of, repository_folder
     from moss_cli.models.pulled import read_record
     from moss_cli.models.registry import Resolved, resolve

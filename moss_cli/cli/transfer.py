@@ -65,10 +65,9 @@ class Transfer:
             self._told = (now, tenth)
             began, n_first = self._begun
             speed = (n_done - n_first) / (now - began)
-            left = f", {(n_bytes - n_done) / speed / 60:.0f} min left" if speed > 0 else ""
-            self._console.note(
-                f"{self._stage} {self._title}: {amount(n_done)} of {amount(n_bytes)}, {amount(speed)}/s{left}"
-            )
+            left = f", {_duration((n_bytes - n_done) / speed)} left" if speed > 0 else ""
+            done = f"{amount(n_done)} of {amount(n_bytes)}"
+            self._console.note(f"{self._stage} {self._title}: {done}, {amount(speed)}/s{left}")
 
     def close(self) -> None:
         """Take the bar away."""
@@ -81,6 +80,10 @@ class Transfer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def bytes_bar(title: str, n_bytes: int | None, n_done: int, console: Console) -> tqdm:

@@ -61,7 +61,7 @@ class Request:
 
 @dataclass
 class LoopbackHub:
-    """Models by hub id and commit, each with its files; `main` is the last that was added."""
+    """Models by hub id and commit, each with its files; `main` is the last that was added. n_bytes: sent of files."""
 
     url: str
     models: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)
@@ -69,6 +69,7 @@ class LoopbackHub:
     troubles: list[Trouble] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    n_bytes: int = 0
 
     def add(self, hub_id: str, files: dict[str, bytes]) -> str:
         """Publish a model, or a new version of it, and return its commit."""
@@ -231,7 +232,11 @@ class _Handler(BaseHTTPRequestHandler):
                     break
                 block = content[sent : sent + _BLOCK]
                 self.wfile.write(block if trouble.cut_at is None else block[: trouble.cut_at - sent])
-                sent += len(block) if trouble.cut_at is None else min(len(block), trouble.cut_at - sent)
+                n_more = len(block) if trouble.cut_at is None else min(len(block), trouble.cut_at - sent)
+                sent += n_more
+                if request is not None:
+                    with self.hub.lock:
+                        self.hub.n_bytes += n_more
                 if trouble.slow_s:
                     time.sleep(trouble.slow_s)
         finally:

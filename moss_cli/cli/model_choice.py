@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from moss_cli.models.registry import Registry
 
 
+def all_names(incomplete: str) -> list[str]:
+    """The models of models.toml, and what was pulled beside them."""
+    return _completed(incomplete, here=False, of_hub=False)
+
+
 def pullable_names(incomplete: str) -> list[str]:
-    """The models of models.toml that are on the hub."""
+    """The models that are on the hub."""
     return _completed(incomplete, here=False, of_hub=True)
 
 
@@ -36,6 +41,15 @@ Name = Annotated[
         help="A model from `moss models list`, or ORG/NAME[@REVISION].",
         show_default=False,
         autocompletion=local_names,
+    ),
+]
+AnyName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A model from `moss models list`, or ORG/NAME[@REVISION].",
+        show_default=False,
+        autocompletion=all_names,
     ),
 ]
 HubName = Annotated[
