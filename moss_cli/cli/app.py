@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from moss_cli import __version__
 from moss_cli.cli import (
     ask,
     batch,
@@ -45,7 +44,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"moss {__version__}")
+        from moss_cli.cli.version import version_line
+
+        typer.echo(version_line())
         raise typer.Exit
 
 
@@ -53,7 +54,14 @@ def _version(wanted: bool) -> None:
 def main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            callback=_version,
+            is_eager=True,
+            help="Print the versions of moss and torch, and the device.",
+        ),
     ] = False,
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
