@@ -12,8 +12,22 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "moss_cli"
 LEAVES = {"errors", "schema", "settings", "answers", "span", "__init__"}
 ALLOWED = {
-    "cli": {"cli", "folders", "run", "tasks", "backends", "bench", "doctor", "engine", "audio", "output", "models"}
+    "cli": {
+        "cli",
+        "folders",
+        "run",
+        "tasks",
+        "backends",
+        "bench",
+        "doctor",
+        "engine",
+        "audio",
+        "output",
+        "models",
+        "serve",
+    }
     | LEAVES,
+    "serve": {"serve", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
     "run": {"run", "tasks", "backends", "audio", "models"} | LEAVES,
     "tasks": {"tasks"} | LEAVES,

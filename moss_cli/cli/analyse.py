@@ -88,7 +88,7 @@ def _prepare(
     layout: Layout = AS_IT_IS,
 ) -> tuple[Callable[[], Runner], Writer]:
     """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
-    model = _model(options.model, console)
+    model = chosen_model(options.model, console)
     to = output_target(
         inputs,
         options.output,
@@ -123,7 +123,7 @@ def _prepare(
     return make_runner, writer
 
 
-def _model(name: str | None, console: Console) -> Resolved:
+def chosen_model(name: str | None, console: Console) -> Resolved:
     """The model that was chosen. Raises ModelError, with the right command where another name was meant."""
     try:
         return resolve(name)
@@ -183,7 +183,7 @@ def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console
         think=options.think,
         thinking_budget=options.thinking_budget,
         chunk_s=_chunk_s(model, options.chunk),
-        batch_size=_batch_size(options.batch_size),
+        batch_size=batch_size(options.batch_size),
         max_duration_s=_longest(options.max_duration),
     )
 
@@ -202,7 +202,7 @@ def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
     return seconds
 
 
-def _batch_size(text: str) -> int | None:
+def batch_size(text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isascii() or not text.isdigit() or int(text) < 1:

@@ -13,7 +13,19 @@ from typer.core import TyperCommand
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 TASK, INPUTS, OUTPUT, MODEL = "Task", "Inputs", "Output", "Model"
 AUDIO, DECODING, MESSAGES = "Audio", "Decoding", "Messages"
-PANELS = (ARGUMENTS, TASK, INPUTS, OUTPUT, MODEL, AUDIO, DECODING, MESSAGES, OPTIONS)  # in the order of the help
+SERVER = "Server"
+PANELS = (
+    ARGUMENTS,
+    TASK,
+    INPUTS,
+    OUTPUT,
+    MODEL,
+    SERVER,
+    AUDIO,
+    DECODING,
+    MESSAGES,
+    OPTIONS,
+)  # in the order of the help
 
 
 class Command(TyperCommand):
