@@ -276,14 +276,15 @@ def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: in
         log = log_of(address) if ready_fd is not None else None
         speaks = logging_to_stderr(verbose=console.verbose, debug=console.debug)
         with announced(address, config.model.entry.name, log), speaks:
+            from moss_cli.backends.opening import open_backend
             from moss_cli.serve.server import serve
 
-            def on_ready() -> None:
+            def on_ready(server: object) -> None:
                 if ready_fd is not None:
                     tell_ready(ready_fd, address.url)
                 console.note(f"serving {config.model.entry.name} at {address.url}")
 
-            signal = serve(config, made, on_ready)
+            signal = serve(config, made, on_ready, console.open_backend or open_backend)
     finally:
         made.close()
         if address.path is not None:

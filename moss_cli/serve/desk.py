@@ -35,9 +35,14 @@ class Desk:
         """What comes of some work, done beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
+    def cut(self) -> None:
+        """Have whatever is in work fail, soon."""
+        self.runs.stop()
+        self.engine.end()
+
     def close(self) -> None:
-        """Stop whatever is in work."""
-        self.runs.close()
+        """Stop whatever is in work, and let go of everything."""
+        self.cut()
         self._readers.shutdown(wait=False, cancel_futures=True)
         self.engine.close()
 

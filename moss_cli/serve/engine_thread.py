@@ -137,10 +137,14 @@ class EngineThread:
         one.is_cancelled = True
         self._inbox.put(lambda: self._forget(one))
 
-    def close(self) -> None:
-        """Stop at once. What is being answered is told that it failed."""
+    def end(self) -> None:
+        """Stop after the step that is going on. What is being answered is told that it failed."""
         self._ends = True
         self._inbox.put(lambda: None)
+
+    def close(self) -> None:
+        """Stop, and wait for the thread a little."""
+        self.end()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(5.0)  # a step of a large model, or the loading of one, may take longer
         self._listener.shutdown(wait=False, cancel_futures=True)

@@ -74,7 +74,7 @@ class Runs:
         finally:
             self._end(run)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop all of them."""
         for run in self._active:
             run.stop(MossError("the server is stopping", code="stopped"))
