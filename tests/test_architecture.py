@@ -14,7 +14,9 @@ LEAVES = {"errors", "schema", "settings", "answers", "span", "__init__"}
 ALLOWED = {
     "cli": {
         "cli",
+        "api",
         "folders",
+        "cluster",
         "run",
         "tasks",
         "backends",
@@ -28,6 +30,8 @@ ALLOWED = {
     }
     | LEAVES,
     "serve": {"serve", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
+    "api": {"api", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
+    "cluster": {"cluster", "run", "tasks", "backends", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
     "run": {"run", "tasks", "backends", "audio", "models"} | LEAVES,
     "tasks": {"tasks"} | LEAVES,
@@ -43,7 +47,7 @@ ALLOWED = {
     "answers": set(),
     "span": set(),
     "settings": {"errors"},
-    "__init__": set(),
+    "__init__": {"api", "errors"},
     "__main__": {"cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 TASK, INPUTS, OUTPUT, MODEL = "Task", "Inputs", "Output", "Model"
-AUDIO, DECODING, MESSAGES = "Audio", "Decoding", "Messages"
+AUDIO, DECODING, CLUSTER, MESSAGES = "Audio", "Decoding", "Cluster", "Messages"
 SERVER = "Server"
 PANELS = (
     ARGUMENTS,
@@ -23,6 +23,7 @@ PANELS = (
     SERVER,
     AUDIO,
     DECODING,
+    CLUSTER,
     MESSAGES,
     OPTIONS,
 )  # in the order of the help

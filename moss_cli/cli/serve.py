@@ -92,24 +92,20 @@ def serve(
     if detach and ready_fd is None:
         return _detach(console, address)
     _check_installed()
-    from moss_cli.cli.analyse import DEMO_NOTE, chosen_model
-    from moss_cli.cli.analyse import batch_size as read_batch_size
+    from moss_cli.api.job import make_job
+    from moss_cli.api.options import JobOptions, as_flag
+    from moss_cli.cli.analyse import chosen_model
     from moss_cli.serve.config import Limits, ServeConfig
+    from moss_cli.tasks.transcribe import Transcribe
 
+    options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
         max_upload_bytes=_bytes("--max-upload", max_upload),
         max_requests=max_requests,
         timeout_s=_seconds("--timeout", timeout),
-        max_duration_s=_seconds("--max-duration", max_duration),
     )
-    chosen = chosen_model(model, console)
-    if chosen.entry.demo:
-        console.note(DEMO_NOTE.format(name=chosen.entry.name))
     config = ServeConfig(
-        model=chosen,
-        device=device,
-        dtype=dtype,
-        batch_size=read_batch_size(batch_size),
+        job=make_job(Transcribe(), chosen_model(model, console), options, named=as_flag),
         token=_token(token_file, address),
         hosts=_hosts(address, allow_host or []),
         keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),
@@ -218,7 +214,7 @@ def _token(file: str | None, address: Address) -> str | None:
         raise UsageError(f"the token file {file} is empty", hint="make one with `openssl rand -hex 16`")
     if not token and not address.is_local:
         message = f"{address.host} can be reached from other machines, so a token is needed"
-        raise UsageError(message, hint=f"set {TOKEN_VARIABLE}, or name a file with --token-file")
+        raise UsageError(message, hint="run `openssl rand -hex 16 > token`, and add `--token-file token`")
     return token or None
 
 
@@ -264,12 +260,15 @@ def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: in
     """Serve until a signal ends it."""
     from dataclasses import replace
 
+    from moss_cli.api.job import DEMO_NOTE
     from moss_cli.cli.server_log import logging_to_stderr
     from moss_cli.serve.address import bound
     from moss_cli.serve.detached import log_of, tell_ready
     from moss_cli.serve.running import announced
 
     made = bound(address)
+    if config.model.entry.demo:
+        console.note(DEMO_NOTE.format(name=config.model.entry.name))
     try:
         if address.path is None:
             address = replace(address, port=made.getsockname()[1])

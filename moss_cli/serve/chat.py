@@ -64,7 +64,7 @@ async def _decoded(question: ChatQuestion, desk: Desk) -> Audio | None:
         if not desk.config.model.entry.text_only:
             raise bad_request("this model answers only about audio; give it some", param="messages")
         return None
-    longest_s = min(desk.config.model.entry.max_seconds, desk.config.limits.max_duration_s)
+    longest_s = min(desk.config.model.entry.max_seconds, desk.config.job.max_duration_s)
     read = partial(decoded, question.audio, max_duration_s=longest_s, param=question.audio_param)
     return await desk.read(read)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Event, Failed, Request
 from moss_cli.errors import MossError
-from moss_cli.serve.engine_thread import NO_TICKET, EngineThread, Heard, Submitted
+from moss_cli.serve.engine_thread import NO_TICKET, AskedRequest, EngineThread, WantedClip
 
 
 class ChatAnswer:
@@ -20,7 +20,7 @@ class ChatAnswer:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._is_cancelled = False
-        self._waits_for: Heard | Submitted
+        self._waits_for: WantedClip | AskedRequest
         if samples is None:
             self._waits_for = engine.submit(request, self._tell)
         else:

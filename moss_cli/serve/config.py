@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from moss_cli.models.registry import Resolved
+from moss_cli.run.job import Job
 
 MIB = 1 << 20
 
@@ -25,22 +26,23 @@ class Limits:
     max_requests: int = 256  # chosen
     timeout_s: float = 3600.0  # chosen
     stall_s: float = 60.0  # chosen
-    max_duration_s: float = 86_400.0
 
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """One server: its model, and who may ask what of it.
+    """One server: what it answers with, and who may ask what of it.
 
-    `hosts`: the names under which it may be addressed, in lower case; None for any, where a token is asked for anyway.
-    `keep_alive_s`: how long the weights stay in memory while nothing is asked; None for as long as it runs.
+    `job`: the model and everything that a request does not say. `hosts`: the names under which the server may be
+    addressed, in lower case; None for any, where a token is asked for anyway. `keep_alive_s`: how long the weights stay
+    in memory while nothing is asked; None for as long as it runs.
     """
 
-    model: Resolved
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_size: int | None = None
+    job: Job
     token: str | None = None
     hosts: frozenset[str] | None = None
     keep_alive_s: float | None = None
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def model(self) -> Resolved:
+        return self.job.model

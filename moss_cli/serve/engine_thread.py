@@ -30,7 +30,7 @@ OnEvent = Callable[[Event], None]
 
 
 @dataclass(eq=False)
-class Heard:
+class WantedClip:
     """A clip that is wanted. `on_clip` is called in the engine's thread."""
 
     samples: Samples
@@ -39,7 +39,7 @@ class Heard:
 
 
 @dataclass(eq=False)
-class Submitted:
+class AskedRequest:
     """A request on its way. `on_event` is called in the engine's thread, with the end and, if the request `tells`, what
     comes before it."""
 
@@ -78,10 +78,10 @@ class EngineThread:
         self._backend: Backend | None = None
         self._info: BackendInfo | None = None
         self._n_slots = 0
-        self._unheard: list[Heard] = []
-        self._listened_for: list[Heard] = []
+        self._unheard: list[WantedClip] = []
+        self._listened_for: list[WantedClip] = []
         self._is_listening = False
-        self._open: dict[int, Submitted] = {}
+        self._open: dict[int, AskedRequest] = {}
         self._ends = False
         self.n_tokens = 0  # decoded so far
         self.n_loads = 0
@@ -120,19 +120,19 @@ class EngineThread:
         backend = self._backend
         return backend is None or backend.fits(prompt)
 
-    def listen(self, samples: Samples, on_clip: OnClip) -> Heard:
+    def listen(self, samples: Samples, on_clip: OnClip) -> WantedClip:
         """Have a clip listened to, [n] float32 at 16 kHz."""
-        heard = Heard(samples, on_clip)
+        heard = WantedClip(samples, on_clip)
         self._inbox.put(lambda: self._unheard.append(heard))
         return heard
 
-    def submit(self, request: Request, on_event: OnEvent) -> Submitted:
+    def submit(self, request: Request, on_event: OnEvent) -> AskedRequest:
         """Ask."""
-        asked = Submitted(request, on_event)
+        asked = AskedRequest(request, on_event)
         self._inbox.put(lambda: self._submit(asked))
         return asked
 
-    def cancel(self, one: Heard | Submitted) -> None:
+    def cancel(self, one: WantedClip | AskedRequest) -> None:
         """Forget a clip or a request; nothing more is told of it, but for what is being told just now."""
         one.is_cancelled = True
         self._inbox.put(lambda: self._forget(one))
@@ -252,12 +252,12 @@ class EngineThread:
         if waiting:  # else they have been told already that all is over
             self._tell_clips(waiting, heard)
 
-    def _tell_clips(self, waiting: Sequence[Heard], heard: Sequence[Clip | MossError]) -> None:
+    def _tell_clips(self, waiting: Sequence[WantedClip], heard: Sequence[Clip | MossError]) -> None:
         for one, clip in zip(waiting, heard, strict=True):
             if not one.is_cancelled:
                 one.on_clip(clip)
 
-    def _submit(self, asked: Submitted) -> None:
+    def _submit(self, asked: AskedRequest) -> None:
         if asked.is_cancelled:
             return
         try:
@@ -293,8 +293,8 @@ class EngineThread:
         del self._open[event.ticket]
         asked.on_event(event)
 
-    def _forget(self, one: Heard | Submitted) -> None:
-        if isinstance(one, Heard):
+    def _forget(self, one: WantedClip | AskedRequest) -> None:
+        if isinstance(one, WantedClip):
             self._unheard = [other for other in self._unheard if other is not one]
         elif one.ticket is not None and self._open.pop(one.ticket, None) is not None and self._backend is not None:
             self._backend.cancel(one.ticket)
@@ -312,7 +312,7 @@ class EngineThread:
             one.on_event(Failed(NO_TICKET, error))
 
 
-def _first_of(waiting: list[Heard], most: int) -> tuple[list[Heard], list[Heard]]:
+def _first_of(waiting: list[WantedClip], most: int) -> tuple[list[WantedClip], list[WantedClip]]:
     """The first clips, as many as are listened to together, and the others."""
     n_taken, seconds = 0, 0.0
     for one in waiting[:most]:

@@ -23,7 +23,7 @@ MOST_RUNS = 16  # at once, each of which reads ahead; chosen
 
 
 @dataclass(eq=False)
-class Run:
+class FileRun:
     """One file on its way. `stop` has it fail, soon: also where it only reads, for its file ends there."""
 
     job: Job
@@ -43,8 +43,8 @@ class Runs:
 
     def __init__(self, config: ServeConfig, engine: EngineThread) -> None:
         self._config, self._engine = config, engine
-        self._active: set[Run] = set()
-        self._waiting: deque[tuple[Run, asyncio.Future[None]]] = deque()
+        self._active: set[FileRun] = set()
+        self._waiting: deque[tuple[FileRun, asyncio.Future[None]]] = deque()
 
     @property
     def n_waiting(self) -> int:
@@ -53,7 +53,7 @@ class Runs:
     async def outcome(self, job: Job, file: IO[bytes]) -> Outcome:
         """What comes of a file, which stays the caller's. Cancelled, it stops the run and waits for its end."""
         loop = asyncio.get_running_loop()
-        run = Run(job, file, RunBackend(self._engine, self._share), loop.create_future())
+        run = FileRun(job, file, RunBackend(self._engine, self._share), loop.create_future())
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append((run, turn))
         self._begin_next()
@@ -90,13 +90,13 @@ class Runs:
             if not turn.done():
                 turn.set_result(None)
 
-    def _end(self, run: Run) -> None:
+    def _end(self, run: FileRun) -> None:
         self._active.discard(run)
         self._begin_next()
 
 
-def _go(run: Run, loop: asyncio.AbstractEventLoop) -> None:
-    """Run it, in its thread."""
+def _go(run: FileRun, loop: asyncio.AbstractEventLoop) -> None:
+    """FileRun it, in its thread."""
     try:
         runner = Runner(run.job, open_backend=lambda *args, **settings: run.backend)
         [outcome] = runner.run([Input(path_of(run.file))])

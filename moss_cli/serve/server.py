@@ -74,10 +74,8 @@ def serve(
     usual_threads()  # asked first, before the engine sets how many it wants
 
     def opened() -> Backend:
-        n_together = config.batch_size
-        return open_backend(
-            config.model, device=config.device, dtype=config.dtype, n_together=n_together, has_forms=True
-        )
+        job = config.job
+        return open_backend(job.model, device=job.device, dtype=job.dtype, n_together=job.batch_size, has_forms=True)
 
     engine = EngineThread(opened, keep_alive_s=config.keep_alive_s, on_closed=return_memory)
     engine.start()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from starlette.datastructures import FormData, UploadFile
 
-from moss_cli.answers import Sampling
 from moss_cli.run.job import Job
-from moss_cli.serve.chat_body import MOST_CHARACTERS, SEED_MASK, USUAL_TOP_K, check_model
+from moss_cli.serve.chat_body import MOST_CHARACTERS, SEED_MASK, check_model
 from moss_cli.serve.config import ServeConfig
 from moss_cli.serve.refusals import bad_request
 from moss_cli.tasks.transcribe import Timestamps, Transcribe
@@ -61,14 +60,12 @@ def read_form(form: FormData, config: ServeConfig) -> TranscriptionQuestion:
 
 def _job(form: FormData, config: ServeConfig, timestamps: Timestamps) -> Job:
     language = _text(form, "language") or None
-    return Job(
+    usual = config.job
+    return replace(
+        usual,
         task=Transcribe(timestamps, language=language and _LANGUAGES.get(language.lower(), language)),
-        model=config.model,
-        device=config.device,
-        dtype=config.dtype,
-        sampling=Sampling(_number(form, "temperature", 0.0, 10.0), 1.0, USUAL_TOP_K),
+        sampling=replace(usual.sampling, temperature=_number(form, "temperature", 0.0, 10.0)),
         seed=_seed(form),
-        max_duration_s=config.limits.max_duration_s,
     )
 
 

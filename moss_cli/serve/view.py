@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Event, Failed, Request
 from moss_cli.errors import MossError
-from moss_cli.serve.engine_thread import EngineThread, Heard, Submitted
+from moss_cli.serve.engine_thread import AskedRequest, EngineThread, WantedClip
 
 LOOKS_UP_S = 0.1  # after which a run sees whether a clip has come meanwhile; chosen
 
@@ -26,7 +26,7 @@ class RunBackend:
     def __init__(self, engine: EngineThread, share: Callable[[], int]) -> None:
         self._engine, self._share = engine, share
         self._numbers = itertools.count()
-        self._open: dict[int, Submitted] = {}
+        self._open: dict[int, AskedRequest] = {}
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()  # None: look up
         self._heard: list[queue.SimpleQueue[Clip | MossError]] = []
         self._stopped: MossError | None = None
@@ -92,7 +92,7 @@ class RunBackend:
         if self._stopped is not None:
             raise self._stopped
 
-    def _forget(self, asked: Sequence[Heard]) -> None:
+    def _forget(self, asked: Sequence[WantedClip]) -> None:
         """What was not waited for to its end, because the run was stopped."""
         if self._stopped is not None:
             for one in asked:

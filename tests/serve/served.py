@@ -18,14 +18,18 @@ import numpy as np
 import soundfile
 from scripted_backend import ScriptedBackend, opening
 
+from moss_cli.answers import Sampling
 from moss_cli.audio.results import Samples
 from moss_cli.backends.opening import OpenBackend
 from moss_cli.models.registry import resolve
+from moss_cli.run.job import Job
 from moss_cli.serve.address import Address, bound
 from moss_cli.serve.config import ServeConfig
 from moss_cli.serve.server import GracefulServer, serve
+from moss_cli.tasks.transcribe import Transcribe
 
 SOON_S = 20
+JOB = Job(Transcribe(), resolve("tiny"), dtype="fp32", sampling=Sampling(0.0, 1.0, 50))
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def serving(
     config: ServeConfig | None = None, backend: ScriptedBackend | OpenBackend | None = None
 ) -> Iterator[Served]:
     """A server on a free port, until the context is left. Of `tiny`, unless a backend is given."""
-    config = config or ServeConfig(resolve("tiny"), dtype="fp32")
+    config = config or ServeConfig(JOB)
     made = bound(Address(port=0))
     ready = threading.Event()
     servers: list[GracefulServer] = []

@@ -13,15 +13,14 @@ from pathlib import Path
 
 import pytest
 from scripted_backend import HELLO, ScriptedBackend, noise
-from served import SOON_S, Served, about, multipart, serving, wav
+from served import JOB, SOON_S, Served, about, multipart, serving, wav
 
 from moss_cli.errors import DeviceError
-from moss_cli.models.registry import resolve
 from moss_cli.serve.config import Limits, ServeConfig
 
 
 def config(**limits: float | int) -> ServeConfig:
-    return ServeConfig(resolve("tiny"), limits=replace(Limits(), **limits))
+    return ServeConfig(JOB, limits=replace(Limits(), **limits))
 
 
 def becomes(true: Callable[[], bool]) -> bool:
@@ -78,7 +77,7 @@ def test_a_body_that_proves_too_long_is_refused() -> None:
 
 
 def test_a_clip_or_a_file_that_lasts_too_long_is_refused() -> None:
-    with serving(config(max_duration_s=20.0), ScriptedBackend()) as served:
+    with serving(ServeConfig(replace(JOB, max_duration_s=20.0)), ScriptedBackend()) as served:
         got = served.chat(about(wav(noise(20.5))))
         assert (got.status, got.code) == (400, "context_length_exceeded")
         assert got.json["error"]["param"] == "messages.0.content.0.input_audio"
@@ -145,10 +144,10 @@ def test_an_answer_that_takes_too_long_is_given_up(held: Held) -> None:
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     with serving(config(stall_s=0.1), ScriptedBackend()) as served:
-        with socket.create_connection(("127.0.0.1", served.port), timeout=SOON_S) as slow:
-            head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
-            slow.sendall(f"{head}Content-Type: application/json\r\n\r\n{{".encode())
-            assert slow.recv(12) == b"HTTP/1.1 408"
+        slow = socket.create_connection(("127.0.0.1", served.port), timeout=SOON_S)
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+        slow.sendall(f"{head}Content-Type: application/json\r\n\r\n{{".encode())
+        assert slow.recv(12) == b"HTTP/1.1 408"
 
 
 def test_what_is_in_work_is_finished_after_a_signal_and_nothing_else_comes_in(held: Held) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from scripted_backend import ScriptedBackend
-from served import Served, about, serving, wav
+from served import JOB, Served, about, serving, wav
 
-from moss_cli.models.registry import resolve
 from moss_cli.serve.address import LOOPBACK_NAMES
 from moss_cli.serve.config import ServeConfig
 
@@ -18,13 +17,13 @@ TOKEN = "0123456789abcdef-token"
 @pytest.fixture(scope="module")
 def local() -> Iterator[Served]:
     hosts = LOOPBACK_NAMES | {"moss.example.org"}
-    with serving(ServeConfig(resolve("tiny"), hosts=hosts), ScriptedBackend()) as served:
+    with serving(ServeConfig(JOB, hosts=hosts), ScriptedBackend()) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Served]:
-    with serving(ServeConfig(resolve("tiny"), token=TOKEN), ScriptedBackend()) as served:
+    with serving(ServeConfig(JOB, token=TOKEN), ScriptedBackend()) as served:
         yield served
 
 
