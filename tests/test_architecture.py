@@ -29,7 +29,7 @@ ALLOWED = {
         "serve",
     }
     | LEAVES,
-    "serve": {"serve", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
+    "serve": {"serve", "api", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
     "api": {"api", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
     "cluster": {"cluster", "run", "tasks", "backends", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,

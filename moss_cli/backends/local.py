@@ -160,6 +160,9 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         request.prompt, features, time_markers=request.time_markers, think=request.think, turns=request.turns
     )
     before = request.goes_on_from
+    prefix = before.ids[: before.n_settled] if isinstance(before, LocalReply) else ()
+    if max(prefix, default=0) >= engine.model.config.language.vocab_size:
+        raise UsageError("the answer is to begin with a token that the model does not have", code="prefix")
     n_left = _n_positions(engine) - len(prompt.ids)
     if request.max_new_tokens is not None:
         n_new = request.max_new_tokens
@@ -173,7 +176,7 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         _matcher(engine, request.form) if request.form is not None else None,
         stop_loops=True,
         thought=_thought(engine, request, n_left - n_new),
-        prefix=before.ids[: before.n_settled] if isinstance(before, LocalReply) else (),
+        prefix=prefix,
     )
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from moss_cli import __version__
+from moss_cli.backends.wire import KEY, facts
 from moss_cli.errors import MossError, as_moss_error
 from moss_cli.serve.chat import chat
 from moss_cli.serve.desk import REQUEST_STACK, Desk
@@ -73,26 +74,14 @@ async def model(http: HttpRequest, desk: Desk) -> Response:
 
 
 def _model(desk: Desk) -> dict[str, Any]:
-    """`moss` holds what only this server says: how the weights are held, and what the model can do."""
-    resolved, info = desk.config.model, desk.engine.info
-    entry = resolved.entry
+    """`moss` holds what only this server says: how the weights are held, and what models.toml says."""
+    resolved, n_slots = desk.config.model, desk.engine.n_slots
     return {
-        "id": entry.name,
+        "id": resolved.entry.name,
         "object": "model",
         "created": int(desk.metrics.started_at),
-        "owned_by": "moss",
-        "moss": {
-            "version": __version__,
-            "revision": resolved.revision,
-            "dtype": info.dtype,
-            "device": info.device,
-            "demo": entry.demo,
-            "can_think": info.can_think,
-            "time_markers": info.time_markers,
-            "text_only": entry.text_only,
-            "max_seconds": entry.max_seconds,
-            "slots": desk.engine.n_slots,
-        },
+        "owned_by": KEY,
+        KEY: facts(resolved.entry, desk.engine.info, revision=resolved.revision, n_together=n_slots),
     }
 
 

@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from moss_cli.answers import Cost
 from moss_cli.audio.results import Audio
+from moss_cli.backends.local import LocalReply
 from moss_cli.backends.protocol import Answered, Delta, Failed, Reply, Request
+from moss_cli.backends.wire import KEY, Ending, Extra
 from moss_cli.serve.bodies import blocks, check_kind, check_length, declared_bytes
 from moss_cli.serve.chat_answer import ChatAnswer
 from moss_cli.serve.chat_body import ChatQuestion, read_chat
@@ -75,9 +77,9 @@ def engine_request(question: ChatQuestion, desk: Desk) -> Request:
     if question.think and not desk.engine.info.can_think:
         raise bad_request(f"{entry.name} does not support thinking", param="chat_template_kwargs.enable_thinking")
     may_think = entry.thinking is not False if question.may_think is None else question.may_think
-    seed = secrets.randbits(63) if question.seed is None else question.seed
-    return Request(
+    request = Request(
         prompt=question.prompt,
+        turns=question.turns,
         form=question.form,
         n_characters=USUAL_CHARACTERS,
         max_new_tokens=question.max_tokens,
@@ -86,8 +88,23 @@ def engine_request(question: ChatQuestion, desk: Desk) -> Request:
         may_think=may_think,
         thinking_budget=question.thinking_budget,
         sampling=question.sampling,
-        seed=seed,
+        seed=secrets.randbits(63) if question.seed is None else question.seed,
         tells=question.streams,
+    )
+    return request if question.extra is None else with_extra(request, question.extra)
+
+
+def with_extra(request: Request, extra: Extra) -> Request:
+    """A request with what our own client says of it."""
+    prefix = extra.prefix
+    return replace(
+        request,
+        n_characters=extra.n_characters,
+        n_least=extra.n_least,
+        max_new_tokens=extra.max_new_tokens,
+        may_think=extra.may_think,
+        thinking_budget=extra.thinking_budget,
+        goes_on_from=LocalReply("", ids=prefix, n_settled=len(prefix)) if prefix else None,
     )
 
 
@@ -112,7 +129,7 @@ class _Completion:
         """The answer in one piece."""
         self._count(reply.cost)
         message = {"role": "assistant", "content": reply.text, "reasoning_content": reply.thought}
-        choice = {"index": 0, "message": message, "logprobs": None, **_ending(reply)}
+        choice = {"index": 0, "message": message, "logprobs": None, **self._ending(reply)}
         return {
             **self._head,
             "object": "chat.completion",
@@ -159,7 +176,7 @@ class _Completion:
             yield self._chunk({"reasoning_content": reply.thought})
         if len(reply.text) > len(told) and reply.text.startswith(told):
             yield self._chunk({"content": reply.text[len(told) :]})
-        yield self._chunk({}, **_ending(reply), **self._notices())
+        yield self._chunk({}, self._ending(reply), self._notices())
         if self._question.includes_usage:
             yield _event({**self._chunk_head, "choices": [], "usage": _usage(reply.cost)})
         yield "data: [DONE]\n\n"
@@ -168,27 +185,32 @@ class _Completion:
     def _chunk_head(self) -> dict[str, Any]:
         return {**self._head, "object": "chat.completion.chunk", "model": self._model}
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        if "stop_reason" in more:
-            choice["stop_reason"] = more.pop("stop_reason")
+    def _chunk(
+        self, delta: dict[str, Any], ending: dict[str, Any] | None = None, notices: dict[str, Any] | None = None
+    ) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, **(ending or {"finish_reason": None})}
         usage = {"usage": None} if self._question.includes_usage else {}
-        return _event({**self._chunk_head, "choices": [choice], **usage, **more})
+        return _event({**self._chunk_head, "choices": [choice], **usage, **(notices or {})})
 
     def _count(self, cost: Cost) -> None:
         self._desk.metrics.answered(cost, self._audio_s)
+
+    def _ending(self, reply: Reply) -> dict[str, Any]:
+        """Why an answer ended; our own client is told all of it. One that repeats itself was cut, as `stop_reason`
+        says."""
+        is_loop = reply.finish_reason == "loop"
+        ending: dict[str, Any] = {"finish_reason": "length" if is_loop else reply.finish_reason}
+        ending["stop_reason"] = "loop" if is_loop else None
+        if self._question.extra is not None:
+            prefix = reply.ids[: reply.n_settled] if isinstance(reply, LocalReply) else ()
+            told = Ending(reply.finish_reason, reply.text, reply.thought, reply.settled, tuple(prefix))
+            ending[KEY] = told.as_json()
+        return ending
 
     def _notices(self) -> dict[str, Any]:
         """What was wrong with the audio, where something was: a field of our own."""
         found = [{"code": one.code, "message": one.message} for one in self._warnings]
         return {"warnings": found} if found else {}
-
-
-def _ending(reply: Reply) -> dict[str, Any]:
-    """Why an answer ended. One that repeats itself was cut, as `stop_reason` says."""
-    if reply.finish_reason == "loop":
-        return {"finish_reason": "length", "stop_reason": "loop"}
-    return {"finish_reason": reply.finish_reason, "stop_reason": None}
 
 
 def _usage(cost: Cost) -> dict[str, int]:

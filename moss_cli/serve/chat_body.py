@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from moss_cli.answers import Form, Grammar, JsonSchema, Sampling
+from moss_cli.answers import Form, Grammar, JsonSchema, Sampling, Turn
+from moss_cli.backends.wire import KEY, Extra, extra_from
+from moss_cli.serve.messages import Fields, Message, conversation
 from moss_cli.serve.refusals import Refusal, bad_request
 
-MOST_CHARACTERS = 200_000  # of an instruction; chosen: several times what any model here reads
 MOST_FORM_CHARACTERS = 65_536  # of a schema or grammar, which takes time to compile; chosen
 USUAL_TOP_K = 50  # as of the commands
 SEED_MASK = 2**63 - 1
@@ -46,78 +45,41 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _AudioData(_Body):
-    data: str
-    format: str | None = None
-
-
-class _AudioUrl(_Body):
-    url: str
-
-
-class TextPart(_Body):
-    type: Literal["text"]
-    text: str
-
-
-class InputAudioPart(_Body):
-    type: Literal["input_audio"]
-    input_audio: _AudioData
-
-
-class AudioUrlPart(_Body):
-    type: Literal["audio_url"]
-    audio_url: _AudioUrl
-
-
-ContentPart = Annotated[TextPart | InputAudioPart | AudioUrlPart, Field(discriminator="type")]
-
-
-class Message(_Body):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[ContentPart]
-    name: str | None = None
-
-
-class _NamedSchema(_Body):
+class _NamedSchema(Fields):
     name: str = "answer"
     description: str | None = None
     json_schema: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
 
 
-class TextFormat(_Body):
+class TextFormat(Fields):
     type: Literal["text"]
 
 
-class JsonObjectFormat(_Body):
+class JsonObjectFormat(Fields):
     type: Literal["json_object"]
 
 
-class JsonSchemaFormat(_Body):
+class JsonSchemaFormat(Fields):
     type: Literal["json_schema"]
     json_schema: _NamedSchema
 
 
-class StructuredOutputs(_Body):
+class StructuredOutputs(Fields):
     grammar: str | None = None
     json_value: dict[str, Any] | str | None = Field(None, alias="json")
 
 
-class TemplateKwargs(_Body):
+class TemplateKwargs(Fields):
     enable_thinking: bool | None = None
     may_think: bool | None = None
 
 
-class ProcessorKwargs(_Body):
+class ProcessorKwargs(Fields):
     enable_time_marker: bool | None = None
 
 
-class StreamOptions(_Body):
+class StreamOptions(Fields):
     include_usage: bool = False
     continuous_usage_stats: Literal[False] | None = None
     include_obfuscation: bool | None = None
@@ -145,15 +107,18 @@ class ChatBody(BaseModel):
     structured_outputs: StructuredOutputs | None = None
     guided_grammar: str | None = None
     guided_json: dict[str, Any] | str | None = None
-    chat_template_kwargs: TemplateKwargs = TemplateKwargs()
-    mm_processor_kwargs: ProcessorKwargs = ProcessorKwargs()
+    chat_template_kwargs: TemplateKwargs | None = None
+    mm_processor_kwargs: ProcessorKwargs | None = None
+    moss: Any = None
 
 
 @dataclass(frozen=True)
 class ChatQuestion:
-    """A chat request as it is asked. `audio` is a file's bytes, `audio_param` the field that they came in."""
+    """A chat request as it is asked, after earlier `turns`. `audio` is a file's bytes, `audio_param` the field that
+    they came in. `extra`: what our own client says besides."""
 
     prompt: str
+    turns: tuple[Turn, ...]
     audio: bytes | None
     audio_param: str
     form: Form | None
@@ -166,6 +131,7 @@ class ChatQuestion:
     time_markers: bool | None
     streams: bool
     includes_usage: bool
+    extra: Extra | None
 
 
 def read_chat(raw: bytes, model: str) -> ChatQuestion:
@@ -173,18 +139,14 @@ def read_chat(raw: bytes, model: str) -> ChatQuestion:
     body = _validated(raw)
     check_model(body.model, model)
     _check_extra(body.model_extra or {})
-    texts, audio, param = _contents(body.messages)
-    prompt = "\n\n".join(texts)
-    if not prompt.strip():
-        raise bad_request("the messages have no text that says what is asked", param="messages")
-    if len(prompt) > MOST_CHARACTERS:
-        raise bad_request("the text is too long for any model here", param="messages", code="context_length_exceeded")
-    kwargs = body.chat_template_kwargs
+    asked = conversation(body.messages)
+    kwargs, processing = body.chat_template_kwargs or TemplateKwargs(), body.mm_processor_kwargs or ProcessorKwargs()
     streams = bool(body.stream)
     return ChatQuestion(
-        prompt=prompt,
-        audio=audio,
-        audio_param=param,
+        prompt=asked.prompt,
+        turns=asked.turns,
+        audio=asked.audio,
+        audio_param=asked.audio_param,
         form=_form(body),
         sampling=Sampling(
             0.0 if body.temperature is None else body.temperature,
@@ -196,9 +158,10 @@ def read_chat(raw: bytes, model: str) -> ChatQuestion:
         think=kwargs.enable_thinking,
         may_think=kwargs.may_think,
         thinking_budget=body.thinking_token_budget,
-        time_markers=body.mm_processor_kwargs.enable_time_marker,
+        time_markers=processing.enable_time_marker,
         streams=streams,
         includes_usage=streams and body.stream_options is not None and body.stream_options.include_usage,
+        extra=_extra(body.moss),
     )
 
 
@@ -230,56 +193,11 @@ def _check_extra(extra: dict[str, Any]) -> None:
         raise bad_request(f"unknown field {name[:100]!r}", param=name[:100], code="unknown_field")
 
 
-def _contents(messages: list[Message]) -> tuple[list[str], bytes | None, str]:
-    """The texts of the messages, and the audio with the field that it came in.
-
-    A model here takes one question about one clip: what a system message says is put before it.
-    """
-    texts: list[str] = []
-    audio: bytes | None = None
-    param = "messages"
-    n_users = 0
-    for i, message in enumerate(messages):
-        if message.role == "assistant":
-            raise bad_request("earlier turns are not supported; ask one question at a time", param=f"messages.{i}.role")
-        n_users += message.role == "user"
-        parts = message.content
-        if isinstance(parts, str):
-            texts.append(parts)
-            continue
-        said = [part.text for part in parts if isinstance(part, TextPart)]
-        texts += ["\n".join(said)] if said else []
-        for j, part in enumerate(parts):
-            if isinstance(part, TextPart):
-                continue
-            if audio is not None:
-                raise bad_request("a request can have one clip of audio only", param=f"messages.{i}.content.{j}")
-            param = f"messages.{i}.content.{j}.{part.type}"
-            audio = _bytes_of(part, param)
-    if n_users != 1:
-        raise bad_request("there must be one message whose role is user", param="messages")
-    return texts, audio, param
-
-
-def _bytes_of(part: InputAudioPart | AudioUrlPart, param: str) -> bytes:
-    if isinstance(part, AudioUrlPart):
-        if part.audio_url.url[:5].lower() != "data:":
-            message = "only data: URLs are taken; this server opens no other, and no files"
-            raise bad_request(message, param=param, code="unsupported_url")
-        text = part.audio_url.url
-    else:
-        text = part.input_audio.data
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise bad_request("the data: URL is not one of base64", param=param, code="invalid_base64")
+def _extra(value: Any) -> Extra | None:
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise bad_request("the audio is not valid base64", param=param, code="invalid_base64") from None
-    if not data:
-        raise bad_request("the audio is empty", param=param, code="empty")
-    return data
+        return None if value is None else extra_from(value)
+    except ValueError as error:
+        raise bad_request(str(error), param=KEY) from error
 
 
 def _form(body: ChatBody) -> Form | None:

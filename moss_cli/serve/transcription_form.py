@@ -8,9 +8,11 @@ from typing import IO
 
 from starlette.datastructures import FormData, UploadFile
 
+from moss_cli.api.options import check_context
 from moss_cli.run.job import Job
-from moss_cli.serve.chat_body import MOST_CHARACTERS, SEED_MASK, check_model
+from moss_cli.serve.chat_body import SEED_MASK, check_model
 from moss_cli.serve.config import ServeConfig
+from moss_cli.serve.messages import MOST_CHARACTERS
 from moss_cli.serve.refusals import bad_request
 from moss_cli.tasks.transcribe import Timestamps, Transcribe
 
@@ -60,9 +62,11 @@ def read_form(form: FormData, config: ServeConfig) -> TranscriptionQuestion:
 
 def _job(form: FormData, config: ServeConfig, timestamps: Timestamps) -> Job:
     language = _text(form, "language") or None
-    usual = config.job
+    usual, context = config.job, _text(form, "prompt") or None
+    check_context(context, lambda name: "prompt")
     return replace(
         usual,
+        context=context,
         task=Transcribe(timestamps, language=language and _LANGUAGES.get(language.lower(), language)),
         sampling=replace(usual.sampling, temperature=_number(form, "temperature", 0.0, 10.0)),
         seed=_seed(form),

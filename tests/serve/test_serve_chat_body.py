@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import about, wav
 
-from moss_cli.answers import Grammar, JsonSchema, Sampling
+from moss_cli.answers import Grammar, JsonSchema, Sampling, Turn
+from moss_cli.backends.wire import Extra
 from moss_cli.serve.chat_body import ChatQuestion, read_chat
 from moss_cli.serve.refusals import Refusal
 
@@ -32,6 +33,7 @@ def test_what_is_left_out_is_greedy_and_as_the_model_pleases() -> None:
     asked = read(ASKED)
     assert asked == ChatQuestion(
         prompt="What is this?",
+        turns=(),
         audio=None,
         audio_param="messages",
         form=None,
@@ -44,6 +46,7 @@ def test_what_is_left_out_is_greedy_and_as_the_model_pleases() -> None:
         time_markers=None,
         streams=False,
         includes_usage=False,
+        extra=None,
     )
 
 
@@ -98,6 +101,25 @@ def test_a_system_message_stands_before_the_question() -> None:
     assert read({"messages": messages}).prompt == "Be brief.\n\nWhy?"
 
 
+def test_earlier_turns_stand_before_the_question() -> None:
+    said = [("user", "Who speaks?"), ("assistant", "Anna."), ("user", "And who else?")]
+    asked = read({"messages": [{"role": role, "content": text} for role, text in said]})
+    assert (asked.prompt, asked.turns) == ("And who else?", (Turn("Who speaks?", "Anna."),))
+
+
+@pytest.mark.parametrize(
+    "roles", [["assistant", "user"], ["user", "assistant"], ["user", "user"], ["user", "assistant", "system", "user"]]
+)
+def test_what_is_no_conversation_is_refused(roles: list[str]) -> None:
+    assert refused({"messages": [{"role": role, "content": "x"} for role in roles]})[0] == 400
+
+
+def test_what_our_own_client_says_besides() -> None:
+    said = {"n_characters": 7, "n_least": 3, "may_think": False, "prefix": [1, 2]}
+    assert read(ASKED | {"moss": said}).extra == Extra(7, 3, may_think=False, prefix=(1, 2))
+    assert refused(ASKED | {"moss": said | {"more": 1}})[:2] == (400, "moss")
+
+
 @pytest.mark.parametrize(
     ("field", "param"),
     [
@@ -115,7 +137,7 @@ def test_a_system_message_stands_before_the_question() -> None:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages"),
         ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
-        ({"messages": [{"role": "user", "content": "x"}] * 2}, "messages"),
+        ({"messages": [{"role": "user", "content": "x"}] * 2}, "messages.1.role"),
         ({"messages": [{"role": "user", "content": "x" * 200_001}]}, "messages"),
         ({"chat_template_kwargs": {"enable_thinking": "perhaps"}}, "chat_template_kwargs.enable_thinking"),
     ],
@@ -144,7 +166,7 @@ def test_audio_that_is_no_base64_is_refused(data: str) -> None:
 def test_two_clips_are_one_too_many() -> None:
     body = about(wav())
     body["messages"][0]["content"].append(body["messages"][0]["content"][0])
-    assert refused(body)[:2] == (400, "messages.0.content.2")
+    assert refused(body)[:2] == (400, "messages.0.content.2.input_audio")
 
 
 JSON = st.recursive(
