@@ -14,6 +14,7 @@ from moss_cli.api.options import (
     as_flag,
     as_keyword,
     check_choice,
+    check_context,
     check_flag,
     check_number,
     seconds,
@@ -55,6 +56,7 @@ def make_job(
     end_s = None if options.end is None else seconds("end", options.end, named)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
+    check_context(options.context, named)
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
     if options.device not in ALWAYS_THERE:  # said once, and not for each input
@@ -76,6 +78,7 @@ def make_job(
         chunk_s=_chunk_s(model, options.chunk, named),
         batch_size=_batch_size(options.batch_size, named),
         max_duration_s=_longest_s(options, named),
+        context=None if options.context is None else options.context.strip(),
     )
 
 

@@ -73,6 +73,7 @@ def test_a_second_run_does_nothing_and_loads_no_model(
         ("--prompt", "Write it down."),
         ("--timestamps", "none"),
         ("--no-vad",),
+        ("--context", "Miriam"),
         ("--max-line-width", "20"),
         ("--times",),
         ("--start", "0.01"),
