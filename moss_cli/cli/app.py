@@ -18,6 +18,7 @@ from moss_cli.cli import (
     inspect,
     models,
     schema,
+    serve,
     summarize,
     transcribe,
 )
@@ -86,6 +87,7 @@ app.add_typer(config_command.app, name="config")
 app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
 app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
 app.command("doctor", cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
+app.command("serve", cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
 app.command("help", cls=Command, epilog=examples(help_command.EXAMPLES))(help_command.show_help)
