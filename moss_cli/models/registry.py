@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moss_cli.errors import ModelError, UsageError
+from moss_cli.models.address import is_server, parse_server
 from moss_cli.models.hub import cached, is_checkpoint
 from moss_cli.settings import config_folder, read_toml
+
+if TYPE_CHECKING:
+    from moss_cli.models.served import Served
 
 EMBEDDED = "tiny"
 
@@ -18,6 +22,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "hub": (str,),
     "revision": (str,),
     "path": (str,),
+    "url": (str,),
+    "model": (str,),
     "bytes": (int,),
     "memory": (dict,),
     "languages": (list,),
@@ -44,7 +50,8 @@ class ModelEntry:
     `size`: bytes of the weight files. `memory`: bytes they take once loaded, by dtype. `thinking`: whether it thinks
     before it answers, None where that is not known; `thinks_over`: the tasks for which it does, if not all.
     `text_only`: whether it can be asked without audio. `max_seconds`: the longest clip that it is given at once;
-    `piece_seconds`: the same by task, where that is shorter.
+    `piece_seconds`: the same by task, where that is shorter. `url`: of the server that answers for it, and `model` its
+    name there. `given`: the names of the fields that models.toml sets.
     """
 
     name: str
@@ -52,6 +59,8 @@ class ModelEntry:
     hub: str | None = None
     revision: str | None = None
     path: str | None = None
+    url: str | None = None
+    model: str | None = None
     size: int | None = None
     memory: dict[str, int] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
@@ -62,6 +71,7 @@ class ModelEntry:
     text_only: bool = True
     max_seconds: float = 600.0
     piece_seconds: dict[str, float] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     def knows(self, task: str) -> bool:
         """Whether it was trained for a task."""
@@ -86,11 +96,20 @@ class Registry:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A model that is on this machine."""
+    """A model that is on this machine, or that a server answers for: then there is no checkpoint."""
 
     entry: ModelEntry
-    folder: Path
+    checkpoint: Path | None
     revision: str | None
+    served: Served | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the checkpoint. Raises UsageError where only a server has one."""
+        if self.checkpoint is None:
+            message = f"the weights of {self.entry.name} are on a server, and this needs them here"
+            raise UsageError(message, hint=f"choose a model of this machine, for example `--model {EMBEDDED}`")
+        return self.checkpoint
 
 
 def load_registry() -> Registry:
@@ -114,8 +133,8 @@ def load_registry() -> Registry:
 def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
     if not isinstance(table, dict):
         raise UsageError(f"{file}: models.{name} is not a table")
-    if ("path" in table) == ("hub" in table):
-        raise UsageError(f"{file}: models.{name} needs either a path or a hub id, and not both")
+    if sum(key in table for key in ("path", "hub", "url")) != 1:
+        raise UsageError(f"{file}: models.{name} needs one of a path, a hub id and the url of a server")
     for key, kinds in _KINDS.items():
         if key in table and not _is_right(table[key], kinds):
             raise UsageError(f"{file}: models.{name}.{key} cannot be {table[key]!r}")
@@ -128,6 +147,8 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         title=table.get("title", ""),
         hub=table.get("hub"),
         revision=table.get("revision"),
+        url=table.get("url"),
+        model=table.get("model"),
         path=None if where is None else str(base / os.path.expanduser(where)),  # noqa: PTH111 - see _resolve_path
         size=table.get("bytes"),
         memory=table.get("memory", {}),
@@ -139,6 +160,7 @@ def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
         text_only=table.get("text_only", True),
         max_seconds=float(table.get("max_seconds", 600)),
         piece_seconds=table.get("piece_seconds", {}),
+        given=frozenset("size" if key == "bytes" else key for key in table if key in _KINDS),
     )
 
 
@@ -164,6 +186,8 @@ def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
 
 def locate(entry: ModelEntry) -> Resolved | None:
     """An entry's checkpoint on this machine, if it is there. Never uses the network."""
+    if entry.url is not None:
+        return None
     if entry.path is not None:
         folder = Path(entry.path)
         return Resolved(entry, folder, entry.revision) if is_checkpoint(folder) else None
@@ -175,20 +199,54 @@ def locate(entry: ModelEntry) -> Resolved | None:
 def resolve(name: str | None) -> Resolved:
     """The model that a user asked for; None means the default of models.toml.
 
-    A name of models.toml; else, with a `/` in it, an existing folder, else a hub id that is
-    already on this machine. An explicit choice is never replaced by another. Raises ModelError.
+    A name of models.toml; else the address of a server, which is asked what it has; else, with a `/` in it, an existing
+    folder, else a hub id that is already on this machine. An explicit choice is never replaced by another. Raises
+    ModelError, and UsageError for an address that is none.
     """
     if name == "":
         raise UsageError("the model name is empty")
     registry = load_registry()
     chosen = name or registry.default
     entry = registry.entries.get(chosen)
+    if entry is not None and entry.url is not None:
+        return _resolve_server(entry.url, registry, entry)
+    if entry is None and is_server(chosen):
+        return _resolve_server(chosen, registry)
     if entry is None:
         return _resolve_path(chosen, registry)
     found = locate(entry)
     if found is None:
         raise _not_here(entry, explicit=name is not None)
     return found
+
+
+def _resolve_server(address: str, registry: Registry, entry: ModelEntry | None = None) -> Resolved:
+    """What a server has, described by itself or, where it is a released model, as in models.toml; what `entry` says of
+    it goes first."""
+    from moss_cli.models.served import find_served
+
+    server, named = parse_server(address)
+    served = find_served(server, entry.model if entry is not None and entry.model else named)
+    described = _described(served, registry)
+    if entry is not None:
+        described = replace(described, **{key: getattr(entry, key) for key in entry.given - {"url", "model"}})
+    revision = served.told.get("revision")
+    described = replace(described, name=served.name, url=server.url, model=served.id)
+    return Resolved(described, None, revision if isinstance(revision, str) else None, served)
+
+
+def _described(served: Served, registry: Registry) -> ModelEntry:
+    table = served.told.get("entry")
+    if served.is_moss and isinstance(table, dict):
+        known = {key: value for key, value in table.items() if key in _KINDS and key not in ("path", "hub", "model")}
+        try:
+            told = _entry(served.id, {**known, "url": served.server.url}, Path(served.server.url), Path())
+            return replace(told, thinking=known.get("thinking"))
+        except UsageError as error:
+            raise ModelError(f"{served.server.url} says what cannot be of its model: {error.message}") from error
+    names = {name.rsplit("/", 1)[-1].lower() for name in (served.id, served.root) if name}
+    released = (one for one in registry.entries.values() if one.hub and one.hub.rsplit("/", 1)[-1].lower() in names)
+    return replace(next(released, ModelEntry(served.id)), hub=None, revision=None, path=None)
 
 
 def _resolve_path(name: str, registry: Registry) -> Resolved:
