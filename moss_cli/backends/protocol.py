@@ -100,7 +100,8 @@ Event = Delta | Answered | Failed
 class BackendInfo:
     """What stands in an envelope's `model`, and how long loading took.
 
-    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think.
+    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think. `warnings` may
+    become more while it answers.
     """
 
     dtype: str

@@ -117,6 +117,8 @@ def _prepare(
         from moss_cli.backends.opening import open_backend
         from moss_cli.run.runner import Runner
 
+        if model.served is not None and not model.served.server.is_local:
+            console.note(f"audio is sent to {model.served.server.url}, to the model {model.served.id}")
         opens = console.open_backend or open_backend
         return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 
@@ -166,7 +168,7 @@ def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console
         raise UsageError(f"--end {options.end} is not after the start")
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+    if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         _check_device(options.device, console)
     return Job(
         task=task,

@@ -44,7 +44,7 @@ def list_models(
         return
     width = max(len(one_line(entry.name)) for entry, _ in rows)
     for entry, found in rows:
-        here = "here" if found else "not here"
+        here = "here" if found else "server" if entry.url else "not here"
         mark = " (default)" if entry.name == registry.default else ""
         mark += ", 4-bit copy" if found and quantised_folder(found).is_dir() else ""
         typer.echo(f"{one_line(entry.name):<{width}}  {_size(entry):>7}  {here:<8}  {one_line(entry.title)}{mark}")
@@ -200,6 +200,7 @@ def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[
         "thinks_over": list(entry.thinks_over),
         "languages": list(entry.languages),
         "hub": entry.hub,
+        "url": entry.url,
         "revision": entry.revision,
         "bytes": entry.size,
         "memory": entry.memory,

@@ -46,6 +46,7 @@ class Runner:
         self._open_backend = open_backend
         self._loading: Loading | None = None
         self._backend: Backend | None = None  # once it is loaded and can be used
+        self._told: set[str] = set()  # warnings of the backend
 
     def run(
         self, inputs: Iterable[Input], journal_of: Callable[[Input], Journal] = lambda input: NoJournal()
@@ -63,7 +64,7 @@ class Runner:
         loaded."""
         job = replace(self.job, task=task, think=think)
         other = Runner(job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
-        other._loading, other._backend = self._loading, self._backend
+        other._loading, other._backend, other._told = self._loading, self._backend, self._told
         return other
 
     def ask_text(self) -> Outcome:
@@ -79,6 +80,7 @@ class Runner:
         )
         while not ended:
             flight.step()
+        self.tell_warnings()
         [part] = ended
         if isinstance(part, MossError):
             raise part
@@ -130,9 +132,15 @@ class Runner:
         if self.job.think and not backend.info.can_think:
             raise UsageError(f"{self.job.model.entry.name} does not support thinking", hint="drop --think")
         self._backend = backend
-        for message in backend.info.warnings:
-            self._on_warning(message)
+        self.tell_warnings()
         return backend, backend.info.load_seconds
+
+    def tell_warnings(self) -> None:
+        """Tell what the backend warns of, once."""
+        for message in self._backend.info.warnings if self._backend is not None else ():
+            if message not in self._told:
+                self._told.add(message)
+                self._on_warning(message)
 
     def step(self, step: Step) -> None:
         """Tell what is being done."""
