@@ -2,7 +2,8 @@
 
 Routes, fields and error bodies are those of vLLM (entrypoints/openai: api_server.py, engine/protocol.py,
 chat_completion/protocol.py; up to 0.6 it forbade unknown fields, since then it leaves them out) and of SGLang
-(srt/entrypoints: http_server.py, openai/protocol.py, openai/serving_base.py; it took no `input_audio` before August 2026).
+(srt/entrypoints: http_server.py, openai/protocol.py, openai/serving_base.py; it took no `input_audio` before
+August 2026).
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ class ChatServer:
             return self.refusal(400, said, "BadRequestError")
         if unknown and self.kind == "plain":
             said = f"Unrecognized request argument supplied: {unknown[0]}"
-            return Fault(400, {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}})
+            return Fault(
+                400, {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}}
+            )
         body = {name: value for name, value in body.items() if name in known}
         if body.get("model") != self.model and not self.kind.startswith("sglang"):
             return self.refusal(404, f"The model `{body.get('model')}` does not exist.", "NotFoundError")
@@ -141,7 +144,7 @@ class ChatServer:
         for part in parts:
             takes = {"sglang": ("text", "audio_url"), "plain": ("text", "input_audio")}
             if part["type"] not in takes.get(self.kind, ("text", "audio_url", "input_audio")):
-                said = f"1 validation error:\n  {{'type': 'literal_error', 'loc': ('body', 'messages', 0, 'content')}}"
+                said = "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'messages', 0, 'content')}"
                 return self.refusal(400, said, "BadRequestError")
         audio = next((part for part in parts if part["type"] != "text"), None)
         samples = None if audio is None else _samples(audio)
