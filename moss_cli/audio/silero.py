@@ -148,7 +148,7 @@ class Network:
 
 
 def _sigmoid(values: Floats) -> Floats:
-    found: Floats = 1 / (1 + np.exp(-values))
+    found: Floats = np.reciprocal(np.exp(-values) + np.float32(1))
     return found
 
 
