@@ -51,7 +51,7 @@ _SHAPES = {
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _Product:
     """`weight` [in, out] and `bias` [out] of a matrix product."""
 
     weight: Floats
@@ -70,13 +70,13 @@ class Network:
     meet no padding."""
 
     transform: Floats  # [256, 258]: a Fourier transform under a window, real and imaginary parts
-    conv1: _Layer
-    conv2: _Layer
-    conv3: _Layer
-    conv4: _Layer
-    gates: _Layer
+    conv1: _Product
+    conv2: _Product
+    conv3: _Product
+    conv4: _Product
+    gates: _Product
     recurrent: Floats  # [128, 512]
-    final: _Layer
+    final: _Product
 
     def start(self, n_streams: int) -> State:
         """The state before anything was heard."""
@@ -179,10 +179,10 @@ def _check(weights: Mapping[str, Floats]) -> None:
 
 
 def _network(weights: Mapping[str, Floats]) -> Network:
-    def conv(name: str, taps: slice) -> _Layer:
+    def conv(name: str, taps: slice) -> _Product:
         weight = weights[f"{name}.weight"][:, :, taps]  # [out, in, taps]
         rows = np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
-        return _Layer(rows, weights[f"{name}.bias"])
+        return _Product(rows, weights[f"{name}.bias"])
 
     doubled = np.ones(4 * _N_HIDDEN, np.float32)
     doubled[2 * _N_HIDDEN : 3 * _N_HIDDEN] = 2
@@ -193,7 +193,7 @@ def _network(weights: Mapping[str, Floats]) -> Network:
         conv2=conv("conv2", slice(0, 3)),
         conv3=conv("conv3", slice(1, 3)),
         conv4=conv("conv4", slice(1, 2)),
-        gates=_Layer(np.ascontiguousarray((weights["lstm_cell.weight_ih"] * doubled[:, None]).T), bias * doubled),
+        gates=_Product(np.ascontiguousarray((weights["lstm_cell.weight_ih"] * doubled[:, None]).T), bias * doubled),
         recurrent=np.ascontiguousarray((weights["lstm_cell.weight_hh"] * doubled[:, None]).T),
-        final=_Layer(weights["final_conv.weight"][:, :, 0].T.copy(), weights["final_conv.bias"]),
+        final=_Product(weights["final_conv.weight"][:, :, 0].T.copy(), weights["final_conv.bias"]),
     )

@@ -33,7 +33,7 @@ class ServerReply(Reply):
 
 
 @dataclass
-class Answer:
+class Incoming:
     """What has come of an answer. `is_looping`: it repeats itself, and nothing more is worth waiting for."""
 
     text: str = ""

@@ -19,7 +19,7 @@ from moss_cli.answers import Grammar, JsonSchema
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.abilities import Abilities
 from moss_cli.backends.chat_body import CHAT, ChatRequest, body
-from moss_cli.backends.chat_stream import Answer, ServerReply, events
+from moss_cli.backends.chat_stream import Incoming, ServerReply, events
 from moss_cli.backends.protocol import (
     MOST_PROMPT_TOKENS,
     THOUGHT_TOKENS,
@@ -55,7 +55,7 @@ class ServerClip:
 
 
 @dataclass(eq=False)
-class _Asked:
+class _Posted:
     """A request on its way. `told`: what of its text was told."""
 
     ticket: int
@@ -82,8 +82,8 @@ class ServerBackend:
         self.info, self.n_together = info, n_together
         self._served, self._connection, self._able, self._thinks = served, connection, able, thinks
         self._retry = retry or Retry()
-        self._asked: dict[int, _Asked] = {}
-        self._todo: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._asked: dict[int, _Posted] = {}
+        self._todo: queue.SimpleQueue[_Posted | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._n_tickets = self._n_workers = 0
         self._is_gone = threading.Event()  # nobody listened there for as long as a request waits
@@ -104,7 +104,7 @@ class ServerBackend:
 
     def submit(self, request: Request) -> int:
         self._n_tickets += 1
-        asked = _Asked(self._n_tickets, request)
+        asked = _Posted(self._n_tickets, request)
         self._asked[asked.ticket] = asked
         self._todo.put(asked)
         if self._n_workers < min(self.n_together, len(self._asked)):
@@ -153,7 +153,7 @@ class ServerBackend:
                 event = Failed(asked.ticket, as_moss_error(error))
             self._events.put(event)
 
-    def _answered(self, asked: _Asked) -> ServerReply:
+    def _answered(self, asked: _Posted) -> ServerReply:
         """The answer to a request, made again where it comes to nothing. Raises MossError."""
         able, n_made = self._able, 0
         while True:
@@ -173,9 +173,9 @@ class ServerBackend:
                 self._is_gone.clear()
                 return reply
 
-    def _once(self, asked: _Asked, able: Abilities) -> ServerReply:
+    def _once(self, asked: _Posted, able: Abilities) -> ServerReply:
         request = asked.request
-        answer, budget = Answer(), None if self._served.is_moss else request.thinking_budget
+        answer, budget = Incoming(), None if self._served.is_moss else request.thinking_budget
         response = self._connection.post(CHAT, body(self._chat_request(request), able))
         asked.response = response
         try:
@@ -196,7 +196,7 @@ class ServerBackend:
             return replace(self._once(asked, able), thought=answer.thought.strip() or None)
         return answer.reply(may_think=request.think is not False and request.may_think)
 
-    def _tell(self, asked: _Asked, answer: Answer, text: str) -> None:
+    def _tell(self, asked: _Posted, answer: Incoming, text: str) -> None:
         """Tell what has come; its text only of a server that does not take it back for a loop."""
         more = ""
         is_wanted = asked.request.tells and self._served.is_moss and bool(text)
@@ -271,7 +271,7 @@ class ServerBackend:
         return as_model_error(fault, self._served.server)
 
 
-def _hang_up(asked: _Asked) -> None:
+def _hang_up(asked: _Posted) -> None:
     """Wake the thread that reads an answer: the server then frees its place."""
     response = asked.response
     if response is not None:

@@ -14,7 +14,7 @@ from moss_cli.answers import Form, Grammar, JsonSchema
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.abilities import HELD, Abilities, find_out
 from moss_cli.backends.chat_body import CHAT, ChatRequest, body
-from moss_cli.backends.chat_stream import Answer, events
+from moss_cli.backends.chat_stream import Incoming, events
 from moss_cli.backends.server import ServerBackend
 from moss_cli.backends.wire import info_from
 from moss_cli.models.connection import Connection, Retry, ServerFault, as_model_error
@@ -75,7 +75,7 @@ def _found_out(served: Served, connection: Connection, *, has_forms: bool) -> Ab
 
 
 def _said(connection: Connection, asked: ChatRequest, able: Abilities) -> str:
-    response, answer = connection.post(CHAT, body(asked, able)), Answer()
+    response, answer = connection.post(CHAT, body(asked, able)), Incoming()
     try:
         for event in events(response):
             answer.take(event)

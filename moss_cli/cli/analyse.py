@@ -24,8 +24,7 @@ from moss_cli.folders.writer import Redo
 from moss_cli.models.registry import Resolved, load_registry, resolve
 from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
-from moss_cli.output.subtitles import AS_IT_IS
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, OnText
 from moss_cli.settings import parse_time

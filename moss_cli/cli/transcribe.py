@@ -55,7 +55,7 @@ def transcribe(
     """Run the task with its own options."""
     from moss_cli.cli.analyse import analyse
     from moss_cli.errors import UsageError
-    from moss_cli.output.wrap import Layout
+    from moss_cli.output.layout import Layout
     from moss_cli.tasks.transcribe import Transcribe
 
     if max_line_count is not None and max_line_width is None:
