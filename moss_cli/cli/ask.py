@@ -34,26 +34,15 @@ def ask(
     options: AnalysisOptions,
 ) -> int:
     """Check the question, and ask it of the inputs or, without any, of the model alone."""
+    from moss_cli.api.job import ask_task
+    from moss_cli.api.options import JobOptions, as_flag
     from moss_cli.cli.analyse import analyse, answer_text
-    from moss_cli.errors import UsageError
-    from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
-    choices = tuple(dict.fromkeys(one.strip() for one in choice or ()))
     _check_question(question, inputs or [], context.obj.typed)
-    if "" in choices:
-        raise UsageError("a --choice is empty")
-    if len(choices) == 1 or len(choices) > MOST_CHOICES:
-        raise UsageError(
-            "one --choice is not enough" if len(choices) == 1 else f"{len(choices)} choices are too many",
-            hint=f"give 2 to {MOST_CHOICES} different answers, each with --choice",
-        )
-    if options.prompt is not None:
-        raise UsageError("ask takes no --prompt: the question is the prompt")
-    if not inputs and (options.start is not None or options.end is not None):
-        raise UsageError("--start and --end need a recording")
+    task = ask_task(question, choice or (), JobOptions.of(options), has_audio=bool(inputs), named=as_flag)
     if not inputs:
-        return answer_text(context.obj, Ask(question, choices, has_audio=False), options)
-    return analyse(context.obj, Ask(question, choices), inputs, options)
+        return answer_text(context.obj, task, options)
+    return analyse(context.obj, task, inputs, options)
 
 
 def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) -> None:
@@ -63,8 +52,6 @@ def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) ->
     from moss_cli.output.terminal import one_line
 
     words = [one for one in inputs if one.isalpha() and not os.path.exists(one)]  # noqa: PTH110 - see below
-    if not question.strip():
-        raise UsageError("the question is empty")
     # Not Path.exists, which raises for a question longer than a name may be.
     exists = os.path.exists(question)  # noqa: PTH110
     if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from moss_cli.cli.help import OUTPUT, TASK
-from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.cli.options import AnalysisOptions, Inputs, bounds, option, with_analysis_options
 
 Timestamps = Annotated[
     Literal["segment", "word", "none"],
@@ -24,7 +24,7 @@ LineWidth = Annotated[
         "--max-line-width",
         panel=OUTPUT,
         metavar="N",
-        min=1,
+        **bounds("max_line_width"),
         help="Wrap lines of srt and vtt at N columns; wide characters take two.",
     ),
 ]
@@ -34,7 +34,7 @@ LineCount = Annotated[
         "--max-line-count",
         panel=OUTPUT,
         metavar="N",
-        min=1,
+        **bounds("max_line_count"),
         help="At most N lines per cue in srt and vtt; needs --max-line-width.",
     ),
 ]
@@ -53,12 +53,10 @@ def transcribe(
     options: AnalysisOptions,
 ) -> int:
     """Run the task with its own options."""
+    from moss_cli.api.job import layout_of, transcribe_task
+    from moss_cli.api.options import as_flag
     from moss_cli.cli.analyse import analyse
-    from moss_cli.errors import UsageError
-    from moss_cli.output.layout import Layout
-    from moss_cli.tasks.transcribe import Transcribe
 
-    if max_line_count is not None and max_line_width is None:
-        raise UsageError("--max-line-count needs --max-line-width", hint="add --max-line-width 42, say")
-    task = Transcribe(timestamps, speakers, language or None, options.prompt)
-    return analyse(context.obj, task, inputs, options, Layout(max_line_width, max_line_count))
+    layout = layout_of(max_line_width, max_line_count, named=as_flag)
+    task = transcribe_task(timestamps, speakers, language, options.prompt, named=as_flag)
+    return analyse(context.obj, task, inputs, options, layout)

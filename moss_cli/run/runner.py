@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,29 @@ class Runner:
         return Scheduler(self).outcomes(InputProgress(one, self.job.task, journal_of(one)) for one in inputs)
 
     def with_task(self, task: Task[Any], *, think: bool | None = None) -> Runner:
-        """A runner of the same job but for the task and whether it is thought over, with the model as far as it is
-        loaded."""
-        job = replace(self.job, task=task, think=think)
+        """A runner of the same job but for the task and whether it is thought over; see `with_job`."""
+        return self.with_job(replace(self.job, task=task, think=think))
+
+    def without_model(self) -> Runner:
+        """A runner of the same job that loads a model of its own."""
+        return Runner(self.job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
+
+    def with_job(self, job: Job) -> Runner:
+        """A runner of another job for the same model, with the model as far as it is loaded. One that could not be
+        loaded is tried again."""
         other = Runner(job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
-        other._loading, other._backend, other._told = self._loading, self._backend, self._told
+        other._backend, other._told = self._backend, self._told
+        if self._loading is not None and not self._loading.has_failed:
+            other._loading = self._loading
         return other
+
+    def close(self) -> None:
+        """Let go of the model; where it is being loaded, that is waited for."""
+        loading, self._loading, self._backend = self._loading, None, None
+        if loading is None:
+            return
+        with suppress(Exception):  # that it cannot be loaded is nobody's affair any more
+            loading.result().close()
 
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
@@ -124,13 +142,13 @@ class Runner:
         """The backend, which is waited for, and the seconds that loading it took, if that was for this input.
 
         Raises what loading it has raised."""
-        if self._backend is not None:
-            return self._backend, 0.0
         self.load(input)
         assert self._loading is not None
         backend = self._loading.result()
         if self.job.think and not backend.info.can_think:
             raise UsageError(f"{self.job.model.entry.name} does not support thinking", hint="drop --think")
+        if self._backend is not None:
+            return backend, 0.0
         self._backend = backend
         self.tell_warnings()
         return backend, backend.info.load_seconds
