@@ -56,13 +56,14 @@ class ServerClip:
 
 @dataclass(eq=False)
 class _Posted:
-    """A request on its way. `told`: what of its text was told."""
+    """A request on its way. `told`: what of its text was told. `is_short`: its answer gets as little room as it can."""
 
     ticket: int
     request: Request
     is_cancelled: threading.Event = field(default_factory=threading.Event)
     response: urllib3.BaseHTTPResponse | None = None
     told: str = ""
+    is_short: bool = False
 
 
 class ServerBackend:
@@ -164,6 +165,9 @@ class ServerBackend:
                 if fault.status == 413 and able.has("float_audio"):
                     able = able.less("float_audio")  # half as large
                     continue
+                if _is_too_long(fault) and not asked.is_short and asked.request.max_new_tokens is None:
+                    asked.is_short = True  # this server has not said how much it can hold
+                    continue
                 wait_s = None if self._is_gone.is_set() else self._retry.wait_s(fault, n_made, random.random())
                 if wait_s is None or asked.is_cancelled.wait(wait_s):
                     if fault.kind in ("unreachable", "silent"):
@@ -176,7 +180,7 @@ class ServerBackend:
     def _once(self, asked: _Posted, able: Abilities) -> ServerReply:
         request = asked.request
         answer, budget = Incoming(), None if self._served.is_moss else request.thinking_budget
-        response = self._connection.post(CHAT, body(self._chat_request(request), able))
+        response = self._connection.post(CHAT, body(self._chat_request(asked), able))
         asked.response = response
         try:
             if not asked.is_cancelled.is_set():
@@ -204,26 +208,21 @@ class ServerBackend:
             more, asked.told = answer.text[len(asked.told) :], answer.text
         self._events.put(Delta(asked.ticket, more, answer.n_decoded))
 
-    def _chat_request(self, request: Request) -> ChatRequest:
+    def _chat_request(self, asked: _Posted) -> ChatRequest:
+        request = asked.request
         clip, before = request.clip, request.goes_on_from
-        think = request.think
-        if think is None and self._thinks and not request.may_think:
-            think = False
-        if not self._served.is_moss:
-            extra = None
-        else:
-            think = request.think
-            extra = Extra.of(request, before.prefix if isinstance(before, ServerReply) else ()).as_json()
+        prefix = before.prefix if isinstance(before, ServerReply) else ()
+        extra = Extra.of(request, prefix).as_json() if self._served.is_moss else None
         return ChatRequest(
             self._served.id,
             request.prompt,
-            self._max_tokens(request),
+            min(request.n_least, request.n_characters) if asked.is_short else self._max_tokens(request),
             clip.samples if isinstance(clip, ServerClip) else None,
             request.form,
             request.sampling,
             request.seed,
             self.info.time_markers if request.time_markers is None else request.time_markers,
-            think,
+            request.think,
             extra,
         )
 
@@ -262,8 +261,7 @@ class ServerBackend:
 
     def _failure(self, fault: ServerFault) -> MossError:
         """Why a request has no answer."""
-        too_long = any(word in fault.said.lower() for word in _TOO_LONG)
-        if fault.status == 413 or (fault.status == 400 and too_long):
+        if fault.status == 413 or _is_too_long(fault):
             message = f"{self._served.server.url} finds it too long ({fault.status}): {fault.said}"
             return UsageError(message, hint="try a shorter --chunk", code="too_long")
         if fault.status in (400, 422):
@@ -279,6 +277,11 @@ def _hang_up(asked: _Posted) -> None:
             response.shutdown()
         except (ValueError, OSError, RuntimeError):  # it has ended meanwhile
             return
+
+
+def _is_too_long(fault: ServerFault) -> bool:
+    """Whether a prompt and the room for its answer are more than the model takes."""
+    return fault.status == 400 and any(word in fault.said.lower() for word in _TOO_LONG)
 
 
 def _n_tokens(text: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import urllib3
@@ -259,14 +259,18 @@ class _SocketPool(urllib3.HTTPConnectionPool):
         return _SocketConnection(self._path, self.timeout.connect_timeout)
 
 
+FIRST_WAIT_S = 0.5  # then 1, 2, 4 and 8 s: a server that is started again is back within these
+LONGEST_WAIT_S = 30.0
+
+
 @dataclass(frozen=True)
 class Retry:
     """How often a request is made again, and after how long."""
 
     most: int = 6
     most_silent: int = 2  # each has taken minutes already
-    first_s: float = 0.5
-    longest_s: float = 30.0
+    first_s: float = field(default_factory=lambda: FIRST_WAIT_S)
+    longest_s: float = field(default_factory=lambda: LONGEST_WAIT_S)
 
     def wait_s(self, fault: ServerFault, n_made: int, draw: float) -> float | None:
         """Seconds until the next attempt after `n_made` of them; None where there is none. `draw`, 0..1, is the jitter:
