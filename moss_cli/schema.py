@@ -90,15 +90,23 @@ class Params(Record):
     style: Literal["brief", "bullets", "meeting", "chapters"] | None = None
     context: str | None = None
     turns: tuple[EarlierTurn, ...] | None = None
+    channel: int | Literal["mix", "each"] = "mix"
+    track: int | None = None
 
 
 class ChunkInfo(Record):
-    """One piece given to the model. `no_speech` marks a range that was skipped."""
+    """One piece given to the model. `no_speech` marks a range that was skipped. `channel`: which one it is of, where
+    each is heard by itself; else it is left out."""
 
     start: Seconds
     end: Seconds
     finish_reason: Literal["stop", "length", "loop", "no_speech"]
     attempts: int = 1
+    channel: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_channel(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "channel" or value is not None}
 
 
 class Notice(Record):

@@ -27,12 +27,14 @@ class Chunk:
 
     `samples`: [n] float32, mono, 16 kHz. `span`: where they lie in the file. `name` tells the chunks of one stream
     apart: its number, from 0, as text. `speech`: where in the file somebody surely speaks in it, as far as is known.
+    `channel`: which one it is of, where each is heard by itself.
     """
 
     samples: Samples
     span: Span
     name: str = "0"
     speech: tuple[Span, ...] = ()
+    channel: str | None = None
 
 
 def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0) -> Iterator[Chunk]:

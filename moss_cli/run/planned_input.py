@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.audio.results import Samples
+from moss_cli.run.channels import by_channel
 from moss_cli.run.job import Job
 from moss_cli.run.open_input import Facts, OpenInput
 from moss_cli.run.speech_pieces import plan, skipped
@@ -23,6 +25,7 @@ class PlannedInput:
     pieces: Iterator[Chunk | Span]
     offset_s: float
     total_s: float | None
+    n_channels: int  # that are heard each by itself
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
@@ -30,6 +33,19 @@ class PlannedInput:
 
 def planned(opened: OpenInput, job: Job) -> PlannedInput:
     """What of an input is given to the model. It is found while it is iterated."""
-    cut = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
-    pieces = plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
-    return PlannedInput(opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close)
+
+    def cut(blocks: Iterable[Samples]) -> Iterator[Chunk | Span]:
+        cut = chunks(blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
+        return plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
+
+    pieces = by_channel(opened.blocks, opened.speakers, cut) if opened.speakers else cut(opened.blocks)
+    return PlannedInput(
+        opened.task,
+        pieces,
+        opened.offset_s,
+        opened.total_s,
+        max(len(opened.speakers), 1),
+        opened.sha256,
+        opened.facts,
+        opened.close,
+    )
