@@ -277,7 +277,7 @@ class ContainerDecoder:
 
     def notices(self, origin_s: float) -> list[Notice]:
         """Damaged packets and holes met so far, and tracks that are not heard; `origin_s` is added to the times."""
-        found = []
+        found = [*self._notices]
         name, rate = self._file.name, self.sample_rate
         if self._n_bad > self.cut_tail:
             start_s, end_s = origin_s + self._bad_from / rate, origin_s + self._bad_to / rate
