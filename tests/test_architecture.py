@@ -41,6 +41,7 @@ ALLOWED = {
     "output": {"output", "tasks", "errors", "schema"},
     "models": {"models", "errors", "settings"},
     "errors": set(),
+    "codes": set(),
     "schema": set(),
     "answers": set(),
     "span": set(),

@@ -131,14 +131,24 @@ def ask_task(
     return Ask(question, distinct, has_audio=has_audio)
 
 
-def layout_of(max_line_width: int | None, max_line_count: int | None, *, named: Named = as_keyword) -> Layout:
-    """How lines of subtitles are broken. Raises UsageError."""
+def layout_of(
+    max_line_width: int | None = None,
+    max_line_count: int | None = None,
+    *,
+    times: bool = False,
+    timestamps: Timestamps | None = None,
+    named: Named = as_keyword,
+) -> Layout:
+    """How subtitles, and with `times` the txt, of results with these timestamps are laid out. Raises UsageError."""
     check_number("max_line_width", max_line_width, named)
     check_number("max_line_count", max_line_count, named)
+    check_flag("times", times, named)
     if max_line_count is not None and max_line_width is None:
         width = named("max_line_width")
         raise UsageError(f"{named('max_line_count')} needs {width}", hint=f"add {width} 42, say")
-    return Layout(max_line_width, max_line_count)
+    if times and timestamps == "none":
+        raise UsageError(f"{named('times')} needs timestamps", hint="remove --timestamps none")
+    return Layout(max_line_width, max_line_count, times)
 
 
 def check_device_is_here(name: str) -> None:

@@ -38,12 +38,12 @@ class OpenInput:
 
     task: Task[Any]
     blocks: Iterator[Samples]
-    speakers: tuple[str, ...]
     offset_s: float
     total_s: float | None
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    speakers: tuple[str, ...] = ()
 
 
 def open_input(input: Input, job: Job) -> OpenInput:
@@ -90,12 +90,12 @@ def _streamed(task: Task[Any], audio: AudioStream, end_s: float | None) -> OpenI
     return OpenInput(
         task,
         iter(audio),
-        audio.speakers,
         audio.offset_s,
         None if length_s is None else max(0.0, length_s - audio.offset_s),
         audio.sha256,
         lambda: Facts(audio.info(), audio.warnings, audio.complete),
         audio.close,
+        audio.speakers,
     )
 
 
@@ -115,7 +115,6 @@ def _loaded(input: Input, job: Job) -> OpenInput:
     return OpenInput(
         task,
         iter([audio.samples]),
-        (),
         audio.offset_s,
         audio.duration_s,
         lambda: audio.info.sha256,

@@ -25,10 +25,10 @@ class PlannedInput:
     pieces: Iterator[Chunk | Span]
     offset_s: float
     total_s: float | None
-    n_channels: int  # that are heard each by itself
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    n_channels: int = 1  # that are heard each by itself
 
 
 def planned(opened: OpenInput, job: Job) -> PlannedInput:
@@ -44,8 +44,8 @@ def planned(opened: OpenInput, job: Job) -> PlannedInput:
         pieces,
         opened.offset_s,
         opened.total_s,
-        max(len(opened.speakers), 1),
         opened.sha256,
         opened.facts,
         opened.close,
+        max(len(opened.speakers), 1),
     )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import pydantic
+
 from moss_cli.answers import Grammar, Turn
 from moss_cli.errors import UsageError
 from moss_cli.schema import Record, Seconds
@@ -48,14 +50,14 @@ class Evidence(Record):
 
     start: Seconds
     end: Seconds
-    text: str
+    text: str = pydantic.Field(description="What is heard there.")
 
 
 class Answer(Record):
     """Result of `ask`."""
 
-    answer: str | None = None
-    evidence: tuple[Evidence, ...] = ()
+    answer: str | None = pydantic.Field(default=None, description="The answer; with `--choice`, one of them.")
+    evidence: tuple[Evidence, ...] = pydantic.Field(default=(), description="Where in the recording it comes from.")
 
 
 @dataclass(frozen=True)

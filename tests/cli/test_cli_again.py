@@ -75,6 +75,7 @@ def test_a_second_run_does_nothing_and_loads_no_model(
         ("--no-vad",),
         ("--context", "Miriam"),
         ("--max-line-width", "20"),
+        ("--times",),
         ("--start", "0.01"),
         ("--max-new-tokens", "50"),
         ("--force",),

@@ -12,6 +12,7 @@ from moss_cli.answers import Cost, FinishReason, Form, Turn
 from moss_cli.errors import UsageError
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
+from moss_cli.tasks.reading.certain import Merging
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 R = TypeVar("R", bound=Record)
@@ -133,6 +134,11 @@ class Task(ABC, Generic[R]):
     @abstractmethod
     def merge(self, parts: Sequence[Part[R]]) -> Reading[R]:
         """What was read of several pieces, in their order, as one result. Never raises."""
+
+    def merging(self) -> Merging[R] | None:
+        """What merges the chunks of one input while they come, as far as that is certain; None where only `merge` says
+        what comes first. All that it gives is the beginning of what `merge` makes of all parts."""
+        return None
 
     def over(self, parts: Sequence[Part[R]]) -> Task[R] | None:
         """A task, asked without audio, that brings together what was read of several pieces; None where `merge` does
