@@ -13,7 +13,6 @@ import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
-from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
@@ -28,13 +27,10 @@ Inputs = Annotated[
 
 
 def model_names(incomplete: str) -> list[str]:
-    """What shells complete a model's name to; nothing where models.toml cannot be read."""
-    from moss_cli.models.registry import load_registry
+    """What shells complete a model's name to."""
+    from moss_cli.cli.model_choice import all_names
 
-    try:
-        return [name for name in load_registry().entries if name.startswith(incomplete)]
-    except MossError:
-        return []
+    return all_names(incomplete)
 
 
 def device_names(incomplete: str) -> list[str]:
