@@ -168,6 +168,7 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         stop_loops=True,
         thought=_thought(engine, request, n_left - n_new),
         prefix=before.ids[: before.n_settled] if isinstance(before, LocalReply) else (),
+        more_follow=request.more_follow,
     )
 
 

@@ -203,4 +203,5 @@ class Asking:
             seed=draw_seed(job.seed, draws_of, name, attempt),
             goes_on_from=goes_on_from,
             tells=self.tells and self.task.shows,
+            more_follow=place < len(self.task.questions) - 1,
         )
