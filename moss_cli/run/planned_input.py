@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.run.job import Job
 from moss_cli.run.open_input import Facts, OpenInput
-from moss_cli.run.speech_pieces import plan, skipped
+from moss_cli.run.speech_pieces import Heard, plan, skipped
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
@@ -26,10 +26,19 @@ class PlannedInput:
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    source: Hashable = None
 
 
-def planned(opened: OpenInput, job: Job) -> PlannedInput:
-    """What of an input is given to the model. It is found while it is iterated."""
-    cut = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
-    pieces = plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
-    return PlannedInput(opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close)
+def planned(opened: OpenInput, job: Job, chunked: Iterator[Heard] | None = None) -> PlannedInput:
+    """What of an input is given to the model. It is found while it is iterated. `chunked`: its chunks, where they are
+    not the job's alone."""
+    chunked = heard(opened, job) if chunked is None else chunked
+    pieces = plan(chunked, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
+    return PlannedInput(
+        opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close, opened.source
+    )
+
+
+def heard(opened: OpenInput, job: Job) -> Iterator[Heard]:
+    """The chunks of an input."""
+    return map(Heard, chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s))
