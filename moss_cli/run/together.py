@@ -1,13 +1,13 @@
 """One input as several tasks go through it at once: decoded once, cut once where they want pieces of the same length,
 and searched for speech once.
 
-The task that has come least far is always the next to go on, so that what is held for the others is no longer than the
-longest piece.
+The task that has come least far is always the next to go on, so that what is held for the others is no longer than two
+of the longest pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -69,11 +69,9 @@ def _opened(input: Input, jobs: Sequence[Job], watch: Watch, stack: ExitStack) -
             opened |= dict.fromkeys(places, as_moss_error(error))
             continue
         stack.callback(one.close)
-        one = replace(one, sha256=cache(one.sha256))
-        blocks = readers(watch(one.blocks), len(places))
-        own = one if len(places) == 1 else None  # its task may be another than the job's
-        for place, branch in zip(places, blocks, strict=True):
-            opened[place] = replace(one, blocks=branch, task=own.task if own else jobs[place].task)
+        one = replace(one, blocks=watch(one.blocks), sha256=cache(one.sha256))
+        own = one.task if len(places) == 1 else None  # it may be another than the job's
+        opened |= {place: replace(one, task=own or jobs[place].task) for place in places}
     failures = [found for found in opened.values() if isinstance(found, MossError)]
     if len(failures) == len(jobs):
         raise failures[-1]
@@ -81,23 +79,26 @@ def _opened(input: Input, jobs: Sequence[Job], watch: Watch, stack: ExitStack) -
 
 
 def _planned(opened: Sequence[OpenInput | MossError], jobs: Sequence[Job]) -> list[PlannedInput | MossError]:
-    """Jobs with samples and a longest piece in common share the pieces."""
-    alike: dict[tuple[Hashable, float], list[int]] = {}
+    """Jobs with samples in common share them, and with the longest piece also in common the pieces."""
+    alike: dict[Hashable, dict[float, dict[int, OpenInput]]] = {}
     for place, one in enumerate(opened):
         if isinstance(one, OpenInput):
-            alike.setdefault((one.source, jobs[place].longest_s), []).append(place)
-    found: dict[int, PlannedInput | MossError] = {}
-    for places in alike.values():
-        first = opened[places[0]]
-        assert isinstance(first, OpenInput)
-        if len(places) == 1:
-            found[places[0]] = planned(first, jobs[places[0]])
-            continue
-        for place, chunked in zip(places, readers(heard(first, jobs[places[0]]), len(places)), strict=True):
-            one = opened[place]
-            assert isinstance(one, OpenInput)
-            found[place] = planned(one, jobs[place], chunked)
+            alike.setdefault(one.source, {}).setdefault(jobs[place].longest_s, {})[place] = one
+    found: dict[int, PlannedInput] = {}
+    for by_length in alike.values():
+        blocks = next(one.blocks for them in by_length.values() for one in them.values())
+        for them, own in zip(by_length.values(), readers(blocks, len(by_length)), strict=True):
+            found |= _cut_once({place: replace(one, blocks=own) for place, one in them.items()}, jobs)
     return [one if isinstance(one, MossError) else found[place] for place, one in enumerate(opened)]
+
+
+def _cut_once(opened: Mapping[int, OpenInput], jobs: Sequence[Job]) -> dict[int, PlannedInput]:
+    """The plans of jobs that want the same pieces."""
+    if len(opened) == 1:
+        return {place: planned(one, jobs[place]) for place, one in opened.items()}
+    first = next(iter(opened))
+    chunks = readers(heard(opened[first], jobs[first]), len(opened))
+    return {place: planned(one, jobs[place], own) for (place, one), own in zip(opened.items(), chunks, strict=True)}
 
 
 def _merged(plans: Sequence[tuple[int, PlannedInput]]) -> Iterator[Pieces]:
