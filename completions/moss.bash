@@ -1,10 +1,14 @@
-_moss_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _MOSS_COMPLETE=complete_bash $1 ) )
-    return 0
+# Completion of moss for bash 4 and newer. `moss completions install bash` puts it where bash-completion looks.
+
+_moss() {
+    local -a reply
+    mapfile -t reply < <(_MOSS_COMPLETE=bash "${1/#\~/$HOME}" "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null </dev/null)
+    COMPREPLY=("${reply[@]:1}")
+    if [[ ${reply[0]-} == files ]]; then
+        compopt -o filenames
+    elif ((${#COMPREPLY[@]})); then
+        mapfile -t COMPREPLY < <(printf '%q\n' "${COMPREPLY[@]}")
+    fi
 }
 
-complete -o default -F _moss_completion moss
+complete -F _moss moss

@@ -144,7 +144,7 @@ def from_the_start(written: IO[str]) -> str:
 
 def messages(stderr: str) -> Iterator[str]:
     """The lines of stderr but the one that the introduction tells of; how long a run took is replaced."""
-    from moss_cli.cli.analyse import DEMO_NOTE
+    from moss_cli.api.job import DEMO_NOTE
 
     lines = (line for line in stderr.splitlines() if line != "moss: " + DEMO_NOTE.format(name="tiny"))
     yield from (TOOK.sub("in 0:02.0, 3.8x real time", line) for line in lines)

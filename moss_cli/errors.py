@@ -34,6 +34,8 @@ class MossError(Exception):
         self.message = message
         self.hint = hint
         self.code = code or self.default_code
+        if hint is not None:
+            self.add_note(f"hint: {hint}")  # in a traceback, as Python programs show it
 
 
 class UsageError(MossError):

@@ -61,6 +61,7 @@ class ScriptedBackend:
     n_steps: int = 0
     at_open: Callable[[], None] = lambda: None
     n_opened: int = 0
+    n_closed: int = 0
     _n_tickets: int = 0
     _open: dict[int, tuple[Request, Said, int]] = field(default_factory=dict)
 
@@ -114,6 +115,7 @@ class ScriptedBackend:
         self.cancelled.append(ticket)
 
     def close(self) -> None:
+        self.n_closed += 1
         self._open.clear()
 
 

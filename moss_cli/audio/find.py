@@ -17,7 +17,7 @@ _VIDEO = """
     3g2 3gp 3gp2 3gpp 3gpp2 amv avi divx dvr-ms f4p f4v flv ismv m2p m2t m2ts m4v mk3d mkv mod mov mp4 mp4v
     mpe mpeg mpg mts mxf nut ogm ogv ogx qt rm rmvb tod tp trp ts vob vro webm wmv xvid
 """
-_SUFFIXES = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
+AUDIO_SUFFIXES = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
 
 Skip = Callable[[str, bool], bool]  # path relative to the searched folder, and whether it is a folder
 Asked = Callable[[str], bool]  # path relative to the searched folder
@@ -46,7 +46,7 @@ class FolderContents:
 
 def is_audio_name(path: Path) -> bool:
     """Whether a file found in a folder is taken: its suffix is that of an audio or video format that can be read."""
-    return path.suffix.lower() in _SUFFIXES
+    return path.suffix.lower() in AUDIO_SUFFIXES
 
 
 def find_audio(

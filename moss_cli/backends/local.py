@@ -152,7 +152,9 @@ class LocalBackend:
 def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
     """A request in tokens: its prompt, how long the answer and its thought may become, and what they begin with."""
     features = request.clip.features if isinstance(request.clip, LocalClip) else None
-    prompt = engine.ask(request.prompt, features, time_markers=request.time_markers, think=request.think)
+    prompt = engine.ask(
+        request.prompt, features, time_markers=request.time_markers, think=request.think, turns=request.turns
+    )
     before = request.goes_on_from
     n_left = _n_positions(engine) - len(prompt.ids)
     if request.max_new_tokens is not None:

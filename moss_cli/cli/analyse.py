@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moss_cli.answers import Sampling
+from moss_cli.api.job import DEMO_NOTE, check_device_is_here, make_job
+from moss_cli.api.options import JobOptions, as_flag
 from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.console import Console
+from moss_cli.cli.context import read_context
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.other_tools import VALUES
-from moss_cli.cli.output_target import output_target
-from moss_cli.cli.report import Report
+from moss_cli.cli.output_target import OutputTarget, output_target
+from moss_cli.cli.report import OnResult, Report
 from moss_cli.cli.usage import nearest_of
 from moss_cli.cli.writers import StdoutWriter, make_writer
 from moss_cli.errors import ModelError, UsageError
@@ -26,49 +29,71 @@ from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
 from moss_cli.output.subtitles import AS_IT_IS
 from moss_cli.output.wrap import Layout
-from moss_cli.run.inputs import Input
+from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job, OnText
-from moss_cli.settings import parse_time
 from moss_cli.tasks.reading.task import Task
 
 if TYPE_CHECKING:
+    from moss_cli.cluster.options import ClusterOptions
+    from moss_cli.cluster.runner import ClusterRunner
     from moss_cli.run.runner import Runner
 
-DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
 
-ALWAYS_THERE = ("auto", "cpu")  # devices
+@dataclass(frozen=True)
+class _Prepared:
+    """A run: `make_runner` makes the one runner, so that a run in which nothing is to be done does without torch."""
+
+    job: Job
+    to: OutputTarget
+    make_runner: Callable[[], Runner]
+    writer: Writer
 
 
 def analyse(
-    console: Console, task: Task[Any], arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
+    console: Console,
+    task: Task[Any],
+    arguments: Sequence[str],
+    options: AnalysisOptions,
+    layout: Layout = AS_IT_IS,
+    *,
+    on_result: OnResult | None = None,
 ) -> int:
-    """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
+    """Run a task over inputs and return the exit code. `on_result` is given the result of an only input, once it is
+    written. Raises MossError for what holds for all of them."""
     listed = options.files_from is not None
     include, exclude = options.include, options.exclude
     inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
     with _report(console, inputs, task, options) as report:
-        make_runner, writer = _prepare(console, task, inputs, options, report, layout)
+        report.on_result = None if inputs.several else on_result
+        run = _prepare(console, task, inputs, options, report, layout)
+        cluster = cluster_options(options, inputs, run.to, console)
+        make_runner = run.make_runner if cluster is None else _on_cluster(run.job, cluster, report, console)
         try:
-            go_through(make_runner, writer, inputs.inputs, report)
+            go_through(make_runner, run.writer, inputs.inputs, report)
         finally:
-            writer.finish()  # what stands on stdout is a whole document also when the run is cut short
+            run.writer.finish()  # what stands on stdout is a whole document also when the run is cut short
     return report.exit_code()
 
 
-def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> int:
-    """Answer a question without audio and return the exit code. Raises MossError."""
+def answer_text(
+    console: Console, task: Task[Any], options: AnalysisOptions, *, on_result: OnResult | None = None
+) -> int:
+    """Answer a question without audio and return the exit code. `on_result` is given the result. Raises MossError."""
+    if options.ray is not None or options.ray_collect:
+        raise UsageError("--ray is for recordings", hint="leave it out for a question without one")
     one = Input(Path("question"))  # what a file of an output folder is called
     inputs = GivenInputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
-        make_runner, writer = _prepare(console, task, inputs, options, report)
+        report.on_result = on_result
+        run = _prepare(console, task, inputs, options, report)
         try:
-            writer.check(one)
-            outcome = make_runner().ask_text()
+            run.writer.check(one)
+            outcome = run.make_runner().ask_text()
             console.clear()
-            writer.write(one, outcome.envelope)
+            run.writer.write(one, outcome.envelope)
         finally:
-            writer.finish()
-        report.show(one, outcome, writer.outputs(one))
+            run.writer.finish()
+        report.show(one, outcome, run.writer.outputs(one))
     return report.exit_code()
 
 
@@ -86,8 +111,7 @@ def _prepare(
     options: AnalysisOptions,
     report: Report,
     layout: Layout = AS_IT_IS,
-) -> tuple[Callable[[], Runner], Writer]:
-    """What makes the one runner, and the writer: a run in which nothing is to be done does without torch."""
+) -> _Prepared:
     model = _model(options.model, console)
     to = output_target(
         inputs,
@@ -97,7 +121,7 @@ def _prepare(
         timestamps=task.params.get("timestamps"),
         typed=console.typed,
     )
-    job = make_job(task, model, options, console)
+    job = job_of(task, model, options, console)
     writer = make_writer(
         inputs,
         to,
@@ -120,7 +144,36 @@ def _prepare(
         opens = console.open_backend or open_backend
         return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 
-    return make_runner, writer
+    return _Prepared(job, to, make_runner, writer)
+
+
+def cluster_options(
+    options: AnalysisOptions, inputs: GivenInputs, to: OutputTarget, console: Console
+) -> ClusterOptions | None:
+    """The cluster that --ray names, if it does. Raises UsageError for what does not go together with it."""
+    if options.ray is None and not options.ray_collect:
+        if options.workers is not None:
+            raise UsageError("--workers needs --ray", hint=run_hint(console.typed.added("--ray")))
+        return None
+    from moss_cli.cluster.options import ClusterOptions
+
+    if any(one.path == STDIN for one in inputs.inputs):
+        raise UsageError("--ray cannot read stdin", hint="save it to a file first")
+    if not to.is_folder:
+        line = console.typed.without("-o", "--output").added("-o", "out/")
+        raise UsageError("--ray needs a folder for the results", hint=run_hint(line))
+    return ClusterOptions(options.ray or "auto", options.workers, options.ray_collect)
+
+
+def _on_cluster(job: Job, cluster: ClusterOptions, report: Report, console: Console) -> Callable[[], ClusterRunner]:
+    """What makes a runner that has the workers of a cluster answer."""
+
+    def make_runner() -> ClusterRunner:
+        from moss_cli.cluster.runner import ClusterRunner
+
+        return ClusterRunner(job, cluster, report.step, console.warning, console.note)
+
+    return make_runner
 
 
 def _model(name: str | None, console: Console) -> Resolved:
@@ -147,72 +200,20 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
     return show
 
 
-def _check_device(name: str, console: Console) -> None:
-    """Raise what a device that is none, or not here, raises, with the right command where another was meant."""
-    meant = VALUES["device"].get(name.lower())
-    if meant is not None and name in console.typed.words:
-        hint = run_hint(console.typed.replaced(name, meant))
-        raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
-    from moss_cli.engine.devices import pick_device
+def job_of(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:
+    """Options as a job. Raises UsageError, and DeviceError for a device that is not here."""
 
-    pick_device(name)
+    def check_device(name: str) -> None:
+        meant = VALUES["device"].get(name.lower())
+        if meant is not None and name in console.typed.words:
+            hint = run_hint(console.typed.replaced(name, meant))
+            raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
+        check_device_is_here(name)
 
-
-def make_job(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:
-    """Options as a job. Raises UsageError."""
-    start_s = None if options.start is None else _time("--start", options.start)
-    end_s = None if options.end is None else _time("--end", options.end)
-    if end_s is not None and end_s <= (start_s or 0.0):
-        raise UsageError(f"--end {options.end} is not after the start")
-    if options.prompt is not None and not options.prompt.strip():
-        raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
-        _check_device(options.device, console)
-    return Job(
-        task=task,
-        model=model,
-        device=options.device,
-        dtype=options.dtype,
-        start_s=start_s,
-        end_s=end_s,
-        sampling=Sampling(options.temperature, options.top_p, options.top_k),
-        seed=options.seed,
-        max_new_tokens=options.max_new_tokens,
-        time_markers=options.time_markers,
-        vad=options.vad,
-        think=options.think,
-        thinking_budget=options.thinking_budget,
-        chunk_s=_chunk_s(model, options.chunk),
-        batch_size=_batch_size(options.batch_size),
-        max_duration_s=_longest(options.max_duration),
+    return make_job(
+        task,
+        model,
+        JobOptions.of(replace(options, context=read_context(options.context))),
+        named=as_flag,
+        check_device=check_device,
     )
-
-
-def _longest(text: str) -> float:
-    seconds = _time("--max-duration", text)
-    if not seconds:
-        raise UsageError("--max-duration must be greater than zero")
-    return seconds
-
-
-def _chunk_s(model: Resolved, seconds: float | None) -> float | None:
-    longest_s = model.entry.max_seconds
-    if seconds is not None and seconds > longest_s:
-        raise UsageError(f"--chunk {seconds:g} is too long: {model.entry.name} takes at most {longest_s:g} s at once")
-    return seconds
-
-
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        message = f"--batch-size {text} is neither auto nor a positive number"
-        raise UsageError(message, hint="leave it out, and as many as memory allows are decoded together")
-    return int(text)
-
-
-def _time(option: str, text: str) -> float:
-    try:
-        return parse_time(text)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error

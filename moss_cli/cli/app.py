@@ -81,4 +81,4 @@ app.command("doctor", cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doct
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
 app.command("help", cls=Command, epilog=examples(help_command.EXAMPLES))(help_command.show_help)
-app.command("completions", cls=Command, epilog=examples(completions.EXAMPLES))(completions.completions)
+app.add_typer(completions.app, name="completions")

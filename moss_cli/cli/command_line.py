@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+_ADDRESS = re.compile(r"auto|local|(?:[\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}|ray://.*")  # of a Ray cluster
 LONGEST = 300  # characters of a command that is shown whole; chosen: four lines of a terminal
 
 
@@ -51,6 +53,17 @@ def run_hint(line: CommandLine | str, otherwise: str = "") -> str:
     """The hint that gives a command to run; `otherwise` is what it comes down to, for a command that is long."""
     text = str(line)
     return f"run `{text}`" if not otherwise or len(text) <= LONGEST else otherwise
+
+
+def with_ray_address(words: Sequence[str]) -> list[str]:
+    """The words with `--ray=auto` for a `--ray` without an address: typer has no optional values."""
+    found: list[str] = []
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[place:]]
+        following = words[place + 1] if place + 1 < len(words) else ""
+        found.append("--ray=auto" if word == "--ray" and not _ADDRESS.fullmatch(following) else word)
+    return found
 
 
 def _kept(words: Sequence[str], names: Collection[str]) -> Iterator[str]:

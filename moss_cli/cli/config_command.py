@@ -36,6 +36,23 @@ def _keys(incomplete: str) -> list[str]:
     return [key for key in keys if key.startswith(incomplete)]
 
 
+def _choices(context: typer.Context, incomplete: str) -> list[str]:
+    """The values that the option of the key in front can have, as far as there is a list of them."""
+    from moss_cli.cli.config import options_of
+
+    if not context.args:
+        return []
+    command, name = _split(context.args[0])
+    options = options_of(context.find_root().command)
+    owners = [options.get(command, {})] if command else options.values()
+    option = next((own[name] for own in owners if name in own), None)
+    if option is None:
+        return []
+    if option.is_flag:
+        return [word for word in ("true", "false") if word.startswith(incomplete)]
+    return [item.value for item in option.shell_complete(context, incomplete)]
+
+
 def _commands(incomplete: str) -> list[str]:
     from moss_cli.cli.app import app as whole
     from moss_cli.cli.config import options_of
@@ -99,7 +116,11 @@ def set_option(
     key: Key,
     values: Annotated[
         list[str],
-        typer.Argument(metavar="VALUE...", help="Its value; several for an option that is repeatable."),
+        typer.Argument(
+            metavar="VALUE...",
+            help="Its value; several for an option that is repeatable.",
+            autocompletion=_choices,
+        ),
     ],
 ) -> None:
     """Set an option in config.toml, for all commands or for one."""

@@ -36,8 +36,9 @@ def demo(context: typer.Context) -> int:
 
     The embedded model answers. Each answer is printed below the command that gives it.
     """
+    from moss_cli.api.job import DEMO_NOTE
     from moss_cli.backends.opening import open_backend
-    from moss_cli.cli.analyse import DEMO_NOTE, make_job
+    from moss_cli.cli.analyse import job_of
     from moss_cli.cli.options import AnalysisOptions
     from moss_cli.errors import ExitCode
     from moss_cli.models.registry import EMBEDDED, resolve
@@ -49,7 +50,7 @@ def demo(context: typer.Context) -> int:
     console.note(DEMO_NOTE.format(name=model.entry.name))
     opens = console.open_backend or open_backend
     runner = Runner(
-        make_job(stops[0].task, model, AnalysisOptions(), console), on_warning=console.warning, open_backend=opens
+        job_of(stops[0].task, model, AnalysisOptions(), console), on_warning=console.warning, open_backend=opens
     )
     whole = True
     for i, stop in enumerate(stops):

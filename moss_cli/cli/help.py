@@ -12,8 +12,19 @@ from typer.core import TyperCommand
 
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 TASK, INPUTS, OUTPUT, MODEL = "Task", "Inputs", "Output", "Model"
-AUDIO, DECODING, MESSAGES = "Audio", "Decoding", "Messages"
-PANELS = (ARGUMENTS, TASK, INPUTS, OUTPUT, MODEL, AUDIO, DECODING, MESSAGES, OPTIONS)  # in the order of the help
+AUDIO, DECODING, CLUSTER, MESSAGES = "Audio", "Decoding", "Cluster", "Messages"
+PANELS = (
+    ARGUMENTS,
+    TASK,
+    INPUTS,
+    OUTPUT,
+    MODEL,
+    AUDIO,
+    DECODING,
+    CLUSTER,
+    MESSAGES,
+    OPTIONS,
+)  # in the order of the help
 
 
 class Command(TyperCommand):

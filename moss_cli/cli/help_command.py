@@ -9,10 +9,20 @@ import typer
 EXAMPLES = ("moss help", "moss help transcribe", "moss help models pull")
 
 
+def _commands(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The commands that a shell completes, below those that are named already."""
+    about: Any = context.find_root().command
+    for word in context.args:
+        about = getattr(about, "commands", {}).get(word)
+    below = getattr(about, "commands", {})
+    return [(name, one.get_short_help_str(100)) for name, one in below.items() if name.startswith(incomplete)]
+
+
 def show_help(
     context: typer.Context,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND...]", help="A command.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND...]", help="A command.", show_default=False, autocompletion=_commands),
     ] = None,
 ) -> None:
     """Show the help of a command."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from moss_cli.cli.options import DtypeChoice
+from moss_cli.api.options import Dtype
 
 EXAMPLES = ('moss inspect talk.wav --prompt "Describe this audio." --out tensors.npz',)
 
@@ -35,7 +35,7 @@ def inspect(
         ),
     ] = None,
     dtype: Annotated[
-        DtypeChoice, typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, help="Precision of the weights.")
+        Dtype, typer.Option("--dtype", envvar="MOSS_DTYPE", show_envvar=False, help="Precision of the weights.")
     ] = "auto",
     device: Annotated[
         str,

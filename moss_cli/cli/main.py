@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from moss_cli.cli.command_line import CommandLine
+from moss_cli.cli.command_line import CommandLine, with_ray_address
 from moss_cli.cli.console import Console
 from moss_cli.errors import (
     ExitCode,
@@ -95,13 +95,14 @@ def _run(argv: Sequence[str], console: Console) -> int:
     from moss_cli.cli.app import app
 
     console.debug = "--debug" in argv
-    if "_MOSS_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
-        completion_init()
     root = typer.main.get_command(app)
+    if shell := os.environ.get("_MOSS_COMPLETE"):
+        from moss_cli.cli.completion.reply import reply
+
+        sys.stdout.write(reply(root, shell, argv))
+        return ExitCode.OK
     try:
-        result = root.main(list(argv), prog_name="moss", standalone_mode=False, obj=console)
+        result = root.main(with_ray_address(argv), prog_name="moss", standalone_mode=False, obj=console)
     except TyperException as error:
         from moss_cli.cli.usage import usage_error
 

@@ -7,17 +7,17 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from moss_cli.cli.help import AUDIO, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
+from moss_cli.api.options import BOUNDS, Dtype
+from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
 from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
-DtypeChoice = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
 
 TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
 
@@ -37,11 +37,29 @@ def model_names(incomplete: str) -> list[str]:
         return []
 
 
+def device_names(incomplete: str) -> list[str]:
+    """What shells complete a device to, as far as it can be told without torch."""
+    import sys
+    from pathlib import Path
+
+    gpus = sorted(one.name.removeprefix("nvidia") for one in Path("/dev").glob("nvidia[0-9]*"))
+    cuda = ["cuda", *(f"cuda:{n}" for n in gpus)] if gpus else []
+    names = ["auto", *cuda, *(["mps"] if sys.platform == "darwin" else []), "cpu"]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
     """An option that a MOSS_* variable of its long name can set."""
     longest = max(names, key=len).split("/")[0]
     variable = "MOSS_" + longest.removeprefix("--").replace("-", "_").upper()
     return typer.Option(*names, envvar=variable, show_envvar=False, rich_help_panel=panel, help=help, **settings)
+
+
+def bounds(name: str) -> dict[str, Any]:
+    """What an option with a number may be, as typer is told."""
+    kind = int if BOUNDS[name].is_whole else float
+    least, greatest = BOUNDS[name].least, BOUNDS[name].greatest
+    return {"min": kind(least)} | ({} if greatest is None else {"max": kind(greatest)})
 
 
 def model_option(help: str) -> Any:
@@ -50,8 +68,17 @@ def model_option(help: str) -> Any:
 
 
 ModelOption = Annotated[str | None, model_option("A model from `moss models list`, or a checkpoint folder.")]
-DeviceOption = Annotated[str, option("--device", panel=MODEL, help="auto, cuda, cuda:N, mps or cpu.", metavar="DEVICE")]
-DtypeOption = Annotated[DtypeChoice, option("--dtype", panel=MODEL, help="Precision of the weights.")]
+DeviceOption = Annotated[
+    str,
+    option(
+        "--device",
+        panel=MODEL,
+        help="auto, cuda, cuda:N, mps or cpu.",
+        metavar="DEVICE",
+        autocompletion=device_names,
+    ),
+]
+DtypeOption = Annotated[Dtype, option("--dtype", panel=MODEL, help="Precision of the weights.")]
 
 
 @dataclass(frozen=True)
@@ -116,6 +143,15 @@ class AnalysisOptions:
         str | None,
         option("--prompt", panel=TASK, help="Use this instruction instead of the task's own.", metavar="TEXT"),
     ] = None
+    context: Annotated[
+        str | None,
+        option(
+            "--context",
+            panel=TASK,
+            help="Names, terms and the topic of the recording, told to the model: a text, or @FILE.",
+            metavar="TEXT|@FILE",
+        ),
+    ] = None
     start: Annotated[
         str | None,
         option(
@@ -129,8 +165,8 @@ class AnalysisOptions:
             "--chunk",
             panel=AUDIO,
             help="Longest piece of audio given to the model at once. [default: depends on the model]",
-            min=1.0,
             metavar="SECONDS",
+            **bounds("chunk"),
         ),
     ] = None
     max_duration: Annotated[
@@ -153,9 +189,8 @@ class AnalysisOptions:
             "--temperature",
             panel=DECODING,
             help="Randomness of the answer; 0 always takes the most likely token.",
-            min=0.0,
-            max=10.0,
             metavar="T",
+            **bounds("temperature"),
         ),
     ] = 0.0
     top_p: Annotated[
@@ -164,9 +199,8 @@ class AnalysisOptions:
             "--top-p",
             panel=DECODING,
             help="Sample only from the most likely tokens, up to this total probability.",
-            min=0.0,
-            max=1.0,
             metavar="P",
+            **bounds("top_p"),
         ),
     ] = 1.0
     top_k: Annotated[
@@ -175,8 +209,8 @@ class AnalysisOptions:
             "--top-k",
             panel=DECODING,
             help="Sample only from this many of the most likely tokens; 0 means all.",
-            min=0,
             metavar="N",
+            **bounds("top_k"),
         ),
     ] = 50
     think: Annotated[
@@ -189,7 +223,13 @@ class AnalysisOptions:
     ] = None
     thinking_budget: Annotated[
         int | None,
-        option("--thinking-budget", panel=DECODING, help="Maximum length of a thought, in tokens.", min=0, metavar="N"),
+        option(
+            "--thinking-budget",
+            panel=DECODING,
+            help="Maximum length of a thought, in tokens.",
+            metavar="N",
+            **bounds("thinking_budget"),
+        ),
     ] = None
     show_thinking: Annotated[
         bool,
@@ -199,9 +239,38 @@ class AnalysisOptions:
         str,
         option("--batch-size", panel=MODEL, help="Number of pieces decoded together.", metavar="auto|N"),
     ] = "auto"
+    ray: Annotated[
+        str | None,
+        option(
+            "--ray",
+            panel=CLUSTER,
+            help="Spread the inputs over a Ray cluster: the one that this machine is part of, or the one at ADDRESS.",
+            metavar="[ADDRESS]",
+        ),
+    ] = None
+    ray_collect: Annotated[
+        bool,
+        option("--ray-collect", panel=CLUSTER, help="Send the files to nodes that do not see them. Implies --ray."),
+    ] = False
+    workers: Annotated[
+        int | None,
+        option(
+            "--workers",
+            panel=CLUSTER,
+            help="Workers in the cluster. [default: one a GPU, or without any one a node]",
+            min=1,
+            metavar="N",
+        ),
+    ] = None
     seed: Annotated[
         int,
-        option("--seed", panel=DECODING, help="Random seed, used when --temperature is above 0.", min=0, metavar="N"),
+        option(
+            "--seed",
+            panel=DECODING,
+            help="Random seed, used when --temperature is above 0.",
+            metavar="N",
+            **bounds("seed"),
+        ),
     ] = 0
     max_new_tokens: Annotated[
         int | None,
@@ -209,8 +278,8 @@ class AnalysisOptions:
             "--max-new-tokens",
             panel=DECODING,
             help="Maximum length of an answer, in tokens. [default: depends on the length of the audio]",
-            min=1,
             metavar="N",
+            **bounds("max_new_tokens"),
         ),
     ] = None
     quiet: Annotated[
@@ -229,16 +298,20 @@ class AnalysisOptions:
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 
 
+_TYPERS = "typer_context"  # what the wrapper calls a command's `context`, which is also an option's name
+
+
 def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the shared options; it receives them as its last argument, `options`."""
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> int:
         options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
+        values["context"] = values.pop(_TYPERS)
         values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
         return command(**values, options=options)
 
-    hints = get_type_hints(AnalysisOptions, include_extras=True)
+    hints = _shared_hints()
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
     needed = [p.name for p in own if p.default is inspect.Parameter.empty]
     shared = [
@@ -248,6 +321,7 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     own_hints = get_type_hints(command, include_extras=True)
     keyword = [
         p.replace(
+            name=_TYPERS if p.name == "context" else p.name,
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=own_hints[p.name],
             default=None if p.name == "inputs" else p.default,  # INPUT may be missing beside --files-from
@@ -255,8 +329,15 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
         for p in own
     ]
     wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
+    own_hints[_TYPERS] = own_hints.pop("context")
+    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in keyword} | hints
     return wrapper
+
+
+@functools.cache
+def _shared_hints() -> dict[str, Any]:
+    """The types of the shared options, which take long enough to evaluate that one would notice at each TAB."""
+    return get_type_hints(AnalysisOptions, include_extras=True)
 
 
 def _all_inputs(

@@ -11,7 +11,7 @@ from pathlib import Path
 from moss_cli.cli.command_line import CommandLine, run_hint
 from moss_cli.cli.inputs import GivenInputs
 from moss_cli.errors import UsageError
-from moss_cli.output.formats import FORMATS, ONE_DOCUMENT, TIMED, format_of, has_times
+from moss_cli.output.formats import FORMATS, ONE_DOCUMENT, TIMED, check_has_times, format_of, has_times
 from moss_cli.output.terminal import one_line
 
 _OUTPUT, _FORMAT = ("-o", "--output"), ("-f", "--format")
@@ -62,7 +62,8 @@ def output_target(
         raise UsageError("the output name is empty")
     if output is None or output == "-":
         chosen = chosen or ("txt",)
-        _check_times(chosen, task, timestamps)
+        for fmt in chosen:
+            check_has_times(fmt, task, timestamps)
         _check_stdout(inputs, chosen, typed)
         return OutputTarget(None, chosen)
     path = Path(output)
@@ -77,7 +78,8 @@ def output_target(
     elif not is_folder:
         chosen = _of_suffix(inputs, path, suffix, chosen, task, typed)
     chosen = chosen or ("txt",)
-    _check_times(chosen, task, timestamps)
+    for fmt in chosen:
+        check_has_times(fmt, task, timestamps)
     if not is_folder and (inputs.several or len(chosen) > 1):  # a device
         raise UsageError(f"{one_line(output)} is a file; the output has to be a folder here")
     return OutputTarget(path, chosen, is_folder)
@@ -135,12 +137,3 @@ def _check_stdout(inputs: GivenInputs, chosen: Sequence[str], typed: CommandLine
     if several is not None:
         right = typed.without(*_OUTPUT).added("-o", "out/")
         raise UsageError(f"{several} need an output folder", hint=run_hint(right, "add -o FOLDER/"))
-
-
-def _check_times(chosen: Sequence[str], task: str, timestamps: str | None) -> None:
-    for fmt in chosen:
-        if fmt in TIMED and not has_times(task, timestamps):
-            if timestamps == "none":
-                raise UsageError(f"{fmt} needs timestamps", hint="remove --timestamps none, or use txt")
-            message = f"{task} has no timed items, so it cannot be written as {fmt}"
-            raise UsageError(message, hint="use txt, json, jsonl, md, tsv or csv")

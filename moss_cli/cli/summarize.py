@@ -22,7 +22,8 @@ def summarize(
     options: AnalysisOptions,
 ) -> int:
     """Run the task with its own options."""
+    from moss_cli.api.job import summarize_task
+    from moss_cli.api.options import as_flag
     from moss_cli.cli.analyse import analyse
-    from moss_cli.tasks.summarize import Summarize
 
-    return analyse(context.obj, Summarize(style, options.prompt), inputs, options)
+    return analyse(context.obj, summarize_task(style, options.prompt, named=as_flag), inputs, options)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from moss_cli.cli.help import OUTPUT, TASK
-from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.cli.options import AnalysisOptions, Inputs, bounds, option, with_analysis_options
 
 Timestamps = Annotated[
     Literal["segment", "word", "none"],
@@ -18,13 +18,14 @@ Language = Annotated[
     str | None,
     option("--language", panel=TASK, metavar="NAME", help="Language spoken, such as English: a hint to the model."),
 ]
+Times = Annotated[bool, option("--times", panel=OUTPUT, help="In txt, begin each line with its start and end.")]
 LineWidth = Annotated[
     int | None,
     option(
         "--max-line-width",
         panel=OUTPUT,
         metavar="N",
-        min=1,
+        **bounds("max_line_width"),
         help="Wrap lines of srt and vtt at N columns; wide characters take two.",
     ),
 ]
@@ -34,7 +35,7 @@ LineCount = Annotated[
         "--max-line-count",
         panel=OUTPUT,
         metavar="N",
-        min=1,
+        **bounds("max_line_count"),
         help="At most N lines per cue in srt and vtt; needs --max-line-width.",
     ),
 ]
@@ -47,18 +48,17 @@ def transcribe(
     timestamps: Timestamps = "segment",
     speakers: Speakers = False,
     language: Language = None,
+    times: Times = False,
     max_line_width: LineWidth = None,
     max_line_count: LineCount = None,
     *,
     options: AnalysisOptions,
 ) -> int:
     """Run the task with its own options."""
+    from moss_cli.api.job import layout_of, transcribe_task
+    from moss_cli.api.options import as_flag
     from moss_cli.cli.analyse import analyse
-    from moss_cli.errors import UsageError
-    from moss_cli.output.wrap import Layout
-    from moss_cli.tasks.transcribe import Transcribe
 
-    if max_line_count is not None and max_line_width is None:
-        raise UsageError("--max-line-count needs --max-line-width", hint="add --max-line-width 42, say")
-    task = Transcribe(timestamps, speakers, language or None, options.prompt)
-    return analyse(context.obj, task, inputs, options, Layout(max_line_width, max_line_count))
+    layout = layout_of(max_line_width, max_line_count, times=times, timestamps=timestamps, named=as_flag)
+    task = transcribe_task(timestamps, speakers, language, options.prompt, named=as_flag)
+    return analyse(context.obj, task, inputs, options, layout)

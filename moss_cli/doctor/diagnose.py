@@ -12,9 +12,10 @@ from moss_cli import __version__
 from moss_cli.bench.kept import FILE, kept_results
 from moss_cli.bench.machine import this_machine
 from moss_cli.doctor.check import Check, Diagnosis, install, tried, tried_all
+from moss_cli.doctor.completion import check_completion
 from moss_cli.doctor.devices import all_devices, check_four_bit, check_memory, check_no_gpu
 from moss_cli.doctor.models import Placing, check_model
-from moss_cli.doctor.places import OTHER_CACHE, check_cache, check_completion, check_config, edit, read_as_toml
+from moss_cli.doctor.places import OTHER_CACHE, check_cache, check_config, edit, read_as_toml
 from moss_cli.doctor.software import check_moss, check_python, check_torch, torch_facts
 from moss_cli.engine.devices import device_facts, pick_device, pick_four_bit
 from moss_cli.errors import MossError, as_moss_error

@@ -1,4 +1,4 @@
-"""The cache, the configuration, and completion in the shell."""
+"""The cache and the configuration."""
 
 from __future__ import annotations
 
@@ -65,48 +65,3 @@ def check_config(environ: Mapping[str, str] = os.environ, *, read: Callable[[], 
 def edit(path: Path) -> str:
     """The command that opens a file in the user's editor."""
     return f"${{EDITOR:-vi}} {shlex.quote(str(path))}"
-
-
-def check_completion(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Check:
-    """Whether the user's shell finds a completion script for moss where it looks for them."""
-    shell, home = Path(environ.get("SHELL", "")).name, home or Path.home()
-    if shell not in _SCRIPTS:
-        text = f"not looked for: the shell is {shell or 'not known'}, not bash, zsh or fish"
-        return Check("completion", "ok", text, facts={"shell": shell, "script": None})
-    user = _user_script(shell, environ, home)
-    data = (environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share").split(":")
-    places = [user, *(Path(folder) / _SCRIPTS[shell] for folder in data if folder)]
-    if shell == "zsh":
-        places += [Path(folder) / "_moss" for folder in environ.get("FPATH", "").split(":") if folder]
-    found = next((path for path in places if os.path.isfile(path)), None)  # noqa: PTH113 - Path.is_file may raise
-    facts = {"shell": shell, "script": str(found) if found else None}
-    if found:
-        return Check("completion", "ok", f"{shell}: {found}", facts=facts)
-    fix = f"mkdir -p {_in_shell(user.parent, home)} && moss completions {shell} > {_in_shell(user, home)}"
-    return Check("completion", "warning", f"not installed for {shell}", fix, facts)
-
-
-_SCRIPTS = {
-    "bash": "bash-completion/completions/moss",
-    "zsh": "zsh/site-functions/_moss",
-    "fish": "fish/vendor_completions.d/moss.fish",
-}
-
-
-def _in_shell(path: Path, home: Path) -> str:
-    """A path as a shell takes it, short where it lies at home."""
-    if path.is_relative_to(home):
-        return f"~/{shlex.quote(str(path.relative_to(home)))}"
-    return shlex.quote(str(path))
-
-
-def _user_script(shell: str, environ: Mapping[str, str], home: Path) -> Path:
-    """Where a user's own script for moss goes. Sources: the READMEs of bash-completion and fish; zsh has no place of
-    its own, and ~/.zfunc is what others use."""
-    if shell == "zsh":
-        return home / ".zfunc" / "_moss"
-    if shell == "fish":
-        return Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish" / "completions" / "moss.fish"
-    own = environ.get("BASH_COMPLETION_USER_DIR")
-    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "bash-completion"
-    return Path(own or data) / "completions" / "moss"

@@ -60,6 +60,14 @@ def return_freed() -> None:
         trim(0)
 
 
+def return_unused() -> None:
+    """Hand back what torch and the C library keep of the memory of a model that is no longer there."""
+    torch.cuda.empty_cache()  # nothing, where CUDA was not used
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    return_freed()
+
+
 def out_of_memory(device: torch.device, cause: Exception) -> DeviceError:
     """What is said when a request does not fit into memory even alone."""
     error = DeviceError(

@@ -42,6 +42,10 @@ class FileJournal:
         self._found, self._n_bytes = (found, n_bytes) if header == self._header else ({}, 0)
         self._keeps = True
 
+    @property
+    def pieces(self) -> Mapping[str, list[dict[str, Any]]]:
+        return self._found
+
     def get(self, piece: str) -> list[dict[str, Any]] | None:
         return self._found.get(piece)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from moss_cli.errors import UsageError
 from moss_cli.tasks.catalogue import entry
 
 FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv", "csv")
@@ -22,3 +23,13 @@ def format_of(path: Path) -> str | None:
 def has_times(task: str, timestamps: str | None) -> bool:
     """Whether the results of `task` have timed items, given its `--timestamps` (None where it has no such option)."""
     return entry(task).timeline is not None and timestamps != "none"
+
+
+def check_has_times(fmt: str, task: str, timestamps: str | None) -> None:
+    """Raise UsageError for a format that holds nothing but timed items, of results that have none."""
+    if fmt not in TIMED or has_times(task, timestamps):
+        return
+    if timestamps == "none":
+        raise UsageError(f"{fmt} needs timestamps", hint="remove --timestamps none, or use txt")
+    message = f"{task} has no timed items, so it cannot be written as {fmt}"
+    raise UsageError(message, hint="use txt, json, jsonl, md, tsv or csv")

@@ -12,6 +12,7 @@ from moss_cli.models.registry import Resolved
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal
 from moss_cli.schema import Envelope
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Task
 
 
@@ -35,6 +36,7 @@ class Job:
     thinking_budget: int | None = None
     chunk_s: float | None = None
     batch_size: int | None = None
+    context: str | None = None
 
     @property
     def longest_s(self) -> float:
@@ -72,4 +74,5 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+OnCertain = Callable[[Input, Certain[Any]], None]  # what more of a result no later chunk can change
 OnText = Callable[[Input, str], None]  # what of an answer's text is known so far, each time from its beginning

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 
@@ -12,6 +14,10 @@ class Journal(Protocol):
 
     def begin(self, opened: Opened) -> None:
         """The input was opened: what is kept is of these bytes, and what was kept of others is not given."""
+
+    @property
+    def pieces(self) -> Mapping[str, list[dict[str, Any]]]:
+        """All that `get` gives, by piece."""
 
     def get(self, piece: str) -> list[dict[str, Any]] | None:
         """What was put for `piece` by this run or an earlier one of the same work; None where nothing was."""
@@ -31,6 +37,8 @@ class Opened:
 
 class NoJournal:
     """Keeps nothing: for inputs whose results do not go into a folder."""
+
+    pieces: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})
 
     def begin(self, opened: Opened) -> None:
         pass

@@ -32,6 +32,11 @@ class Loading:
         assert self._result is not None
         return self._result
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is known that there is no backend."""
+        return isinstance(self._result, BaseException)
+
     def _run(self) -> None:
         try:
             self._result = self._open_backend()

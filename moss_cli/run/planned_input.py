@@ -9,7 +9,7 @@ from typing import Any
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.run.job import Job
 from moss_cli.run.open_input import Facts, OpenInput
-from moss_cli.run.speech_pieces import Heard, plan, skipped
+from moss_cli.run.speech_pieces import SearchedChunk, plan, skipped
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
@@ -29,7 +29,7 @@ class PlannedInput:
     source: Hashable = None
 
 
-def planned(opened: OpenInput, job: Job, chunked: Iterator[Heard] | None = None) -> PlannedInput:
+def planned(opened: OpenInput, job: Job, chunked: Iterator[SearchedChunk] | None = None) -> PlannedInput:
     """What of an input is given to the model. It is found while it is iterated. `chunked`: its chunks, where they are
     not the job's alone."""
     chunked = heard(opened, job) if chunked is None else chunked
@@ -39,6 +39,6 @@ def planned(opened: OpenInput, job: Job, chunked: Iterator[Heard] | None = None)
     )
 
 
-def heard(opened: OpenInput, job: Job) -> Iterator[Heard]:
+def heard(opened: OpenInput, job: Job) -> Iterator[SearchedChunk]:
     """The chunks of an input."""
-    return map(Heard, chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s))
+    return map(SearchedChunk, chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from moss_cli.run.envelopes import Analysis, Envelopes
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
-from moss_cli.run.job import Job, OnStep, OnText, Outcome, Step, Work
+from moss_cli.run.job import Job, OnCertain, OnStep, OnText, Outcome, Step, Work
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.run.loading import Loading
 from moss_cli.run.scheduler import STEP_EVERY, Scheduler
 from moss_cli.run.second_pass import Whole
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Part, Task
 
 QUESTION = Input(Path("the question"))  # what stands for an input where there is no audio
@@ -38,12 +40,13 @@ class Runner:
         on_text: OnText | None = None,
         *,
         also: Sequence[Job] = (),
+        on_certain: OnCertain | None = None,
         open_backend: OpenBackend = open_backend,
     ) -> None:
         self.job, self.jobs = job, {one.task.name: one for one in (job, *also)}
         self._on_step = on_step or (lambda step: None)
         self._on_warning = on_warning or (lambda message: None)
-        self._on_text = on_text
+        self._on_text, self._on_certain = on_text, on_certain
         self._open_backend = open_backend
         self._loading: Loading | None = None
         self._backend: Backend | None = None  # once it is loaded and can be used
@@ -69,12 +72,34 @@ class Runner:
         return Scheduler(self).outcomes(map(files, work))
 
     def with_task(self, task: Task[Any], *, think: bool | None = None) -> Runner:
-        """A runner of the same job but for the task and whether it is thought over, with the model as far as it is
-        loaded."""
-        job = replace(self.job, task=task, think=think)
-        other = Runner(job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
-        other._loading, other._backend = self._loading, self._backend
+        """A runner of the same job but for the task and whether it is thought over; see `with_job`."""
+        return self.with_job(replace(self.job, task=task, think=think))
+
+    def without_model(self) -> Runner:
+        """A runner of the same job that loads a model of its own."""
+        return self._of(self.job)
+
+    def with_job(self, job: Job) -> Runner:
+        """A runner of another job for the same model, with the model as far as it is loaded. One that could not be
+        loaded is tried again."""
+        other = self._of(job)
+        other._backend = self._backend
+        if self._loading is not None and not self._loading.has_failed:
+            other._loading = self._loading
         return other
+
+    def _of(self, job: Job) -> Runner:
+        """Another runner that tells the same."""
+        tells = (self._on_step, self._on_warning, self._on_text)
+        return Runner(job, *tells, on_certain=self._on_certain, open_backend=self._open_backend)
+
+    def close(self) -> None:
+        """Let go of the model; where it is being loaded, that is waited for."""
+        loading, self._loading, self._backend = self._loading, None, None
+        if loading is None:
+            return
+        with suppress(Exception):  # that it cannot be loaded is nobody's affair any more
+            loading.result().close()
 
     def ask_text(self) -> Outcome:
         """The answer to a question without audio. Raises MossError."""
@@ -106,6 +131,11 @@ class Runner:
         return self._on_text is not None and self.job.task.shows
 
     @property
+    def tells_certain(self) -> bool:
+        """Whether results are wanted as far as they are certain."""
+        return self._on_certain is not None
+
+    @property
     def is_loaded(self) -> bool:
         return self._backend is not None
 
@@ -131,13 +161,13 @@ class Runner:
         """The backend, which is waited for, and the seconds that loading it took, if that was for this input.
 
         Raises what loading it has raised."""
-        if self._backend is not None:
-            return self._backend, 0.0
         self.load(input)
         assert self._loading is not None
         backend = self._loading.result()
         if self.job.think and not backend.info.can_think:
             raise UsageError(f"{self.job.model.entry.name} does not support thinking", hint="drop --think")
+        if self._backend is not None:
+            return backend, 0.0
         self._backend = backend
         for message in backend.info.warnings:
             self._on_warning(message)
@@ -150,6 +180,11 @@ class Runner:
     def _decoded(self, owner: Any, n_decoded: int) -> None:
         if n_decoded % STEP_EVERY == 0:
             self.step(Step("answering", QUESTION, n_decoded))
+
+    def certain(self, input: Input, certain: Certain[Any]) -> None:
+        """Tell what more of an input's result is certain."""
+        if self._on_certain is not None:
+            self._on_certain(input, certain)
 
     def shown(self, input: Input) -> Callable[[str], None]:
         """Shows, of the answer that has come, what the task lets be shown."""

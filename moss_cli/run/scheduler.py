@@ -12,18 +12,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from moss_cli.audio.chunk import Chunk
-from moss_cli.backends.protocol import Backend
 from moss_cli.errors import ExitCode, MossError, as_moss_error
 from moss_cli.run.clock import SharedClock
 from moss_cli.run.conversation import Asking
-from moss_cli.run.envelopes import Analysis, Envelopes
+from moss_cli.run.envelopes import Analysis
+from moss_cli.run.host import Host
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.input_progress import InputProgress
-from moss_cli.run.inputs import Input
-from moss_cli.run.job import Job, Outcome, Step
+from moss_cli.run.job import Outcome, Step
 from moss_cli.run.planned_input import PlannedInput
 from moss_cli.run.prefetch import InputQueue
 from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
@@ -32,20 +31,6 @@ from moss_cli.run.together import Pieces
 STEP_EVERY = 16  # tokens; chosen
 MOST_AHEAD = 4  # inputs read before their turn, as far as so many chunks are answered together; chosen
 OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
-
-
-class Host(Protocol):
-    """What a scheduler needs of its runner."""
-
-    def envelopes(self, job: Job) -> Envelopes: ...
-    @property
-    def shows_text(self) -> bool: ...
-    @property
-    def is_loaded(self) -> bool: ...
-    def load(self, input: Input) -> None: ...
-    def loaded(self, input: Input) -> tuple[Backend, float]: ...
-    def step(self, step: Step) -> None: ...
-    def shown(self, input: Input) -> Callable[[str], None]: ...
 
 
 @dataclass(frozen=True)
@@ -88,6 +73,7 @@ class Scheduler:
                     else:
                         return
                     self._look_ahead(queue)
+                    self._tell_certain()
                     yield from self._finished()
             finally:
                 if self._flight is not None:
@@ -109,11 +95,20 @@ class Scheduler:
         assert self._flight is not None
         self._flight.step()
 
+    def _tell_certain(self) -> None:
+        """Tell what has become certain of the input whose outcome comes next."""
+        file = self._waiting[0] if self._waiting else None
+        if file is None or file.error is not None or not self._host.tells_certain:
+            return
+        for certain in file.certain():
+            self._host.certain(file.input, certain)
+
     def _drained(self) -> Iterator[Outcome]:
         """Bring all that is in flight to its end."""
         yield from self._finished()
         while self._n_in_flight:
             self._step()
+            self._tell_certain()
             yield from self._finished()
 
     def _wanted(self, queue: InputQueue) -> Generator[list[_Wanted] | None, None, None]:
@@ -137,8 +132,8 @@ class Scheduler:
     def _read(self, files: Sequence[InputProgress], queue: InputQueue) -> Iterator[list[_Wanted] | None]:
         """Read an input; what is neither skipped nor known from an earlier run is yielded.
 
-        The model begins to be loaded when the first input is open, and is there before its first piece is asked about:
-        also where nobody speaks, one that cannot be loaded is an error.
+        The model begins to be loaded when the first input is open, and is waited for where a piece is to be asked
+        about, or at the end: also where nobody speaks, one that cannot be loaded is an error.
         """
         held: list[_Wanted] | None = None
         input, clock = files[0].input, SharedClock([file.took for file in files])
@@ -151,9 +146,11 @@ class Scheduler:
                 for pieces in opened.pieces:
                     with clock.paused():
                         queue.look_ahead()
-                        self._load(files)
-                    self._tell("listening", files[0])
                     wanted = self._wanted_of(files, pieces) or None
+                    if wanted is not None:
+                        with clock.paused():
+                            self._load(files)
+                    self._tell("listening", files[0])
                     # Only what is known to be all of its input is shown while it comes.
                     if self._host.shows_text and wanted is not None:
                         held, wanted = wanted, held
@@ -161,6 +158,8 @@ class Scheduler:
                         yield wanted
                     if all(file.error is not None for file in files):  # the rest of it is not worth reading
                         return
+                with clock.paused():
+                    self._load(files)
                 for file, plan in zip(files, opened.by_job, strict=True):
                     if isinstance(plan, PlannedInput):
                         file.end(plan.facts())

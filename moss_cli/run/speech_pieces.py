@@ -32,7 +32,7 @@ def skipped(task: Task[Any], *, vad: bool) -> Skipped:
     return "stretches" if task.ignores_pauses else "chunks"
 
 
-class Heard:
+class SearchedChunk:
     """A chunk, and the probability of speech in it, which is computed when it is first wanted."""
 
     def __init__(self, chunk: Chunk) -> None:
@@ -43,7 +43,7 @@ class Heard:
         return speech_probability(self.chunk.samples)
 
 
-def plan(chunked: Iterable[Heard], what: Skipped, *, finds_speech: bool = True) -> Iterator[Chunk | Span]:
+def plan(chunked: Iterable[SearchedChunk], what: Skipped, *, finds_speech: bool = True) -> Iterator[Chunk | Span]:
     """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times.
 
     A chunk is told where somebody surely speaks in it, with `finds_speech` also where nothing is skipped.
@@ -107,7 +107,8 @@ def _later(spans: Sequence[Span], chunk: Span) -> tuple[Span, ...]:
 
 def _part(chunk: Chunk, first: int, last: int, name: str) -> Chunk:
     span = _span(chunk, first, last)
-    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), span, name, inside(chunk.speech, span))
+    next_s = min(span.end_s, chunk.next_s) if last < len(chunk.samples) else chunk.next_s
+    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), span, name, inside(chunk.speech, span), next_s)
 
 
 def _span(chunk: Chunk, first: int, last: int) -> Span:

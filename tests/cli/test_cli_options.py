@@ -90,7 +90,7 @@ def test_an_option_that_cannot_be_is_code_2_once_for_all_inputs(
         (
             ["completions", "tcsh"],
             [
-                "moss: error: invalid value for 'shell': 'tcsh' is not one of 'bash', 'zsh', 'fish'",
+                "moss: error: no such command 'tcsh'",
                 "hint: see `moss completions --help`",
             ],
         ),

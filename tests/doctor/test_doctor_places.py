@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mending import is_command
 
-from moss_cli.doctor.places import check_cache, check_completion, check_config, nearest_folder
+from moss_cli.doctor.completion import check_completion
+from moss_cli.doctor.places import check_cache, check_config, nearest_folder
 from moss_cli.models.registry import ModelEntry
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,7 @@ def test_completion_that_is_missing_is_installed_by_the_command(tmp_path: Path, 
     check = check_completion(environ, tmp_path)
     assert (check.status, check.text) == ("warning", f"not installed for {shell}")
     assert is_command(check.fix) and check.fix is not None
-    assert check.fix == f"mkdir -p ~/{Path(place).parent} && moss completions {shell} > ~/{place}"
+    assert check.fix == f"moss completions install {shell}"
     moss = tmp_path / "bin" / "moss"
     moss.parent.mkdir(parents=True)
     moss.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m moss_cli "$@"\n')

@@ -153,3 +153,52 @@ def test_loading_is_begun_once_and_raises_each_time_it_is_asked() -> None:
         with pytest.raises(ModelError, match="no"):
             loading.result()
     assert n_opened == 1
+
+
+def test_a_runner_of_another_job_has_the_model_that_is_loaded_and_holds_its_job_to_it(tmp_path: Path) -> None:
+    backend = ScriptedBackend()
+    backend.info = replace(backend.info, load_seconds=12.5, can_think=False, warnings=("slow",))
+    warned: list[str] = []
+    first = Runner(Job(Transcribe(), resolve("tiny")), on_warning=warned.append, open_backend=opening(backend))
+    list(first.run([wav(tmp_path / "a.wav")]))
+    [outcome] = first.with_job(replace(first.job, seed=7)).run([wav(tmp_path / "a.wav")])
+    assert outcome.envelope.usage is not None
+    assert (outcome.envelope.params.seed, outcome.envelope.usage.load_seconds) == (7, 0.0)
+    [outcome] = first.with_job(replace(first.job, think=True)).run([wav(tmp_path / "a.wav")])
+    assert str(outcome.error) == "tiny does not support thinking"
+    assert (backend.n_opened, warned) == (1, ["slow"])
+
+
+def test_a_model_that_could_not_be_loaded_is_tried_again_for_another_job(tmp_path: Path) -> None:
+    errors: list[Exception] = [DeviceError("no room")]
+
+    def at_open() -> None:
+        if errors:
+            raise errors.pop()
+
+    backend = ScriptedBackend(at_open=at_open)
+    first = runner(backend)
+    with pytest.raises(DeviceError, match="no room"):
+        list(first.run([wav(tmp_path / "a.wav")]))
+    [outcome] = first.with_job(first.job).run([wav(tmp_path / "a.wav")])
+    assert (outcome.envelope.status, backend.n_opened) == ("ok", 2)
+
+
+def test_a_closed_runner_closes_its_backend_and_the_next_one_loads_its_own(tmp_path: Path) -> None:
+    backend = ScriptedBackend()
+    first = runner(backend)
+    list(first.run([wav(tmp_path / "a.wav")]))
+    fresh = first.without_model()
+    first.close()
+    assert backend.n_closed == 1
+    assert not fresh.is_loaded
+    list(fresh.run([wav(tmp_path / "a.wav")]))
+    assert backend.n_opened == 2
+
+
+def test_closing_a_runner_whose_model_could_not_be_loaded_is_quiet(tmp_path: Path) -> None:
+    first = runner(raising(DeviceError("no room")))
+    first.close()  # there is none yet
+    with pytest.raises(DeviceError):
+        list(first.run([wav(tmp_path / "a.wav")]))
+    first.close()

@@ -1,0 +1,1 @@
+"""From Python: `from moss_cli import Moss`. What the commands' options mean is decided here, too."""

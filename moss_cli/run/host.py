@@ -1,0 +1,29 @@
+"""Who has inputs scheduled: tells of what is done, and has the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from moss_cli.backends.protocol import Backend
+from moss_cli.run.envelopes import Envelopes
+from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job, Step
+from moss_cli.tasks.reading.certain import Certain
+
+
+class Host(Protocol):
+    """What a scheduler needs of its runner."""
+
+    def envelopes(self, job: Job) -> Envelopes: ...
+    @property
+    def shows_text(self) -> bool: ...
+    @property
+    def tells_certain(self) -> bool: ...
+    @property
+    def is_loaded(self) -> bool: ...
+    def load(self, input: Input) -> None: ...
+    def loaded(self, input: Input) -> tuple[Backend, float]: ...
+    def step(self, step: Step) -> None: ...
+    def shown(self, input: Input) -> Callable[[str], None]: ...
+    def certain(self, input: Input, certain: Certain[Any]) -> None: ...
