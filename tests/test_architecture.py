@@ -26,8 +26,10 @@ ALLOWED = {
         "audio",
         "output",
         "models",
+        "serve",
     }
     | LEAVES,
+    "serve": {"serve", "api", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
     "api": {"api", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
     "cluster": {"cluster", "run", "tasks", "backends", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,

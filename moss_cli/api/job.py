@@ -13,6 +13,7 @@ from moss_cli.api.options import (
     Named,
     as_flag,
     as_keyword,
+    channel_of,
     check_choice,
     check_context,
     check_flag,
@@ -57,6 +58,9 @@ def make_job(
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
     check_context(options.context, named)
+    channel = channel_of(options.channel, named)
+    if channel == "each":
+        task.check_channels()
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
     if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
@@ -78,6 +82,8 @@ def make_job(
         chunk_s=_chunk_s(model, options.chunk, named),
         batch_size=_batch_size(options.batch_size, named),
         max_duration_s=_longest_s(options, named),
+        channel=channel,
+        track=options.track,
         context=None if options.context is None else options.context.strip(),
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from moss_cli.answers import FinishReason
 from moss_cli.backends.protocol import BackendInfo, Request
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 KEY = "moss"
 

@@ -111,7 +111,7 @@ def _prepare(
     report: Report,
     layout: Layout = AS_IT_IS,
 ) -> _Prepared:
-    model = _model(options.model, console)
+    model = chosen_model(options.model, console)
     to = output_target(
         inputs,
         options.output,
@@ -177,7 +177,7 @@ def _on_cluster(job: Job, cluster: ClusterOptions, report: Report, console: Cons
     return make_runner
 
 
-def _model(name: str | None, console: Console) -> Resolved:
+def chosen_model(name: str | None, console: Console) -> Resolved:
     """The model that was chosen. Raises ModelError, with the right command where another name was meant."""
     try:
         return resolve(name)

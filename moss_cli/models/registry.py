@@ -3,87 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+import re
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moss_cli.errors import ModelError, UsageError
 from moss_cli.models.address import is_server, parse_server
+from moss_cli.models.entry import KEYS, ModelEntry, read_models, told_entry
 from moss_cli.models.hub import cached, is_checkpoint
-from moss_cli.settings import config_folder, read_toml
+from moss_cli.settings import config_folder
 
 if TYPE_CHECKING:
     from moss_cli.models.served import Served
 
 EMBEDDED = "tiny"
-
-_KINDS: dict[str, tuple[type, ...]] = {
-    "title": (str,),
-    "hub": (str,),
-    "revision": (str,),
-    "path": (str,),
-    "url": (str,),
-    "model": (str,),
-    "bytes": (int,),
-    "memory": (dict,),
-    "languages": (list,),
-    "tasks": (list,),
-    "thinking": (bool,),
-    "thinks_over": (list,),
-    "demo": (bool,),
-    "text_only": (bool,),
-    "max_seconds": (int, float),
-    "piece_seconds": (dict,),
-}
-
-
-# Of a piece: no shorter than --chunk may be, and within a day, the longest input unless --max-duration says otherwise.
-SHORTEST_S, LONGEST_S = 1.0, 86_400.0
-_SECONDS = ("max_seconds", "piece_seconds")
-_MOST_BYTES = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One entry of models.toml.
-
-    `size`: bytes of the weight files. `memory`: bytes they take once loaded, by dtype. `thinking`: whether it thinks
-    before it answers, None where that is not known; `thinks_over`: the tasks for which it does, if not all.
-    `text_only`: whether it can be asked without audio. `max_seconds`: the longest clip that it is given at once;
-    `piece_seconds`: the same by task, where that is shorter. `url`: of the server that answers for it, and `model` its
-    name there. `given`: the names of the fields that models.toml sets.
-    """
-
-    name: str
-    title: str = ""
-    hub: str | None = None
-    revision: str | None = None
-    path: str | None = None
-    url: str | None = None
-    model: str | None = None
-    size: int | None = None
-    memory: dict[str, int] = field(default_factory=dict)
-    languages: tuple[str, ...] = ()
-    tasks: tuple[str, ...] = ()  # that it was trained for; none: all
-    thinking: bool | None = None
-    thinks_over: tuple[str, ...] = ()  # none: all
-    demo: bool = False
-    text_only: bool = True
-    max_seconds: float = 600.0
-    piece_seconds: dict[str, float] = field(default_factory=dict)
-    given: frozenset[str] = frozenset()
-
-    def knows(self, task: str) -> bool:
-        """Whether it was trained for a task."""
-        return not self.tasks or task in self.tasks
-
-    def may_think(self, task: str) -> bool:
-        """Whether it may think before it answers a task's questions, where the user leaves that to it."""
-        return self.thinking is not False and (not self.thinks_over or task in self.thinks_over)
-
-    def longest_s(self, task: str) -> float:
-        """The longest piece of a recording that it is given for a task, unless the user chooses."""
-        return min(self.max_seconds, self.piece_seconds.get(task, self.max_seconds))
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)  # ORG/NAME
 
 
 @dataclass(frozen=True)
@@ -114,74 +50,9 @@ class Resolved:
 
 def load_registry() -> Registry:
     """The packaged models.toml with the user's on top. Raises UsageError."""
-    packaged = Path(__file__).with_name("models.toml")
-    user = config_folder() / "models.toml"
-    default, entries = "", {}
-    for path, base in ((packaged, packaged.parent), (user, user.parent)):
-        values = read_toml(path)
-        default = values.get("default", default)
-        if not isinstance(default, str):
-            raise UsageError(f"{path}: default is not a name")
-        models = values.get("models", {})
-        if not isinstance(models, dict):
-            raise UsageError(f"{path}: models is not a table")
-        for name, table in models.items():
-            entries[name] = _entry(name, table, path, base)
-    return Registry(default, entries)
-
-
-def _entry(name: str, table: Any, file: Path, base: Path) -> ModelEntry:
-    if not isinstance(table, dict):
-        raise UsageError(f"{file}: models.{name} is not a table")
-    if sum(key in table for key in ("path", "hub", "url")) != 1:
-        raise UsageError(f"{file}: models.{name} needs one of a path, a hub id and the url of a server")
-    for key, kinds in _KINDS.items():
-        if key in table and not _is_right(table[key], kinds):
-            raise UsageError(f"{file}: models.{name}.{key} cannot be {table[key]!r}")
-        numbers = table.get(key, ())
-        for number in numbers.values() if isinstance(numbers, dict) else (numbers,):
-            _check_number(number, f"{file}: models.{name}.{key}", in_seconds=key in _SECONDS)
-    where = table.get("path")
-    return ModelEntry(
-        name=name,
-        title=table.get("title", ""),
-        hub=table.get("hub"),
-        revision=table.get("revision"),
-        url=table.get("url"),
-        model=table.get("model"),
-        path=None if where is None else str(base / os.path.expanduser(where)),  # noqa: PTH111 - see _resolve_path
-        size=table.get("bytes"),
-        memory=table.get("memory", {}),
-        languages=tuple(table.get("languages", ())),
-        tasks=tuple(table.get("tasks", ())),
-        thinking=table.get("thinking", False),
-        thinks_over=tuple(table.get("thinks_over", ())),
-        demo=table.get("demo", False),
-        text_only=table.get("text_only", True),
-        max_seconds=float(table.get("max_seconds", 600)),
-        piece_seconds=table.get("piece_seconds", {}),
-        given=frozenset("size" if key == "bytes" else key for key in table if key in _KINDS),
-    )
-
-
-def _check_number(number: Any, what: str, *, in_seconds: bool) -> None:
-    """Raise UsageError for a number that no length or amount of bytes can be."""
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        return
-    if in_seconds and not SHORTEST_S <= number <= LONGEST_S:
-        raise UsageError(f"{what} must be from {SHORTEST_S:g} to {LONGEST_S:g} seconds")
-    if not in_seconds and not number <= _MOST_BYTES:
-        raise UsageError(f"{what} is more than there can be")
-
-
-def _is_right(value: Any, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, dict):
-        return dict in kinds and all(_is_right(number, (int, float)) for number in value.values())
-    if isinstance(value, list):
-        return list in kinds and all(isinstance(item, str) for item in value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return isinstance(value, kinds) and value > 0
-    return type(value) in kinds
+    packaged = read_models(Path(__file__).with_name("models.toml"))
+    user = read_models(config_folder() / "models.toml")
+    return Registry(user.default or packaged.default or EMBEDDED, packaged.entries | user.entries)
 
 
 def locate(entry: ModelEntry) -> Resolved | None:
@@ -238,9 +109,9 @@ def _resolve_server(address: str, registry: Registry, entry: ModelEntry | None =
 def _described(served: Served, registry: Registry) -> ModelEntry:
     table = served.told.get("entry")
     if served.is_moss and isinstance(table, dict):
-        known = {key: value for key, value in table.items() if key in _KINDS and key not in ("path", "hub", "model")}
+        known = {key: value for key, value in table.items() if key in KEYS and key not in ("path", "hub", "model")}
         try:
-            told = _entry(served.id, {**known, "url": served.server.url}, Path(served.server.url), Path())
+            told = told_entry(served.id, {**known, "url": served.server.url}, by=served.server.url)
             return replace(told, thinking=known.get("thinking"))
         except UsageError as error:
             raise ModelError(f"{served.server.url} says what cannot be of its model: {error.message}") from error
@@ -257,13 +128,28 @@ def _resolve_path(name: str, registry: Registry) -> Resolved:
     folder = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for a user who is not here
     if os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return Resolved(ModelEntry(folder.resolve().name, path=str(folder)), folder, None)
-    parts = name.split("/")
-    if len(parts) == 2 and all(parts) and not name.startswith((".", "~")):
-        entry = next((e for e in registry.entries.values() if e.hub == name), ModelEntry(name, hub=name))
-        if found := locate(entry):
-            return found
-        raise ModelError(f"{name} is neither a folder nor a hub model on this machine", hint="see `moss models list`")
-    raise ModelError(f"no checkpoint folder: {name}")
+    hub_id, _, revision = name.partition("@")
+    if not is_hub_id(hub_id):
+        raise ModelError(f"no checkpoint folder: {name}")
+    entry = hub_entry(hub_id, revision or None, registry)
+    if found := locate(entry):
+        return found
+    hint = f"download it with `moss models pull {shlex.quote(name)}`, or see `moss models list`"
+    raise ModelError(f"{name} is neither a folder nor a hub model on this machine", hint=hint)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name is written as those of the hub are: ORG/NAME."""
+    return HUB_ID.fullmatch(name) is not None
+
+
+def hub_entry(hub_id: str, revision: str | None, registry: Registry) -> ModelEntry:
+    """The entry of a hub model, with what models.toml knows of it; at its pinned revision unless another is named."""
+    listed = next((entry for entry in registry.entries.values() if entry.hub == hub_id), None)
+    if listed is None or revision not in (None, listed.revision):
+        name = f"{hub_id}@{revision}" if revision else hub_id
+        return replace(listed or ModelEntry(name, hub=hub_id), name=name, revision=revision)
+    return listed
 
 
 def _not_here(entry: ModelEntry, *, explicit: bool) -> ModelError:
