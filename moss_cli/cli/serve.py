@@ -98,6 +98,10 @@ def serve(
     from moss_cli.serve.config import Limits, ServeConfig
     from moss_cli.tasks.transcribe import Transcribe
 
+    chosen = chosen_model(model, console)
+    if chosen.checkpoint is None:
+        hint = "choose a model of this machine, for example `moss serve --model tiny`"
+        raise UsageError(f"{chosen.entry.name} is served already", hint=hint)
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
         max_upload_bytes=_bytes("--max-upload", max_upload),
@@ -105,7 +109,7 @@ def serve(
         timeout_s=_seconds("--timeout", timeout),
     )
     config = ServeConfig(
-        job=make_job(Transcribe(), chosen_model(model, console), options, named=as_flag),
+        job=make_job(Transcribe(), chosen, options, named=as_flag),
         token=_token(token_file, address),
         hosts=_hosts(address, allow_host or []),
         keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),
