@@ -162,7 +162,7 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
     before = request.goes_on_from
     prefix = before.ids[: before.n_settled] if isinstance(before, LocalReply) else ()
     if max(prefix, default=0) >= engine.model.config.language.vocab_size:
-        raise UsageError("the answer is to begin with a token that the model does not have", code="prefix")
+        raise UsageError("the answer is to begin with a token that the model does not have")
     n_left = _n_positions(engine) - len(prompt.ids)
     if request.max_new_tokens is not None:
         n_new = request.max_new_tokens
