@@ -184,7 +184,7 @@ def _matcher(engine: Engine, form: Form) -> LLMatcher:
     try:
         return engine.grammars.matcher(form)
     except ValueError as error:
-        raise UsageError(f"the form of the answer cannot be compiled: {error}", code="form") from error
+        raise UsageError(f"the form of the answer cannot be compiled: {error}") from error
 
 
 def _thought(engine: Engine, request: Request, n_spare: int) -> row.Thought | None:
