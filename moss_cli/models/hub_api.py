@@ -14,7 +14,6 @@ from urllib.parse import quote
 from moss_cli.errors import ModelError, MossError, UsageError
 from moss_cli.models.hub_file import HASH, HubFile, Listing, is_pickle, is_wanted
 
-PATIENCE_S = 10.0  # for the hub's next bytes; what huggingface_hub waits, too
 _PART, _BEYOND = 206, 416  # statuses: a range as asked for; one that starts behind the end
 _AGAIN = (408, 429, 500, 502, 503, 504)  # what passes
 _LATER = "run the same command again later"
@@ -45,7 +44,7 @@ def list_files(hub_id: str, revision: str | None) -> Listing:
 
     try:
         api = HfApi(endpoint=constants.ENDPOINT)
-        info = api.model_info(hub_id, revision=revision, timeout=PATIENCE_S, files_metadata=True)
+        info = api.model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT, files_metadata=True)
     except Exception as error:
         raise _said(hub_id, revision, error) from error
     files = tuple(_hub_file(hub_id, one) for one in info.siblings or () if is_wanted(one.rfilename))
@@ -82,7 +81,9 @@ def opened(listing: Listing, file: HubFile, start: int) -> Iterator[tuple[int, I
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        with get_session().stream("GET", url, headers=headers, timeout=PATIENCE_S, follow_redirects=True) as response:
+        with get_session().stream(
+            "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, follow_redirects=True
+        ) as response:
             if response.status_code == _BEYOND:
                 yield 0, iter(())
                 return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import snapshot_download
+from huggingface_hub import close_session, snapshot_download
 from loopback_hub import LoopbackHub, git_sha1, sha256
 
 from moss_cli.errors import ModelError, OutputError, UsageError
@@ -412,6 +412,43 @@ def test_an_error_of_the_disk_is_not_taken_for_one_of_the_network(
     reason = os.strerror(errno.EEXIST).lower()
     with pytest.raises(OutputError, match=rf"{root(cache)}/blobs cannot be written: {reason}"):
         pulled()
+
+
+def test_a_hub_that_falls_silent_is_asked_again(
+    hub: LoopbackHub, pulled: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    hub.add("a/b", FILES)
+    hub.trouble("model-1.safetensors", slow_s=1.0)
+    assert contents(pulled().folder) == WANTED
+    assert hub.url.removeprefix("http://") in pulled.notes[0] and pulled.notes[0].endswith(
+        "timed out; trying again in 1 s"
+    )
+
+
+def test_what_is_left_of_a_file_with_other_bytes_is_given_up(hub: LoopbackHub, cache: Path, pulled: Reports) -> None:
+    hub.add("a/b", FILES)
+    part = root(cache) / "blobs" / f"{sha256(WEIGHTS)}.incomplete"
+    for rest in (b"x" * 1000, b"x" * len(WEIGHTS), b"x" * (len(WEIGHTS) + 1)):
+        shutil.rmtree(cache, ignore_errors=True)
+        part.parent.mkdir(parents=True)
+        part.write_bytes(rest)
+        assert contents(pulled().folder) == WANTED
+        assert not part.exists()
+    assert pulled.told[-1] == ("downloading", SIZE, SIZE)
+
+
+def test_proxies_are_honoured(hub: LoopbackHub, pulled: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_session()
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://hub.invalid")
+    commit = hub.add("a/b", FILES)
+    try:
+        assert pulled().folder.name == commit
+    finally:
+        close_session()
+    assert {one.host for one in hub.came("") + hub.came("config.json")} == {"hub.invalid"}
 
 
 def test_two_pulls_at_once_fetch_each_file_once(hub: LoopbackHub, cache: Path) -> None:

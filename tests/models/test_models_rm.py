@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,3 +119,21 @@ def test_what_is_not_removed(moss: Moss, name: str, code: int, line: str) -> Non
     (config_folder() / "models.toml").write_text('[models.mine]\npath = "here"\n')
     run = moss("rm", name, "--yes")
     assert (run.code, run.err[0]) == (code, line.replace("FOLDER", str(config_folder())))
+
+
+@pytest.mark.parametrize(("answer", "code", "is_left"), [("n", 1, True), ("", 1, True), ("y", 0, False)])
+def test_on_a_terminal_it_asks(hub: LoopbackHub, tmp_path: Path, answer: str, code: int, is_left: bool) -> None:
+    hub.add("a/b", FILES)
+    folder = pull("a/b", None).folder
+    leader, follower = pty.openpty()
+    line = [sys.executable, "-m", "moss_cli", "models", "rm", "a/b"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"}
+    process = subprocess.Popen(line, stdin=follower, stderr=follower, stdout=subprocess.PIPE, env=environ)
+    os.write(leader, f"{answer}\n".encode())
+    assert process.communicate()[0] == b""
+    os.close(follower)
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "remove a/b, 0.2 MB, from " in shown.replace("\r\n", "") and "[y/N]" in shown
+    assert shown.rstrip().endswith("moss: nothing was removed" if is_left else "moss: removed a/b, 0.2 MB")
+    assert (process.returncode, (folder / "config.json").exists()) == (code, is_left)
