@@ -26,8 +26,10 @@ ALLOWED = {
         "audio",
         "output",
         "models",
+        "serve",
     }
     | LEAVES,
+    "serve": {"serve", "api", "run", "tasks", "output", "backends", "audio", "models"} | LEAVES,
     "api": {"api", "run", "tasks", "backends", "engine", "audio", "output", "models"} | LEAVES,
     "cluster": {"cluster", "run", "tasks", "backends", "models"} | LEAVES,
     "folders": {"folders", "run", "tasks", "output", "audio", "models"} | LEAVES,
@@ -41,6 +43,7 @@ ALLOWED = {
     "output": {"output", "tasks", "errors", "schema"},
     "models": {"models", "errors", "settings"},
     "errors": set(),
+    "codes": set(),
     "schema": set(),
     "answers": set(),
     "span": set(),

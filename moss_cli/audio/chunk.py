@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -27,12 +28,14 @@ class Chunk:
 
     `samples`: [n] float32, mono, 16 kHz. `span`: where they lie in the file. `name` tells the chunks of one stream
     apart: its number, from 0, as text. `speech`: where in the file somebody surely speaks in it, as far as is known.
+    `next_s`: where in the file the stream's next chunk begins, at the earliest; none where nothing follows.
     """
 
     samples: Samples
     span: Span
     name: str = "0"
     speech: tuple[Span, ...] = ()
+    next_s: float = math.inf
 
 
 def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0) -> Iterator[Chunk]:
@@ -61,7 +64,7 @@ def _cut(blocks: Iterable[Samples], longest: int, position: int) -> Iterator[Chu
         limit = min(longest, len(held) - least)
         cut = best_cut(held[:limit], longest - round(_SEARCHED * longest))
         end, shared = (limit, overlap) if cut is None else (cut, 0)
-        yield _chunk(held[:end].copy(), position, number)
+        yield _chunk(held[:end].copy(), position, number, (position + end - shared) / SAMPLE_RATE)
         window.drop(end - shared)
         position += end - shared
         number += 1
@@ -69,9 +72,9 @@ def _cut(blocks: Iterable[Samples], longest: int, position: int) -> Iterator[Chu
         yield _chunk(held.copy(), position, number)
 
 
-def _chunk(samples: Samples, position: int, number: int) -> Chunk:
+def _chunk(samples: Samples, position: int, number: int, next_s: float = math.inf) -> Chunk:
     span = Span(position / SAMPLE_RATE, (position + len(samples)) / SAMPLE_RATE)
-    return Chunk(samples, span, str(number))
+    return Chunk(samples, span, str(number), next_s=next_s)
 
 
 class _Window:

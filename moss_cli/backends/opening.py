@@ -35,3 +35,14 @@ def open_backend(model: Resolved, *, device: str, dtype: str, n_together: int | 
         copy=quantised_folder(model),
     )
     return LocalBackend(engine, n_together)
+
+
+def return_memory() -> None:
+    """Hand back to the system and the device what a backend has left behind that was closed and dropped."""
+    import torch
+
+    from moss_cli.engine.memory import return_freed
+
+    return_freed()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

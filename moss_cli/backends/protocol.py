@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from moss_cli.answers import Cost, FinishReason, Form, Sampling
+from moss_cli.answers import Cost, FinishReason, Form, Sampling, Turn
 from moss_cli.audio.results import Samples
 from moss_cli.errors import MossError
 
@@ -40,7 +40,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """One question. `clip` None: without audio.
+    """One question. `clip` None: without audio. `turns`: what was asked and answered before it, the oldest first; the
+    clip stands before them all.
 
     `n_characters`: how long the answer may surely become (a backend may let it become longer), as far as the model has
     room; `n_least` of them it must have room for. `max_new_tokens` is the user's own limit, in the place of both.
@@ -62,6 +63,7 @@ class Request:
     seed: int = 0
     goes_on_from: Reply | None = None
     tells: bool = False
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)

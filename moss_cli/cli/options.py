@@ -139,6 +139,15 @@ class AnalysisOptions:
         str | None,
         option("--prompt", panel=TASK, help="Use this instruction instead of the task's own.", metavar="TEXT"),
     ] = None
+    context: Annotated[
+        str | None,
+        option(
+            "--context",
+            panel=TASK,
+            help="Names, terms and the topic of the recording, told to the model: a text, or @FILE.",
+            metavar="TEXT|@FILE",
+        ),
+    ] = None
     start: Annotated[
         str | None,
         option(
@@ -285,12 +294,16 @@ class AnalysisOptions:
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 
 
+_TYPERS = "typer_context"  # what the wrapper calls a command's `context`, which is also an option's name
+
+
 def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the shared options; it receives them as its last argument, `options`."""
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> int:
         options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
+        values["context"] = values.pop(_TYPERS)
         values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
         return command(**values, options=options)
 
@@ -304,6 +317,7 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     own_hints = get_type_hints(command, include_extras=True)
     keyword = [
         p.replace(
+            name=_TYPERS if p.name == "context" else p.name,
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=own_hints[p.name],
             default=None if p.name == "inputs" else p.default,  # INPUT may be missing beside --files-from
@@ -311,7 +325,8 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
         for p in own
     ]
     wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
+    own_hints[_TYPERS] = own_hints.pop("context")
+    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in keyword} | hints
     return wrapper
 
 

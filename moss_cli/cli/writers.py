@@ -17,6 +17,7 @@ from moss_cli.folders.passes import Writer
 from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TABLES
+from moss_cli.output.links import Place
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
@@ -87,7 +88,7 @@ class StdoutWriter(StatelessWriter):
                 self._put("\n")
                 self._shown = ""
             return
-        text = render(envelope, self.fmt, self.layout)
+        text = render(envelope, self.fmt, self.layout, Place(is_alone=not self.several))
         if self.fmt == "json" and self.several:
             text = (",\n" if self._n_written else "[\n") + text.rstrip("\n")
         elif self.fmt == "txt":
@@ -167,7 +168,7 @@ class FileWriter(StatelessWriter):
 
         if envelope.status == "error":
             return
-        data, overwrite = render(envelope, self.fmt, self.layout).encode(), self._overwrite
+        data, overwrite = render(envelope, self.fmt, self.layout, Place(self.path.parent)).encode(), self._overwrite
         is_plain = not self.path.is_symlink() and (self.path.is_file() or not self.path.exists())
         if is_plain:
             with contextlib.suppress(OutputError):  # otherwise the next run will need --force

@@ -17,6 +17,7 @@ from moss_cli.run.planned_input import PlannedInput
 from moss_cli.run.second_pass import Whole
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.span import Span
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Part, Reading, Task
 
 
@@ -33,6 +34,8 @@ class InputProgress:
         self.sha256 = ""
         self._offset_s, self._end_s = 0.0, 0.0
         self._found: list[list[Part[Any]] | None] = []  # by chunk
+        self._next_s: list[float] = []  # by chunk: what follows it begins no earlier
+        self._merging, self._n_merged = task.merging(), 0
         self._n_asked = 0
         self._facts: Facts | None = None
         self._since: float | None = None
@@ -40,6 +43,7 @@ class InputProgress:
     def begin(self, opened: PlannedInput, sha256: str) -> None:
         """The input could be opened."""
         self.task, self.total_s, self.sha256 = opened.task, opened.total_s, sha256
+        self._merging = self.task.merging()
         self._offset_s = self._end_s = opened.offset_s
         self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
@@ -48,9 +52,11 @@ class InputProgress:
         span = chunk.span if isinstance(chunk, Chunk) else chunk
         self._end_s = max(self._end_s, span.end_s)
         if isinstance(chunk, Span):  # nobody speaks in it
+            self._next_s += self._next_s[-1:] or [self._offset_s]
             self._found.append([Part(chunk, self.task.unspoken(chunk), "no_speech")])
             return None
         self._n_asked += 1
+        self._next_s.append(chunk.next_s)
         known = self._known(chunk)
         self._found.append(known)
         return len(self._found) - 1 if known is None else None
@@ -66,6 +72,16 @@ class InputProgress:
         self._found[place] = parts
         if self._facts is None or self._n_asked > 1:  # the result of an only chunk follows at once
             self._journal.put(chunk.name, [to_json(part) for part in parts])
+
+    def certain(self) -> Iterator[Certain[Any]]:
+        """What has become certain of its merged result since the last call, for each chunk that is answered and has
+        none before it that is not. Nothing where the task does not say before the end what comes first."""
+        while self._merging is not None and self._n_merged < len(self._found):
+            parts, next_s = self._found[self._n_merged], self._next_s[self._n_merged]
+            if parts is None:
+                return
+            self._n_merged += 1
+            yield self._merging.add(parts, next_s)
 
     def end(self, facts: Facts) -> None:
         """The input was read to its end."""

@@ -11,6 +11,7 @@ from moss_cli.errors import MossError
 from moss_cli.models.registry import Resolved
 from moss_cli.run.inputs import Input
 from moss_cli.schema import Envelope
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Task
 
 
@@ -34,6 +35,7 @@ class Job:
     thinking_budget: int | None = None
     chunk_s: float | None = None
     batch_size: int | None = None
+    context: str | None = None
 
     @property
     def longest_s(self) -> float:
@@ -63,4 +65,5 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+OnCertain = Callable[[Input, Certain[Any]], None]  # what more of a result no later chunk can change
 OnText = Callable[[Input, str], None]  # what of an answer's text is known so far, each time from its beginning

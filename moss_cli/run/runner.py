@@ -17,11 +17,12 @@ from moss_cli.run.envelopes import Analysis, Envelopes
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
-from moss_cli.run.job import Job, OnStep, OnText, Outcome, Step
+from moss_cli.run.job import Job, OnCertain, OnStep, OnText, Outcome, Step
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.run.loading import Loading
 from moss_cli.run.scheduler import Scheduler
 from moss_cli.run.second_pass import Whole
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Part, Task
 
 STEP_EVERY = 16  # tokens; chosen
@@ -38,12 +39,13 @@ class Runner:
         on_warning: Callable[[str], None] | None = None,
         on_text: OnText | None = None,
         *,
+        on_certain: OnCertain | None = None,
         open_backend: OpenBackend = open_backend,
     ) -> None:
         self.job = job
         self._on_step = on_step or (lambda step: None)
         self._on_warning = on_warning or (lambda message: None)
-        self._on_text = on_text
+        self._on_text, self._on_certain = on_text, on_certain
         self._open_backend = open_backend
         self._loading: Loading | None = None
         self._backend: Backend | None = None  # once it is loaded and can be used
@@ -65,16 +67,21 @@ class Runner:
 
     def without_model(self) -> Runner:
         """A runner of the same job that loads a model of its own."""
-        return Runner(self.job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
+        return self._of(self.job)
 
     def with_job(self, job: Job) -> Runner:
         """A runner of another job for the same model, with the model as far as it is loaded. One that could not be
         loaded is tried again."""
-        other = Runner(job, self._on_step, self._on_warning, self._on_text, open_backend=self._open_backend)
+        other = self._of(job)
         other._backend = self._backend
         if self._loading is not None and not self._loading.has_failed:
             other._loading = self._loading
         return other
+
+    def _of(self, job: Job) -> Runner:
+        """Another runner that tells the same."""
+        tells = (self._on_step, self._on_warning, self._on_text)
+        return Runner(job, *tells, on_certain=self._on_certain, open_backend=self._open_backend)
 
     def close(self) -> None:
         """Let go of the model; where it is being loaded, that is waited for."""
@@ -113,6 +120,11 @@ class Runner:
     def shows_text(self) -> bool:
         """Whether answers are wanted while they come."""
         return self._on_text is not None and self.job.task.shows
+
+    @property
+    def tells_certain(self) -> bool:
+        """Whether results are wanted as far as they are certain."""
+        return self._on_certain is not None
 
     @property
     def is_loaded(self) -> bool:
@@ -164,6 +176,11 @@ class Runner:
             self.step(Step("answering", owner.input, n_decoded, owner.done_s, owner.total_s))
         else:
             self.step(Step("answering", QUESTION, n_decoded))
+
+    def certain(self, input: Input, certain: Certain[Any]) -> None:
+        """Tell what more of an input's result is certain."""
+        if self._on_certain is not None:
+            self._on_certain(input, certain)
 
     def shown(self, input: Input) -> Callable[[str], None]:
         """Shows, of the answer that has come, what the task lets be shown."""

@@ -26,6 +26,7 @@ from moss_cli.run.job import Job, Outcome, Step
 from moss_cli.run.prefetch import InputQueue
 from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
 from moss_cli.span import Span
+from moss_cli.tasks.reading.certain import Certain
 
 MOST_AHEAD = 4  # inputs read before their turn, as far as so many chunks are answered together; chosen
 OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
@@ -41,12 +42,15 @@ class Host(Protocol):
     @property
     def shows_text(self) -> bool: ...
     @property
+    def tells_certain(self) -> bool: ...
+    @property
     def is_loaded(self) -> bool: ...
     def load(self, input: Input) -> None: ...
     def loaded(self, input: Input) -> tuple[Backend, float]: ...
     def step(self, step: Step) -> None: ...
     def decoded(self, owner: Any, n_decoded: int) -> None: ...
     def shown(self, input: Input) -> Callable[[str], None]: ...
+    def certain(self, input: Input, certain: Certain[Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Scheduler:
                     else:
                         return
                     self._look_ahead(queue)
+                    self._tell_certain()
                     yield from self._finished()
             finally:
                 if self._flight is not None:
@@ -108,11 +113,20 @@ class Scheduler:
         assert self._flight is not None
         self._flight.step()
 
+    def _tell_certain(self) -> None:
+        """Tell what has become certain of the input whose outcome comes next."""
+        file = self._waiting[0] if self._waiting else None
+        if file is None or file.error is not None or not self._host.tells_certain:
+            return
+        for certain in file.certain():
+            self._host.certain(file.input, certain)
+
     def _drained(self) -> Iterator[Outcome]:
         """Bring all that is in flight to its end."""
         yield from self._finished()
         while self._n_in_flight:
             self._step()
+            self._tell_certain()
             yield from self._finished()
 
     def _wanted(self, queue: InputQueue) -> Generator[_Wanted | None, None, None]:
@@ -134,8 +148,8 @@ class Scheduler:
     def _read(self, file: InputProgress, queue: InputQueue) -> Iterator[_Wanted | None]:
         """Read an input; what is neither skipped nor known from an earlier run is yielded.
 
-        The model begins to be loaded when the first input is open, and is there before its first piece is asked about:
-        also where nobody speaks, one that cannot be loaded is an error.
+        The model begins to be loaded when the first input is open, and is waited for where a piece is to be asked
+        about, or at the end: also where nobody speaks, one that cannot be loaded is an error.
         """
         held: _Wanted | None = None
         with file.timed():
@@ -147,9 +161,11 @@ class Scheduler:
                 for piece in opened.pieces:
                     with file.paused():
                         queue.look_ahead()
-                        file.load_s += self._load(file.input)
-                    self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
                     wanted = self._wanted_of(file, piece)
+                    if wanted is not None:
+                        with file.paused():
+                            file.load_s += self._load(file.input)
+                    self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
                     # Only what is known to be all of its input is shown while it comes.
                     if self._host.shows_text and wanted is not None:
                         held, wanted = wanted, held
@@ -157,6 +173,8 @@ class Scheduler:
                         yield wanted
                     if file.error is not None:  # the rest of it is not worth reading
                         return
+                with file.paused():
+                    file.load_s += self._load(file.input)
                 file.end(opened.facts())
                 if held is not None:
                     with file.paused():

@@ -94,7 +94,8 @@ def _later(spans: Sequence[Span], chunk: Span) -> tuple[Span, ...]:
 
 def _part(chunk: Chunk, first: int, last: int, name: str) -> Chunk:
     span = _span(chunk, first, last)
-    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), span, name, inside(chunk.speech, span))
+    next_s = min(span.end_s, chunk.next_s) if last < len(chunk.samples) else chunk.next_s
+    return Chunk(np.ascontiguousarray(chunk.samples[first:last]), span, name, inside(chunk.speech, span), next_s)
 
 
 def _span(chunk: Chunk, first: int, last: int) -> Span:

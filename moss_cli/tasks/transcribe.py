@@ -9,14 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import pydantic
+
 from moss_cli.answers import Form, Grammar
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.merge_rules import join_texts, merged
-from moss_cli.tasks.reading.overlap import splice
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Segment
 from moss_cli.tasks.reading.timestamps import TimedText, drafts, read_timestamps
+from moss_cli.tasks.reading.transcripts import Pieces, TranscriptMerging, by_piece, merged_segments, told_apart
 from moss_cli.tasks.reading.untold import EDGE_S, untold_speech
 from moss_cli.tasks.reading.words import with_words
 
@@ -64,7 +66,6 @@ SEGMENTS_FORM = Grammar(f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_TEXT}{_TIME})+/
 SPEAKER_SEGMENTS_FORM = Grammar(f"start: SEGMENTS?\nSEGMENTS: /({_TIME}{_LABEL}{_TEXT}{_TIME})+/")
 SPEAKERS_FORM = Grammar(f"start: SENTENCES?\nSENTENCES: /({_LABEL}{_TEXT})+/")
 
-_LABELS = re.compile(r"\[\s*(S\d{1,3})\s*\]", re.ASCII)
 _SPEAKER = re.compile(r"\s*\[\s*(S\d{1,3})\s*\]\s*", re.ASCII)
 
 TIMES_MISSING, TIMES_REPAIRED = "times_missing", "times_repaired"  # codes of warnings
@@ -79,8 +80,8 @@ CHARACTERS_PER_SECOND_WORDS = 90  # each word has two times of its own
 class Transcription(Record):
     """Result of `transcribe`."""
 
-    language: str | None = None
-    segments: tuple[Segment, ...] = ()
+    language: str | None = pydantic.Field(default=None, description="As it was named by `--language`.")
+    segments: tuple[Segment, ...] = pydantic.Field(default=(), description="What is said, in order.")
 
 
 @dataclass(frozen=True)
@@ -163,36 +164,23 @@ class Transcribe(Task[Transcription]):
         ]
 
     def merge(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
-        """The segments of all pieces, those of pieces that overlap spliced where both have heard the same."""
-        if self.timestamps == "none":
-            return self._merge_texts(parts)
-        several = _has_several(any(s.speaker for s in part.reading.result.segments) for part in parts)
-        joined: list[Segment] = []
-        heard_to_s = 0.0
-        for number, part in enumerate(parts, 1):
-            segments = [_renamed(s, number) if several else s for s in part.reading.result.segments]
-            if segments and joined and heard_to_s > part.span.start_s:
-                joined = splice(joined, segments, Span(part.span.start_s, heard_to_s))
-            else:
-                joined += segments
-            if segments:  # what a piece has not heard is no reason to drop what another has
-                heard_to_s = max(heard_to_s, part.span.end_s)
-        result = Transcription(language=self.language, segments=tuple(joined))
-        return merged(result, join_texts(s.text for s in joined), parts, more=_told_apart(several))
+        """The segments of all pieces, those of pieces that overlap spliced where both have heard the same; of texts
+        without times, the words that both have are written once."""
+        several = by_piece(parts, self._pieces)
+        segments = merged_segments(parts, self._pieces, speakers=several)
+        text = join_texts(segment.text for segment in segments)
+        return merged(self._result(segments), text, parts, more=told_apart(several))
 
-    def _merge_texts(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
-        """Texts without times: where pieces overlap, the words that both have are written once."""
-        several = self.speakers and _has_several(bool(_LABELS.search(part.reading.text)) for part in parts)
-        joined: list[Segment] = []
-        for number, part in enumerate(parts, 1):
-            text, span = part.reading.text, part.span
-            line = Segment(start=span.start_s, end=span.end_s, text=_relabelled(text, number) if several else text)
-            if text and joined and joined[-1].end > line.start:
-                joined = splice(joined, [line], Span(line.start, joined[-1].end))
-            elif text:
-                joined.append(line)
-        text = join_texts(line.text for line in joined)
-        return merged(Transcription(language=self.language), text, parts, more=_told_apart(several))
+    def merging(self) -> TranscriptMerging[Transcription]:
+        return TranscriptMerging(self._pieces, self._result)
+
+    @property
+    def _pieces(self) -> Pieces:
+        return Pieces(lambda result: result.segments, timed=self.timestamps != "none", speakers=self.speakers)
+
+    def _result(self, segments: Iterable[Segment]) -> Transcription:
+        own = () if self.timestamps == "none" else tuple(segments)
+        return Transcription(language=self.language, segments=own)
 
     def _segments(self, timed: TimedText, span: Span) -> Iterable[Segment]:
         """One segment; of a text with several speakers in it, one each, all over the same time."""
@@ -218,26 +206,6 @@ _QUESTIONS: dict[tuple[Timestamps, bool], Question] = {
     ("none", True): _question(PROMPT_SPEAKERS, SPEAKERS_FORM),
 }
 _WORDS = _question(PROMPT_WORDS, SEGMENTS_FORM, CHARACTERS_PER_SECOND_WORDS)
-
-
-def _has_several(spoken: Iterable[bool]) -> bool:
-    return sum(spoken) > 1
-
-
-def _told_apart(several: bool) -> Iterable[Notice]:
-    if several:
-        message = "speakers are told apart only within a chunk; each label carries the number of its chunk"
-        yield Notice(code="speakers_by_piece", message=message)
-
-
-def _relabelled(text: str, number: int) -> str:
-    """A text whose speakers' labels carry the number of the piece in which they hold."""
-    return _LABELS.sub(rf"[\1/{number}]", text)
-
-
-def _renamed(segment: Segment, number: int) -> Segment:
-    """A speaker's label with the number of the piece in which it holds."""
-    return segment.model_copy(update={"speaker": f"{segment.speaker}/{number}"}) if segment.speaker else segment
 
 
 def _within(time_s: float, span: Span) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from moss_cli.answers import Cost, FinishReason, Form
+from moss_cli.answers import Cost, FinishReason, Form, Turn
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
+from moss_cli.tasks.reading.certain import Merging
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
 R = TypeVar("R", bound=Record)
@@ -99,6 +100,7 @@ class Task(ABC, Generic[R]):
     untold_code: ClassVar[str] = "uncovered"
     untold_message: ClassVar[str] = "the model's answer says nothing of this stretch, though it should cover the whole"
     custom_prompt: str | None = None  # the user's instruction in place of the task's own
+    turns: tuple[Turn, ...] = ()  # what was asked and answered before, if the questions go on from there
 
     @property
     @abstractmethod
@@ -129,6 +131,11 @@ class Task(ABC, Generic[R]):
     @abstractmethod
     def merge(self, parts: Sequence[Part[R]]) -> Reading[R]:
         """What was read of several pieces, in their order, as one result. Never raises."""
+
+    def merging(self) -> Merging[R] | None:
+        """What merges the chunks of one input while they come, as far as that is certain; None where only `merge` says
+        what comes first. All that it gives is the beginning of what `merge` makes of all parts."""
+        return None
 
     def over(self, parts: Sequence[Part[R]]) -> Task[R] | None:
         """A task, asked without audio, that brings together what was read of several pieces; None where `merge` does
