@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from moss_cli.errors import ModelError, MossError, UsageError
+from moss_cli.models.hub import COMMIT
 from moss_cli.models.hub_file import HASH, HubFile, Listing, is_pickle, is_wanted
 
 _PART, _BEYOND = 206, 416  # statuses: a range as asked for; one that starts behind the end
@@ -47,8 +48,10 @@ def list_files(hub_id: str, revision: str | None) -> Listing:
         info = api.model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT, files_metadata=True)
     except Exception as error:
         raise _said(hub_id, revision, error) from error
-    files = tuple(_hub_file(hub_id, one) for one in info.siblings or () if is_wanted(one.rfilename))
-    if info.sha is None or not any(file.name.endswith(".safetensors") for file in files):
+    if info.sha is None or not COMMIT.fullmatch(info.sha):
+        raise _no_hub()
+    files = tuple(_hub_file(one) for one in info.siblings or () if is_wanted(one.rfilename))
+    if not any(file.name.endswith(".safetensors") for file in files):
         pickled = any(is_pickle(one.rfilename) for one in info.siblings or ())
         hint = (
             "pickled weights are not read: look for one with safetensors" if pickled else "is this a MOSS-Audio model?"
@@ -57,12 +60,11 @@ def list_files(hub_id: str, revision: str | None) -> Listing:
     return Listing(hub_id, info.sha, files)
 
 
-def _hub_file(hub_id: str, sibling: Any) -> HubFile:
+def _hub_file(sibling: Any) -> HubFile:
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     size = sibling.lfs.size if sibling.lfs else sibling.size
     if not isinstance(digest, str) or not HASH.fullmatch(digest) or not isinstance(size, int):
-        message = f"{hub_host()} does not say what {sibling.rfilename} of {hub_id} should be"
-        raise ModelError(message, hint="check HF_ENDPOINT: is this a hub?", code="fetch_failed")
+        raise _no_hub()
     return HubFile(sibling.rfilename, size, digest)
 
 
@@ -112,6 +114,8 @@ def _said(hub_id: str, revision: str | None, error: Exception) -> Exception:
     host, at = hub_host(), f" at {revision}" if revision else ""
     if isinstance(error, errors.HFValidationError):
         return UsageError(f"{hub_id} cannot be a hub id", hint="it is written ORG/NAME")
+    if not isinstance(error, OSError) and isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+        return _no_hub()
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _refusal("the variable HF_HUB_OFFLINE forbids downloads", "unset it, and run the same command again")
     if isinstance(error, errors.GatedRepoError):
@@ -152,6 +156,13 @@ def _wanted_wait_s(headers: Any) -> float | None:
     """How long the hub asks to wait, in seconds (Retry-After), None where it does not say."""
     asked = str(headers.get("Retry-After", "")).strip()
     return float(asked) if asked.isascii() and asked.isdigit() else None
+
+
+def _no_hub() -> ModelError:
+    """What answers is another server, or the page of a network to log in to."""
+    return _refusal(
+        f"{hub_host()} does not answer as a hub does", "check HF_ENDPOINT, and whether the network wants a login"
+    )
 
 
 def _refusal(message: str, hint: str) -> ModelError:

@@ -148,8 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _api(self, hub_id: str, rest: list[str]) -> None:
         self.hub.log.append(Request(self.headers["Host"], "", 0, self.headers.get("Authorization")))
-        if self._in_trouble(self.hub.next_trouble("")):
+        trouble = self.hub.next_trouble("")
+        if self._in_trouble(trouble):
             return None
+        if trouble.content is not None:
+            return self._send(200, trouble.content, {"Content-Type": "application/json"})
         revision = rest[1] if rest else "main"
         commit = self.hub.commit(hub_id, revision)
         if hub_id not in self.hub.models:

@@ -61,6 +61,19 @@ def test_what_another_revision_needs_stays(hub: LoopbackHub, cache: Path) -> Non
     assert files_below(cache) == []
 
 
+def test_a_file_of_ones_own_that_a_link_leads_to_stays(hub: LoopbackHub, tmp_path: Path) -> None:
+    commit = hub.add("a/b", FILES)
+    folder = pull("a/b", None).folder
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(FILES["model.safetensors"])
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(own)
+    removal = removal_of("a/b", commit)
+    assert removal is not None
+    remove(removal)
+    assert own.read_bytes() == FILES["model.safetensors"]
+
+
 def test_a_download_that_was_not_finished_can_be_removed(hub: LoopbackHub, moss: Moss, cache: Path) -> None:
     hub.add("a/b", FILES)
     hub.trouble("model.safetensors", cut_at=100_000)
@@ -68,7 +81,7 @@ def test_a_download_that_was_not_finished_can_be_removed(hub: LoopbackHub, moss:
     assert moss("pull", "a/b").code == 5
     assert any(name.endswith(".incomplete") for name in files_below(cache))
     run = moss("rm", "a/b", "--yes")
-    assert (run.code, run.err) == (0, ["moss: removed a/b, 0.1 MB"])
+    assert (run.code, run.err) == (0, ["moss: removed a/b, 100 kB"])
     assert files_below(cache) == []
 
 
@@ -78,7 +91,7 @@ def test_what_another_tool_pulled_is_said_to_be(hub: LoopbackHub, moss: Moss, ca
     run = moss("rm", "a/b", "--yes")
     assert run.err == [
         "moss: a/b was downloaded by another tool, which may still need it",
-        "moss: removed a/b, 0.2 MB",
+        "moss: removed a/b, 200 kB",
     ]
     assert files_below(cache) == ["CACHEDIR.TAG"]
 
@@ -134,6 +147,6 @@ def test_on_a_terminal_it_asks(hub: LoopbackHub, tmp_path: Path, answer: str, co
     os.close(follower)
     shown = os.read(leader, 10_000).decode()
     os.close(leader)
-    assert "remove a/b, 0.2 MB, from " in shown.replace("\r\n", "") and "[y/N]" in shown
-    assert shown.rstrip().endswith("moss: nothing was removed" if is_left else "moss: removed a/b, 0.2 MB")
+    assert "remove a/b, 200 kB, from " in shown.replace("\r\n", "") and "[y/N]" in shown
+    assert shown.rstrip().endswith("moss: nothing was removed" if is_left else "moss: removed a/b, 200 kB")
     assert (process.returncode, (folder / "config.json").exists()) == (code, is_left)
