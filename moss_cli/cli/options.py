@@ -155,6 +155,25 @@ class AnalysisOptions:
         ),
     ] = None
     end: Annotated[str | None, option("--end", panel=AUDIO, help="End of the part to analyse.", metavar="TIME")] = None
+    channel: Annotated[
+        str,
+        option(
+            "--channel",
+            panel=AUDIO,
+            help="Channel to hear: mix, left, right or a number from 1; each: a speaker a channel, for transcribe.",
+            metavar="mix|left|right|N|each",
+        ),
+    ] = "mix"
+    track: Annotated[
+        int | None,
+        option(
+            "--track",
+            panel=AUDIO,
+            help="Audio track of a video or other container, from 1. [default: its default one]",
+            metavar="N",
+            **bounds("track"),
+        ),
+    ] = None
     chunk: Annotated[
         float | None,
         option(
