@@ -29,6 +29,7 @@ ERRORS: Mapping[str, str] = {
     "codec": "The audio is encrypted, or in a codec or sample format that cannot be decoded.",
     "corrupt": "The file is damaged, so that nothing of it can be used.",
     "device": "The device is missing, or does not do what is asked of it.",
+    "disk": "A node of a cluster could not keep the file that it was sent.",
     "disk_full": "A result could not be written: the disk or the user's share of it is full.",
     "empty": "The file or stdin is empty.",
     "exists": "The output exists and would not be overwritten without `--force`.",
@@ -41,6 +42,7 @@ ERRORS: Mapping[str, str] = {
     "model_missing": "The model is not on this machine.",
     "no_audio": "A folder, list or pattern has no recordings.",
     "no_audio_stream": "The file has no audio stream.",
+    "no_cluster": "There is no Ray cluster at the address, or it has nothing to give.",
     "no_samples": "The file is audio, and has no samples.",
     "non_finite": "No sample of the file is a number that can be used.",
     "not_a_file": "The input is a device, socket or the like.",
@@ -56,6 +58,7 @@ ERRORS: Mapping[str, str] = {
     "truncated": "The file is cut short before its first samples.",
     "unreadable": "The file could not be read, or none of the answers had the required form.",
     "usage": "The command line asks for something that cannot be meant.",
+    "worker_died": "The process of a cluster that worked on the input has died, again and again.",
 }
 
 # In `warnings` of an envelope.

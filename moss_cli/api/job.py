@@ -13,6 +13,7 @@ from moss_cli.api.options import (
     Named,
     as_flag,
     as_keyword,
+    channel_of,
     check_choice,
     check_context,
     check_flag,
@@ -21,7 +22,7 @@ from moss_cli.api.options import (
 )
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import Resolved
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import Layout
 from moss_cli.run.job import Job
 from moss_cli.tasks.ask import MOST_CHOICES, Ask
 from moss_cli.tasks.reading.task import Task
@@ -57,9 +58,12 @@ def make_job(
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
     check_context(options.context, named)
+    channel = channel_of(options.channel, named)
+    if channel == "each":
+        task.check_channels()
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+    if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         (check_device or check_device_is_here)(options.device)
     return Job(
         task=task,
@@ -78,6 +82,8 @@ def make_job(
         chunk_s=_chunk_s(model, options.chunk, named),
         batch_size=_batch_size(options.batch_size, named),
         max_duration_s=_longest_s(options, named),
+        channel=channel,
+        track=options.track,
         context=None if options.context is None else options.context.strip(),
     )
 

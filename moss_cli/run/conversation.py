@@ -68,6 +68,11 @@ class Asking:
 
         Raises AnswerError where no attempt can be read, and what the backend raises.
         """
+        parts = yield from self._told(chunk, n_again)
+        return [replace(part, channel=chunk.channel) for part in parts]
+
+    def _told(self, chunk: Chunk, n_again: int) -> Conversation[list[Part[Any]]]:
+        """See `about`."""
         clip = yield Listen(chunk.samples)
         part = yield from self._part(clip, chunk.span, chunk.name)
         del clip  # its memory, before that of its pieces is taken
