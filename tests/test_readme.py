@@ -1,7 +1,8 @@
 """README.md and the guides in docs/: their commands run as they stand, their links lead somewhere.
 
-A block marked `sh` is run, with `tiny` as the default model, in a folder that holds samples/ and recordings under the names
-that the pages use; one marked `sh weights` needs a released model, and one marked `sh install` an installation.
+A block marked `sh` is run, with `tiny` as the default model, in a folder that holds samples/ and recordings under the
+names that the pages use; one marked `sh weights` needs a released model, one marked `sh install` an installation, and
+one marked `sh server` a port.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,14 +104,37 @@ def test_a_command_of_the_pages_works(page: str, line: str, capfd: pytest.Captur
     if set(words) & {"|", "&&", ";"}:
         if missing := [one for one in ("jq", "find") if one in words and not shutil.which(one)]:
             pytest.skip(f"{missing[0]} is not installed")
-        done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True)
-        assert done.returncode in (0, 3), done.stderr
+        bash(line)
         return
     assert words[0] == "moss"
     code = run(words[1:])  # in this process, which has loaded torch
     captured = capfd.readouterr()
     assert code in (0, 3), captured.err  # 3: what `tiny` says of speech that it was not trained on may be partial
     assert "error" not in captured.err
+
+
+@pytest.mark.usefixtures("here")
+def test_the_commands_of_the_readme_about_a_server_work() -> None:
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    serve, use, stop, ray = (line.replace("8642", port) for line in commands("README.md", "server"))
+    assert ray.endswith(" --ray")  # a cluster: tests/cluster
+    [serve, stop] = [f"{line} --port {port}" for line in (serve, stop)]
+    try:
+        assert f"http://127.0.0.1:{port}/v1" in bash(serve)
+        assert bash(use) == bash("moss transcribe talk.mp3")
+    finally:
+        bash(stop)
+
+
+def bash(line: str) -> str:
+    """What a command prints on stdout."""
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {line}"], capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 3), done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -130,7 +155,7 @@ def test_commands_that_cannot_be_run_here_are_at_least_commands(page: str, folde
 
 def test_pages_have_no_other_kinds_of_shell_blocks() -> None:
     marks = {mark for page in PAGES for mark, _ in SHELL.findall(TEXT[page])}
-    assert marks == {"", "weights", "install"}
+    assert marks == {"", "weights", "install", "server"}
     assert not [page for page in PAGES if re.search(r"^```\n(\$ )?moss ", TEXT[page], re.MULTILINE)]
 
 
@@ -150,7 +175,6 @@ def anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
     found = re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", TEXT[page])
-    assert found
     for target, anchor in found:
         path = ((ROOT / page).parent / target) if target else ROOT / page
         assert path.exists(), target
