@@ -41,7 +41,7 @@ ALLOWED = {
     "engine": {"engine", "audio", "errors", "answers"},
     "audio": {"audio", "errors", "schema", "span"},
     "output": {"output", "tasks", "errors", "schema"},
-    "models": {"models", "errors", "settings"},
+    "models": {"models", "errors", "settings", "__init__"},
     "errors": set(),
     "codes": set(),
     "schema": set(),

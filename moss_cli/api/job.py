@@ -22,7 +22,7 @@ from moss_cli.api.options import (
 )
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import Resolved
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import Layout
 from moss_cli.run.job import Job
 from moss_cli.tasks.ask import MOST_CHOICES, Ask
 from moss_cli.tasks.reading.task import Task
@@ -63,7 +63,7 @@ def make_job(
         task.check_channels()
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+    if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         (check_device or check_device_is_here)(options.device)
     return Job(
         task=task,

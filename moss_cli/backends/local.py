@@ -10,7 +10,18 @@ from moss_cli.answers import Cost, Form
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.backends.answer_text import AnswerText
-from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event, Failed, Reply, Request
+from moss_cli.backends.protocol import (
+    MOST_PROMPT_TOKENS,
+    THOUGHT_TOKENS,
+    Answered,
+    BackendInfo,
+    Clip,
+    Delta,
+    Event,
+    Failed,
+    Reply,
+    Request,
+)
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.loops import without_loop
@@ -21,9 +32,6 @@ from moss_cli.errors import MossError, UsageError, as_moss_error
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
-
-THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
-MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
 
 
 @dataclass(frozen=True)

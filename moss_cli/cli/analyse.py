@@ -27,8 +27,7 @@ from moss_cli.folders.writer import Redo
 from moss_cli.models.registry import Resolved, load_registry, resolve
 from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
-from moss_cli.output.subtitles import AS_IT_IS
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job, OnText
 from moss_cli.tasks.reading.task import Task
@@ -141,6 +140,8 @@ def _prepare(
         from moss_cli.backends.opening import open_backend
         from moss_cli.run.runner import Runner
 
+        if model.served is not None and not model.served.server.is_local:
+            console.note(f"audio is sent to {model.served.server.url}, to the model {model.served.id}")
         opens = console.open_backend or open_backend
         return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
 

@@ -46,6 +46,7 @@ class ModelFacts:
             "tasks": list(entry.tasks),
             "languages": list(entry.languages),
             "hub": entry.hub,
+            "url": entry.url,
             "revision": self.revision or entry.revision,
             "bytes": self.size,
             "memory": entry.memory,
@@ -118,7 +119,7 @@ def _row(one: ModelFacts) -> tuple[str, ...]:
     n_bytes = parameters_of(one.entry)
     bf16 = one.entry.memory.get("bf16") or (2 * n_bytes if n_bytes else one.size)
     runs_as = "?" if one.dtype is None else one.dtype if one.fits else "too large"
-    here = "yes" if one.folder else "no"
+    here = "server" if one.entry.url else "yes" if one.folder else "no"
     return (
         one_line(one.entry.name),
         here,

@@ -17,11 +17,11 @@ from moss_cli.folders.passes import Writer
 from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TABLES
+from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
-from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.schema import Envelope

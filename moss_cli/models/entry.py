@@ -16,6 +16,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "hub": (str,),
     "revision": (str,),
     "path": (str,),
+    "url": (str,),
+    "model": (str,),
     "bytes": (int,),
     "memory": (dict,),
     "languages": (list,),
@@ -27,6 +29,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "max_seconds": (int, float),
     "piece_seconds": (dict,),
 }
+KEYS = tuple(_KINDS)
 _WORDS: dict[type, str] = {
     str: "text",
     int: "a number",
@@ -49,7 +52,8 @@ class ModelEntry:
     `size`: bytes of the weight files. `memory`: bytes they take once loaded, by dtype. `thinking`: whether it thinks
     before it answers, None where that is not known; `thinks_over`: the tasks for which it does, if not all.
     `text_only`: whether it can be asked without audio. `max_seconds`: the longest clip that it is given at once;
-    `piece_seconds`: the same by task, where that is shorter.
+    `piece_seconds`: the same by task, where that is shorter. `url`: of the server that answers for it, and `model` its
+    name there. `given`: the names of the fields that models.toml sets.
     """
 
     name: str
@@ -57,6 +61,8 @@ class ModelEntry:
     hub: str | None = None
     revision: str | None = None
     path: str | None = None
+    url: str | None = None
+    model: str | None = None
     size: int | None = None
     memory: dict[str, int] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
@@ -67,6 +73,7 @@ class ModelEntry:
     text_only: bool = True
     max_seconds: float = 600.0
     piece_seconds: dict[str, float] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     def knows(self, task: str) -> bool:
         """Whether it was trained for a task."""
@@ -102,6 +109,11 @@ def read_models(path: Path) -> ModelsFile:
     return ModelsFile(default, {name: reader.entry(name, table) for name, table in models.items()})
 
 
+def told_entry(name: str, table: dict[str, Any], *, by: str) -> ModelEntry:
+    """An entry that does not stand in a file. Raises UsageError, with who told it, for what cannot be."""
+    return _EntryReader(Path(by)).entry(name, table)
+
+
 @dataclass(frozen=True)
 class _EntryReader:
     """Takes entries out of one file, and says in which line and key it is wrong."""
@@ -109,7 +121,7 @@ class _EntryReader:
     path: Path
 
     def wrong(self, key: tuple[str, ...], message: str, *, hint: str | None = None) -> UsageError:
-        lines = key_lines(self.path.read_text(encoding="utf-8-sig"))
+        lines = key_lines(self.path.read_text(encoding="utf-8-sig")) if self.path.is_file() else {}
         where = f"{self.path}, line {lines[key][0]}" if key in lines else str(self.path)
         return UsageError(f"{where}: {message}", hint=hint)
 
@@ -125,9 +137,9 @@ class _EntryReader:
         shown = ".".join(key)
         if not isinstance(table, dict):
             raise self.wrong(key, f"{shown} is not a table", hint=f"write [{shown}]")
-        self.check_keys(key, table, tuple(_KINDS))
-        if ("path" in table) == ("hub" in table):
-            raise self.wrong(key, f"{shown} needs either a path or a hub id, and not both")
+        self.check_keys(key, table, KEYS)
+        if sum(one in table for one in ("path", "hub", "url")) != 1:
+            raise self.wrong(key, f"{shown} needs one of a path, a hub id and the url of a server")
         for one, value in table.items():
             self._check(key, one, value)
         return _entry(name, table, self.path.parent)
@@ -152,6 +164,8 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> ModelEntry:
         name=name,
         title=table.get("title", ""),
         hub=table.get("hub"),
+        url=table.get("url"),
+        model=table.get("model"),
         revision=table.get("revision"),
         path=None if where is None else str(base / os.path.expanduser(where)),  # noqa: PTH111 - see _resolve_path
         size=table.get("bytes"),
@@ -164,6 +178,7 @@ def _entry(name: str, table: dict[str, Any], base: Path) -> ModelEntry:
         text_only=table.get("text_only", True),
         max_seconds=float(table.get("max_seconds", 600)),
         piece_seconds=table.get("piece_seconds", {}),
+        given=frozenset("size" if key == "bytes" else key for key in table),
     )
 
 

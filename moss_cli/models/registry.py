@@ -7,11 +7,16 @@ import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moss_cli.errors import ModelError, UsageError
-from moss_cli.models.entry import ModelEntry, read_models
+from moss_cli.models.address import is_server, parse_server
+from moss_cli.models.entry import KEYS, ModelEntry, read_models, told_entry
 from moss_cli.models.hub import cached, is_checkpoint
 from moss_cli.settings import config_folder
+
+if TYPE_CHECKING:
+    from moss_cli.models.served import Served
 
 EMBEDDED = "tiny"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)  # ORG/NAME
@@ -27,11 +32,20 @@ class Registry:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A model that is on this machine."""
+    """A model that is on this machine, or that a server answers for: then there is no checkpoint."""
 
     entry: ModelEntry
-    folder: Path
+    checkpoint: Path | None
     revision: str | None
+    served: Served | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the checkpoint. Raises UsageError where only a server has one."""
+        if self.checkpoint is None:
+            message = f"the weights of {self.entry.name} are on a server, and this needs them here"
+            raise UsageError(message, hint=f"choose a model of this machine, for example `--model {EMBEDDED}`")
+        return self.checkpoint
 
 
 def load_registry() -> Registry:
@@ -43,6 +57,8 @@ def load_registry() -> Registry:
 
 def locate(entry: ModelEntry) -> Resolved | None:
     """An entry's checkpoint on this machine, if it is there. Never uses the network."""
+    if entry.url is not None:
+        return None
     if entry.path is not None:
         folder = Path(entry.path)
         return Resolved(entry, folder, entry.revision) if is_checkpoint(folder) else None
@@ -54,20 +70,54 @@ def locate(entry: ModelEntry) -> Resolved | None:
 def resolve(name: str | None) -> Resolved:
     """The model that a user asked for; None means the default of models.toml.
 
-    A name of models.toml; else, with a `/` in it, an existing folder, else a hub id that is
-    already on this machine. An explicit choice is never replaced by another. Raises ModelError.
+    A name of models.toml; else the address of a server, which is asked what it has; else, with a `/` in it, an existing
+    folder, else a hub id that is already on this machine. An explicit choice is never replaced by another. Raises
+    ModelError, and UsageError for an address that is none.
     """
     if name == "":
         raise UsageError("the model name is empty")
     registry = load_registry()
     chosen = name or registry.default
     entry = registry.entries.get(chosen)
+    if entry is not None and entry.url is not None:
+        return _resolve_server(entry.url, registry, entry)
+    if entry is None and is_server(chosen):
+        return _resolve_server(chosen, registry)
     if entry is None:
         return _resolve_path(chosen, registry)
     found = locate(entry)
     if found is None:
         raise _not_here(entry, explicit=name is not None)
     return found
+
+
+def _resolve_server(address: str, registry: Registry, entry: ModelEntry | None = None) -> Resolved:
+    """What a server has, described by itself or, where it is a released model, as in models.toml; what `entry` says of
+    it goes first."""
+    from moss_cli.models.served import find_served
+
+    server, named = parse_server(address)
+    served = find_served(server, entry.model if entry is not None and entry.model else named)
+    described = _described(served, registry)
+    if entry is not None:
+        described = replace(described, **{key: getattr(entry, key) for key in entry.given - {"url", "model"}})
+    revision = served.told.get("revision")
+    described = replace(described, name=served.name, url=server.url, model=served.id)
+    return Resolved(described, None, revision if isinstance(revision, str) else None, served)
+
+
+def _described(served: Served, registry: Registry) -> ModelEntry:
+    table = served.told.get("entry")
+    if served.is_moss and isinstance(table, dict):
+        known = {key: value for key, value in table.items() if key in KEYS and key not in ("path", "hub", "model")}
+        try:
+            told = told_entry(served.id, {**known, "url": served.server.url}, by=served.server.url)
+            return replace(told, thinking=known.get("thinking"))
+        except UsageError as error:
+            raise ModelError(f"{served.server.url} says what cannot be of its model: {error.message}") from error
+    names = {name.rsplit("/", 1)[-1].lower() for name in (served.id, served.root) if name}
+    released = (one for one in registry.entries.values() if one.hub and one.hub.rsplit("/", 1)[-1].lower() in names)
+    return replace(next(released, ModelEntry(served.id)), hub=None, revision=None, path=None)
 
 
 def _resolve_path(name: str, registry: Registry) -> Resolved:

@@ -11,13 +11,12 @@ from moss_cli.errors import UsageError
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.formats import FORMATS
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.links import Place
 from moss_cli.output.markdown import to_markdown
-from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
 from moss_cli.output.tables import to_csv, to_tsv
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, stamp
-from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -93,7 +92,19 @@ def _line(cue: Cue, layout: Layout) -> str:
     return times + (f"[{speaker}] " if speaker else "") + one_line(cue.text)
 
 
-_LAID_OUT: dict[str, Callable[[Envelope, Layout], str]] = {"txt": _txt, "srt": to_srt, "vtt": to_vtt}
+def _srt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_srt  # pysubs2 and wcwidth take longer to load than all else here
+
+    return to_srt(envelope, layout)
+
+
+def _vtt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_vtt
+
+    return to_vtt(envelope, layout)
+
+
+_LAID_OUT: dict[str, Callable[[Envelope, Layout], str]] = {"txt": _txt, "srt": _srt, "vtt": _vtt}
 _WRITERS: dict[str, Callable[[Envelope], str]] = {
     "json": _json,
     "jsonl": _jsonl,
