@@ -53,7 +53,7 @@ def _dumps(value: Any, *, indent: int | None) -> str:
 def _txt(envelope: Envelope) -> str:
     timed = [cue for cue in cues(envelope) if lines(cue.text)]
     if envelope.result is None or is_running_text(envelope.task):
-        said = [_line(cue) for cue in timed] or lines(envelope.text or "")
+        said = [cue_line(cue) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)
     timeline = _timeline(timed)
@@ -83,7 +83,8 @@ def _columns(found: list[Fact]) -> list[str]:
     return rows
 
 
-def _line(cue: Cue) -> str:
+def cue_line(cue: Cue) -> str:
+    """A timed item as a line of running text."""
     speaker = one_line(cue.speaker or "")
     return f"[{speaker}] {one_line(cue.text)}" if speaker else one_line(cue.text)
 
