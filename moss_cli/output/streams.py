@@ -110,7 +110,7 @@ class SubtitleStream:
         return head + written
 
     def _fit(self, before_ms: int) -> None:
-        """Fit the cues of which it is known what follows, or does not matter; none to come begins before `before_ms`."""
+        """Fit the cues of which what follows is known, or does not matter. None to come begins before `before_ms`."""
         if self._layout == AS_IT_IS:
             self._fitted, self._cues = self._fitted + self._cues, []
             return

@@ -114,7 +114,10 @@ SECOND = Segment(start=2.5, end=4.0, text="everyone", speaker="S01")
         ),
         (
             "csv",
-            ["file,start,end,text,speaker,language\ntalks/talk.wav,0.500,2.000,good morning,,\n", "talks/talk.wav,2.500,4.000,everyone,S01,\n"],
+            [
+                "file,start,end,text,speaker,language\ntalks/talk.wav,0.500,2.000,good morning,,\n",
+                "talks/talk.wav,2.500,4.000,everyone,S01,\n",
+            ],
         ),
     ],
 )
