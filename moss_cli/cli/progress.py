@@ -61,7 +61,7 @@ class StatusLine:
 
 
 def _wraps_anew() -> bool:
-    """Whether lines that no longer fit are wrapped when a terminal becomes narrower: xterm and a few others cut them."""
+    """Whether a terminal that becomes narrower wraps lines which no longer fit: xterm and a few others cut them."""
     name = os.environ.get("TERM", "")
     cuts = "XTERM_VERSION" in os.environ or name == "linux" or (name.startswith("screen") and "TMUX" not in os.environ)
     return not cuts
