@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench bench-long bench-gpu completions examples evaluate tiny clean
+.PHONY: demo test lint format bench bench-long bench-gpu completions reference examples evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
@@ -29,6 +29,10 @@ completions: $(VENV)/.installed
 	$(BIN)/moss completions bash > completions/moss.bash
 	$(BIN)/moss completions zsh > completions/_moss
 	$(BIN)/moss completions fish > completions/moss.fish
+
+# Pages and manual pages that are made from the program, and the scripts of the shells.
+reference: completions
+	$(BIN)/python docs/make_reference.py
 
 examples: $(VENV)/.installed
 	$(BIN)/python docs/make_examples.py

@@ -29,6 +29,14 @@ Form = JsonSchema | Grammar
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier question of a conversation, and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How tokens are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 cut nothing off."""
 

@@ -152,8 +152,8 @@ A fan hums. A door slams.
 
 ### Noises
 
-- **0:01.0 – 0:14.0** fan
-- **0:15.5 – 0:16.0** door
+- [0:01.0 – 0:14.0](call.wav#t=1) fan
+- [0:15.5 – 0:16.0](call.wav#t=15.5) door
 """
 SRT = """\
 1

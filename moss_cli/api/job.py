@@ -13,14 +13,16 @@ from moss_cli.api.options import (
     Named,
     as_flag,
     as_keyword,
+    channel_of,
     check_choice,
+    check_context,
     check_flag,
     check_number,
     seconds,
 )
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import Resolved
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import Layout
 from moss_cli.run.job import Job
 from moss_cli.tasks.ask import MOST_CHOICES, Ask
 from moss_cli.tasks.reading.task import Task
@@ -55,9 +57,13 @@ def make_job(
     end_s = None if options.end is None else seconds("end", options.end, named)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
+    check_context(options.context, named)
+    channel = channel_of(options.channel, named)
+    if channel == "each":
+        task.check_channels()
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+    if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         (check_device or check_device_is_here)(options.device)
     return Job(
         task=task,
@@ -76,6 +82,9 @@ def make_job(
         chunk_s=_chunk_s(model, options.chunk, named),
         batch_size=_batch_size(options.batch_size, named),
         max_duration_s=_longest_s(options, named),
+        channel=channel,
+        track=options.track,
+        context=None if options.context is None else options.context.strip(),
     )
 
 
@@ -122,14 +131,24 @@ def ask_task(
     return Ask(question, distinct, has_audio=has_audio)
 
 
-def layout_of(max_line_width: int | None, max_line_count: int | None, *, named: Named = as_keyword) -> Layout:
-    """How lines of subtitles are broken. Raises UsageError."""
+def layout_of(
+    max_line_width: int | None = None,
+    max_line_count: int | None = None,
+    *,
+    times: bool = False,
+    timestamps: Timestamps | None = None,
+    named: Named = as_keyword,
+) -> Layout:
+    """How subtitles, and with `times` the txt, of results with these timestamps are laid out. Raises UsageError."""
     check_number("max_line_width", max_line_width, named)
     check_number("max_line_count", max_line_count, named)
+    check_flag("times", times, named)
     if max_line_count is not None and max_line_width is None:
         width = named("max_line_width")
         raise UsageError(f"{named('max_line_count')} needs {width}", hint=f"add {width} 42, say")
-    return Layout(max_line_width, max_line_count)
+    if times and timestamps == "none":
+        raise UsageError(f"{named('times')} needs timestamps", hint="remove --timestamps none")
+    return Layout(max_line_width, max_line_count, times)
 
 
 def check_device_is_here(name: str) -> None:

@@ -11,6 +11,8 @@ from moss_cli.api.job import layout_of
 from moss_cli.errors import MossError, UsageError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.output.formats import FORMATS, check_has_times, format_of
+from moss_cli.output.layout import Layout
+from moss_cli.output.links import Place
 from moss_cli.output.render import render
 from moss_cli.schema import ChunkInfo, Envelope, Notice
 
@@ -78,18 +80,32 @@ class TaskResult(Generic[R_co]):
         """The segments of a transcript, or of the course of an emotion. Raises MossError: `error`."""
         return self.result.segments
 
-    def to(self, fmt: str, *, max_line_width: int | None = None, max_line_count: int | None = None) -> str:
-        """The result in one of the formats of `-f`, as the command writes it; the layout is that of subtitles.
+    def to(
+        self,
+        fmt: str,
+        *,
+        max_line_width: int | None = None,
+        max_line_count: int | None = None,
+        times: bool = False,
+    ) -> str:
+        """The result in one of the formats of `-f`, as the command writes it to stdout.
 
-        Raises UsageError for another format, or for subtitles of what has no times, and MossError: `error`.
+        The layout is that of subtitles; `times` is for the txt of a transcript. Raises UsageError for another format,
+        or for times where there are none, and MossError: `error`.
         """
+        layout = self._layout(max_line_width, max_line_count, times)
+        return self._rendered(fmt, layout, Place())
+
+    def _layout(self, max_line_width: int | None, max_line_count: int | None, times: bool) -> Layout:
+        return layout_of(max_line_width, max_line_count, times=times, timestamps=self.envelope.params.timestamps)
+
+    def _rendered(self, fmt: str, layout: Layout, place: Place) -> str:
         if fmt not in FORMATS:
             raise UsageError(f"unknown format: {fmt!r}", hint=f"one of {', '.join(FORMATS)}")
-        layout = layout_of(max_line_width, max_line_count)
         if fmt not in ("json", "jsonl") and self.error is not None:
             raise self.error
         check_has_times(fmt, self.envelope.task, self.envelope.params.timestamps)
-        return render(self.envelope, fmt, layout)
+        return render(self.envelope, fmt, layout, place)
 
     def to_srt(self, *, max_line_width: int | None = None, max_line_count: int | None = None) -> str:
         """Subtitles as SubRip; see `to`."""
@@ -115,8 +131,9 @@ class TaskResult(Generic[R_co]):
         overwrite: bool = False,
         max_line_width: int | None = None,
         max_line_count: int | None = None,
+        times: bool = False,
     ) -> Path:
-        """Write the result to a file, whole or not at all; its suffix sets the format, unless `fmt` does.
+        """Write the result to a file, whole or not at all; its suffix sets the format, unless `fmt` does. See `to`.
 
         Raises UsageError for a suffix that is no format and, without `overwrite`, for a file that exists; OutputError
         for what cannot be written; MossError: `error`.
@@ -127,7 +144,7 @@ class TaskResult(Generic[R_co]):
             raise UsageError(f"{file}: no format has this suffix", hint=f"use one of {', '.join(FORMATS)}, or fmt=")
         if self.error is not None:
             raise self.error
-        text = self.to(chosen, max_line_width=max_line_width, max_line_count=max_line_count)
+        text = self._rendered(chosen, self._layout(max_line_width, max_line_count, times), Place(file.parent))
         try:
             write_atomic(file, text.encode(), overwrite=overwrite)
         except UsageError as error:

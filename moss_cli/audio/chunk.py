@@ -30,6 +30,7 @@ class Chunk:
     `samples`: [n] float32, mono, 16 kHz. `span`: where they lie in the file. `name` tells the chunks of one stream
     apart: its number, from 0, as text. `speech`: where in the file somebody surely speaks in it, as far as is known.
     `next_s`: where in the file the stream's next chunk begins, at the earliest; none where nothing follows.
+    `channel`: which one it is of, where each is heard by itself.
     """
 
     samples: Samples
@@ -37,6 +38,7 @@ class Chunk:
     name: str = "0"
     speech: tuple[Span, ...] = ()
     next_s: float = math.inf
+    channel: str | None = None
 
 
 def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0) -> Iterator[Chunk]:

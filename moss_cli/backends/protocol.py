@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from moss_cli.answers import Cost, FinishReason, Form, Sampling
+from moss_cli.answers import Cost, FinishReason, Form, Sampling, Turn
 from moss_cli.audio.results import Samples
 from moss_cli.errors import MossError
+
+THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
+MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
 
 
 class Clip(Protocol):
@@ -40,7 +43,8 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """One question. `clip` None: without audio.
+    """One question. `clip` None: without audio. `turns`: what was asked and answered before it, the oldest first; the
+    clip stands before them all.
 
     `n_characters`: how long the answer may surely become (a backend may let it become longer), as far as the model has
     room; `n_least` of them it must have room for. `max_new_tokens` is the user's own limit, in the place of both.
@@ -62,6 +66,7 @@ class Request:
     seed: int = 0
     goes_on_from: Reply | None = None
     tells: bool = False
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,8 @@ Event = Delta | Answered | Failed
 class BackendInfo:
     """What stands in an envelope's `model`, and how long loading took.
 
-    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think.
+    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think. `warnings` may
+    become more while it answers.
     """
 
     dtype: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from moss_cli.api.job import DEMO_NOTE, check_device_is_here, make_job
 from moss_cli.api.options import JobOptions, as_flag
 from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.console import Console
+from moss_cli.cli.context import read_context
 from moss_cli.cli.inputs import GivenInputs, collect
 from moss_cli.cli.options import AnalysisOptions
 from moss_cli.cli.other_tools import VALUES
 from moss_cli.cli.output_target import OutputTarget, output_target
-from moss_cli.cli.report import Report
+from moss_cli.cli.report import OnResult, Report
 from moss_cli.cli.usage import nearest_of
 from moss_cli.cli.writers import SingleResultWriter, StdoutWriter, make_writer
 from moss_cli.errors import ModelError, UsageError
@@ -26,8 +27,7 @@ from moss_cli.folders.writer import Redo
 from moss_cli.models.registry import Resolved, load_registry, resolve
 from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
-from moss_cli.output.subtitles import AS_IT_IS
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job, OnCertain, OnText
 from moss_cli.tasks.reading.certain import Certain
@@ -50,13 +50,21 @@ class _Prepared:
 
 
 def analyse(
-    console: Console, task: Task[Any], arguments: Sequence[str], options: AnalysisOptions, layout: Layout = AS_IT_IS
+    console: Console,
+    task: Task[Any],
+    arguments: Sequence[str],
+    options: AnalysisOptions,
+    layout: Layout = AS_IT_IS,
+    *,
+    on_result: OnResult | None = None,
 ) -> int:
-    """Run a task over inputs and return the exit code. Raises MossError for what holds for all of them."""
+    """Run a task over inputs and return the exit code. `on_result` is given the result of an only input, once it is
+    written. Raises MossError for what holds for all of them."""
     listed = options.files_from is not None
     include, exclude = options.include, options.exclude
     inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
     with _report(console, inputs, task, options) as report:
+        report.on_result = None if inputs.several else on_result
         run = _prepare(console, task, inputs, options, report, layout)
         cluster = cluster_options(options, inputs, run.to, console)
         make_runner = run.make_runner if cluster is None else _on_cluster(run.job, cluster, report, console)
@@ -67,13 +75,16 @@ def analyse(
     return report.exit_code()
 
 
-def answer_text(console: Console, task: Task[Any], options: AnalysisOptions) -> int:
-    """Answer a question without audio and return the exit code. Raises MossError."""
+def answer_text(
+    console: Console, task: Task[Any], options: AnalysisOptions, *, on_result: OnResult | None = None
+) -> int:
+    """Answer a question without audio and return the exit code. `on_result` is given the result. Raises MossError."""
     if options.ray is not None or options.ray_collect:
         raise UsageError("--ray is for recordings", hint="leave it out for a question without one")
     one = Input(Path("question"))  # what a file of an output folder is called
     inputs = GivenInputs((one,), several=False)
     with _report(console, inputs, task, options) as report:
+        report.on_result = on_result
         run = _prepare(console, task, inputs, options, report)
         try:
             run.writer.check(one)
@@ -101,7 +112,7 @@ def _prepare(
     report: Report,
     layout: Layout = AS_IT_IS,
 ) -> _Prepared:
-    model = _model(options.model, console)
+    model = chosen_model(options.model, console)
     to = output_target(
         inputs,
         options.output,
@@ -132,6 +143,8 @@ def _prepare(
         from moss_cli.backends.opening import open_backend
         from moss_cli.run.runner import Runner
 
+        if model.served is not None and not model.served.server.is_local:
+            console.note(f"audio is sent to {model.served.server.url}, to the model {model.served.id}")
         opens, on_certain = console.open_backend or open_backend, _on_certain(console, writer, task)
         on_text = _on_text(console, writer)
         return Runner(job, report.step, console.warning, on_text, on_certain=on_certain, open_backend=opens)
@@ -168,7 +181,7 @@ def _on_cluster(job: Job, cluster: ClusterOptions, report: Report, console: Cons
     return make_runner
 
 
-def _model(name: str | None, console: Console) -> Resolved:
+def chosen_model(name: str | None, console: Console) -> Resolved:
     """The model that was chosen. Raises ModelError, with the right command where another name was meant."""
     try:
         return resolve(name)
@@ -215,4 +228,10 @@ def job_of(task: Task[Any], model: Resolved, options: AnalysisOptions, console: 
             raise UsageError(f"no such device: {terminal.one_line(name)}", hint=hint)
         check_device_is_here(name)
 
-    return make_job(task, model, JobOptions.of(options), named=as_flag, check_device=check_device)
+    return make_job(
+        task,
+        model,
+        JobOptions.of(replace(options, context=read_context(options.context))),
+        named=as_flag,
+        check_device=check_device,
+    )

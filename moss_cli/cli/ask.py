@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moss_cli.cli.command_line import CommandLine, run_hint
 from moss_cli.cli.help import TASK
-from moss_cli.cli.options import AnalysisOptions, with_analysis_options
+from moss_cli.cli.options import AnalysisOptions, option, with_analysis_options
+
+if TYPE_CHECKING:
+    from moss_cli.answers import Turn
 
 EXAMPLE = 'moss ask "What is said?" talk.mp3'
 
@@ -19,7 +24,9 @@ EXAMPLE = 'moss ask "What is said?" talk.mp3'
 @with_analysis_options
 def ask(
     context: typer.Context,
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question to ask.", show_default=False)],
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="The question to ask.", show_default=False)
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(metavar="[INPUT...]", help="Audio or video files, folders, or - for stdin.", show_default=False),
@@ -30,6 +37,30 @@ def ask(
             "--choice", metavar="TEXT", help="A possible answer to choose from; repeatable.", rich_help_panel=TASK
         ),
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "--continue",
+            "-c",
+            help="Go on from the last question about INPUT; without it, from the last question.",
+            rich_help_panel=TASK,
+        ),
+    ] = False,
+    no_history: Annotated[
+        bool, option("--no-history", panel=TASK, help="Do not keep the question and its answer for --continue.")
+    ] = False,
+    history: Annotated[
+        bool,
+        typer.Option(
+            "--history", help="List earlier questions, about INPUT or all; no question.", rich_help_panel=TASK
+        ),
+    ] = False,
+    clear_history: Annotated[
+        bool,
+        typer.Option(
+            "--clear-history", help="Forget earlier questions, about INPUT or all; no question.", rich_help_panel=TASK
+        ),
+    ] = False,
     *,
     options: AnalysisOptions,
 ) -> int:
@@ -37,12 +68,32 @@ def ask(
     from moss_cli.api.job import ask_task
     from moss_cli.api.options import JobOptions, as_flag
     from moss_cli.cli.analyse import analyse, answer_text
+    from moss_cli.cli.ask_again import going_on, keep
+    from moss_cli.cli.ask_history import forget_kept, show_kept
+    from moss_cli.cli.history import History
+    from moss_cli.errors import UsageError
 
-    _check_question(question, inputs or [], context.obj.typed)
-    task = ask_task(question, choice or (), JobOptions.of(options), has_audio=bool(inputs), named=as_flag)
-    if not inputs:
-        return answer_text(context.obj, task, options)
-    return analyse(context.obj, task, inputs, options)
+    console, given = context.obj, inputs or []
+    console.quiet, console.verbose = options.quiet, options.verbose
+    kept = History(console.warning)
+    if history or clear_history:
+        if go_on or (history and clear_history):
+            raise UsageError("--history, --clear-history and --continue exclude each other")
+        about = [*([question] if question is not None else []), *given]
+        return forget_kept(console, kept, about) if clear_history else show_kept(console, kept, about, options)
+    if question is None:
+        raise UsageError("missing argument 'QUESTION'", hint="see `moss ask --help`")
+    _check_question(question, given, console.typed)
+    turns: tuple[Turn, ...] = ()
+    if go_on:
+        before = going_on(console, kept, question, given, options)
+        turns, given, options = before.turns, before.inputs, before.options
+    task = ask_task(question, choice or (), JobOptions.of(options), has_audio=bool(given), named=as_flag)
+    task = replace(task, turns=turns)
+    on_result = None if no_history else partial(keep, kept, task, options)
+    if not given:
+        return answer_text(console, task, options, on_result=on_result)
+    return analyse(console, task, given, options, on_result=on_result)
 
 
 def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) -> None:

@@ -13,7 +13,6 @@ import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
-from moss_cli.errors import MossError
 from moss_cli.output.formats import FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
@@ -28,13 +27,10 @@ Inputs = Annotated[
 
 
 def model_names(incomplete: str) -> list[str]:
-    """What shells complete a model's name to; nothing where models.toml cannot be read."""
-    from moss_cli.models.registry import load_registry
+    """What shells complete a model's name to."""
+    from moss_cli.cli.model_choice import all_names
 
-    try:
-        return [name for name in load_registry().entries if name.startswith(incomplete)]
-    except MossError:
-        return []
+    return all_names(incomplete)
 
 
 def device_names(incomplete: str) -> list[str]:
@@ -143,6 +139,15 @@ class AnalysisOptions:
         str | None,
         option("--prompt", panel=TASK, help="Use this instruction instead of the task's own.", metavar="TEXT"),
     ] = None
+    context: Annotated[
+        str | None,
+        option(
+            "--context",
+            panel=TASK,
+            help="Names, terms and the topic of the recording, told to the model: a text, or @FILE.",
+            metavar="TEXT|@FILE",
+        ),
+    ] = None
     start: Annotated[
         str | None,
         option(
@@ -150,6 +155,25 @@ class AnalysisOptions:
         ),
     ] = None
     end: Annotated[str | None, option("--end", panel=AUDIO, help="End of the part to analyse.", metavar="TIME")] = None
+    channel: Annotated[
+        str,
+        option(
+            "--channel",
+            panel=AUDIO,
+            help="Channel to hear: mix, left, right or a number from 1; each: a speaker a channel, for transcribe.",
+            metavar="mix|left|right|N|each",
+        ),
+    ] = "mix"
+    track: Annotated[
+        int | None,
+        option(
+            "--track",
+            panel=AUDIO,
+            help="Audio track of a video or other container, from 1. [default: its default one]",
+            metavar="N",
+            **bounds("track"),
+        ),
+    ] = None
     chunk: Annotated[
         float | None,
         option(
@@ -289,12 +313,16 @@ class AnalysisOptions:
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
 
 
+_TYPERS = "typer_context"  # what the wrapper calls a command's `context`, which is also an option's name
+
+
 def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the shared options; it receives them as its last argument, `options`."""
 
     @functools.wraps(command)
     def wrapper(**values: Any) -> int:
         options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
+        values["context"] = values.pop(_TYPERS)
         values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
         return command(**values, options=options)
 
@@ -308,6 +336,7 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     own_hints = get_type_hints(command, include_extras=True)
     keyword = [
         p.replace(
+            name=_TYPERS if p.name == "context" else p.name,
             kind=inspect.Parameter.KEYWORD_ONLY,
             annotation=own_hints[p.name],
             default=None if p.name == "inputs" else p.default,  # INPUT may be missing beside --files-from
@@ -315,7 +344,8 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
         for p in own
     ]
     wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in own} | hints
+    own_hints[_TYPERS] = own_hints.pop("context")
+    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in keyword} | hints
     return wrapper
 
 

@@ -72,6 +72,8 @@ _WITH_VALUE: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
     ("lang l source_lang", _named("--language")),
     ("num_speakers min_speakers max_speakers", lambda v: ["--speakers"]),
     ("chunk_size chunk_length chunk_length_s segment_length", _named("--chunk")),
+    ("audio_track audio_stream", _named("--track")),
+    ("initial_prompt hotwords", lambda v: ["--context", f"@{v}" if v.startswith("@") else v]),
     ("ss start_time from", _named("--start")),
     ("to end_time", _named("--end")),
     ("input i in file audio input_file", lambda v: [v]),
@@ -126,10 +128,10 @@ def _words(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
         dashed = "--" + name.replace("_", "-")
         if dashed in options:
             yield dashed + equals + value
-        elif (takes_value := _row(_WITH_VALUE, name)) is not None or name == "initial_prompt":
+        elif (takes_value := _row(_WITH_VALUE, name)) is not None:
             if not equals:
                 value = rest.pop(0) if rest and not rest[0].startswith("-") else "True"
-            yield from _known((takes_value or _prompt(options))(value), options)
+            yield from _known(takes_value(value), options)
         else:
             is_flag = _row(_FLAGS, name)
             yield from (word,) if is_flag is None else _known(is_flag, options)
@@ -137,13 +139,6 @@ def _words(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
 
 def _row(table: Iterable[tuple[str, Meant]], name: str) -> Meant | None:
     return next((meant for names, meant in table if name in names.split()), None)
-
-
-def _prompt(options: Collection[str]) -> Callable[[str], list[str]]:
-    """What names and words a recording has goes with the instruction."""
-    if "--context" in options:
-        return _named("--context")
-    return lambda value: ["--prompt", f"Transcribe the speech. These words may occur in it: {value}"]
 
 
 def _known(words: Sequence[str], options: Collection[str]) -> Sequence[str]:

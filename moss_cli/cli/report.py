@@ -50,6 +50,9 @@ def _is_silent(envelope: Envelope) -> bool:
     return not envelope.text and bool(silent) and all(silent)
 
 
+OnResult = Callable[[Input, Envelope], None]
+
+
 class Report:
     """Shows outcomes on stderr and adds them up. The end of its `with` block prints a summary, for several inputs, and
     writes the report file, if one is wanted: also when the run is cut short.
@@ -66,6 +69,7 @@ class Report:
         self.resumes = False
         self.kept_s: Callable[[Input], float] = lambda one: 0.0
         self._last: Step | None = None
+        self.on_result: OnResult | None = None  # is given each result that was written
         self._waits = False
         self._kept: dict[Path, str] = {}
         self._model = ""
@@ -102,6 +106,8 @@ class Report:
         if self._shows_thinking and envelope.thinking:
             for line in envelope.thinking.splitlines():
                 self.console.note(f"thinking: {line}", always=True)
+        if self.on_result is not None:
+            self.on_result(one, envelope)
         status: ReportStatus = "partial" if envelope.status == "partial" else "done"
         for message, count in Counter(warning.message for warning in envelope.warnings).items():
             text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")

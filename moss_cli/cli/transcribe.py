@@ -18,6 +18,7 @@ Language = Annotated[
     str | None,
     option("--language", panel=TASK, metavar="NAME", help="Language spoken, such as English: a hint to the model."),
 ]
+Times = Annotated[bool, option("--times", panel=OUTPUT, help="In txt, begin each line with its start and end.")]
 LineWidth = Annotated[
     int | None,
     option(
@@ -47,6 +48,7 @@ def transcribe(
     timestamps: Timestamps = "segment",
     speakers: Speakers = False,
     language: Language = None,
+    times: Times = False,
     max_line_width: LineWidth = None,
     max_line_count: LineCount = None,
     *,
@@ -57,6 +59,6 @@ def transcribe(
     from moss_cli.api.options import as_flag
     from moss_cli.cli.analyse import analyse
 
-    layout = layout_of(max_line_width, max_line_count, named=as_flag)
+    layout = layout_of(max_line_width, max_line_count, times=times, timestamps=timestamps, named=as_flag)
     task = transcribe_task(timestamps, speakers, language, options.prompt, named=as_flag)
     return analyse(context.obj, task, inputs, options, layout)

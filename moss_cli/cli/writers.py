@@ -20,10 +20,11 @@ from moss_cli.folders.writer import FolderWriter, Redo, check_not_input
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.formats import TABLES, WHOLE
+from moss_cli.output.layout import Layout
+from moss_cli.output.links import Place
 from moss_cli.output.screen import columns_of, folded, settled
 from moss_cli.output.terminal import printable
 from moss_cli.output.text import one_line
-from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Journal
 from moss_cli.schema import Envelope
@@ -120,7 +121,7 @@ class StdoutWriter(SingleResultWriter):
         if envelope.status == "error" and self.fmt not in ("json", "jsonl"):
             self._leave_unfinished(one, streamed)
             return
-        text = render(envelope, self.fmt, self.layout)
+        text = render(envelope, self.fmt, self.layout, Place(is_alone=not self.several))
         if streamed:
             if not text.startswith(streamed):
                 message = f"{one_line_of(one)}: what was already written is not the beginning of the result"
@@ -266,7 +267,7 @@ class FileWriter(SingleResultWriter):
 
         if envelope.status == "error":
             return
-        data, overwrite = render(envelope, self.fmt, self.layout).encode(), self._overwrite
+        data, overwrite = render(envelope, self.fmt, self.layout, Place(self.path.parent)).encode(), self._overwrite
         is_plain = not self.path.is_symlink() and (self.path.is_file() or not self.path.exists())
         if is_plain:
             self._file.announce(data)

@@ -268,7 +268,7 @@ def check_fits(model: MossAudio, request: DecodeRequest) -> None:
     if request.max_new_tokens > limit // 2:
         what, hint = "the answer", f"try --max-new-tokens {limit // 2} at most"
     elif n_text > n_audio:
-        what, hint = "the instruction", "say it in fewer words"
+        what, hint = "the instruction", "say it in fewer words; those of --context count, too"
     raise UsageError(
         f"{what} is too long for this model at once: {needed} positions are needed, and there are {limit}",
         code="too_long",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from moss_cli.answers import Turn
 from moss_cli.audio.mel import log_mel
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import ProcessorConfig, load_config, load_processor_config, read_json
@@ -113,11 +114,14 @@ class Engine:
         *,
         time_markers: bool | None = None,
         think: bool | None = None,
+        turns: Sequence[Turn] = (),
     ) -> Prompt:
-        """The prompt of a question about a clip; `time_markers` None means as the checkpoint says, and
-        `think` None as the model pleases."""
+        """The prompt of a question about a clip, after earlier `turns`; `time_markers` None means as the checkpoint
+        says, and `think` None as the model pleases."""
         markers = self.processor.enable_time_marker if time_markers is None else time_markers
-        return build_prompt(self.tokenizer, self.processor, text, audio=audio, time_markers=markers, think=think)
+        return build_prompt(
+            self.tokenizer, self.processor, text, audio=audio, time_markers=markers, think=think, turns=turns
+        )
 
     def decoding(self, n_slots: int | None = None) -> Decoding:
         """A decode loop of this model; `n_slots` None: as many as suit the device."""

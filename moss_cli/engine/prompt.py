@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from moss_cli.answers import Turn
 from moss_cli.engine.config import ProcessorConfig
 from moss_cli.engine.model import AudioFeatures, Prompt
 from moss_cli.engine.tokenizer import Tokenizer
@@ -44,8 +47,10 @@ def build_prompt(
     audio: AudioFeatures | None = None,
     time_markers: bool = True,
     think: bool | None = None,
+    turns: Sequence[Turn] = (),
 ) -> Prompt:
-    """The ids of a request. `text` is encoded as plain text: nothing in it becomes a special token.
+    """The ids of a request. `text` is encoded as plain text: nothing in it becomes a special token, nor in `turns`,
+    which come before it, the audio before them all.
 
     Placeholders carry the processor's audio_token_id, but are found by `audio_mask`: in the
     released vocabulary that id is also an ordinary special token's. `think` begins the answer with
@@ -55,11 +60,22 @@ def build_prompt(
     count = audio.n_tokens if audio is not None else n_audio_tokens
     if count is None:
         head = tokenizer.encode_template(_BEFORE.removesuffix("user\n"))
-        ids = head + tokenizer.encode("user\n" + text) + after
+        ids = head + _texts(tokenizer, "user\n", turns, text) + after
         return Prompt(torch.tensor(ids), torch.zeros(len(ids), dtype=torch.bool))
     span = audio_span(tokenizer, count, time_markers=time_markers)
     head = [*before, processor.audio_start_id]
-    tail = [processor.audio_end_id, *tokenizer.encode("\n" + text), *after]
+    tail = [processor.audio_end_id, *_texts(tokenizer, "\n", turns, text), *after]
     ids = head + [processor.audio_token_id if i is None else i for i in span] + tail
     mask = [False] * len(head) + [i is None for i in span] + [False] * len(tail)
     return Prompt(torch.tensor(ids), torch.tensor(mask), audio)
+
+
+def _texts(tokenizer: Tokenizer, before: str, turns: Sequence[Turn], text: str) -> list[int]:
+    """The ids of a conversation from its first question on, without the mark that ends the last one. Of earlier
+    answers Qwen3 is shown the text without the thought."""
+    ends, begins = tokenizer.encode_template("<|im_end|>\n<|im_start|>"), before
+    ids: list[int] = []
+    for turn in turns:
+        ids += tokenizer.encode(begins + turn.question) + ends + tokenizer.encode("assistant\n" + turn.answer) + ends
+        begins = "user\n"
+    return ids + tokenizer.encode(begins + text)

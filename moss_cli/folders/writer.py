@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -20,8 +20,9 @@ from moss_cli.folders.manifest_entry import ManifestEntry, result_key
 from moss_cli.folders.names import PlannedOutput, plan
 from moss_cli.folders.runs import RunMarker, forget_dead_runs
 from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.output.layout import Layout
+from moss_cli.output.links import Place
 from moss_cli.output.terminal import one_line
-from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input, identity
 from moss_cli.schema import Envelope
 
@@ -55,7 +56,7 @@ class FolderWriter:
         on_warning: Callable[[str], None],
     ) -> None:
         self.folder, self.job, self.redo = folder, job, redo
-        self.layout, self._layout_values = layout, astuple(layout)
+        self.layout, self._layout_values = layout, layout.values
         self._on_warning, self._journals_fail = on_warning, False
         self._seen: dict[str, FileStat | None] = {}
         self._outputs: dict[str, PlannedOutput] = {}
@@ -193,7 +194,7 @@ class FolderWriter:
             self._manifest.failed(key, {"input": who, "code": code, "message": message})
             return
         paths = {path: fmt for fmt, path in self._outputs[who].paths.items() if path not in self.kept(one)}
-        data = {path: render(envelope, fmt, self.layout).encode() for path, fmt in paths.items()}
+        data = {path: render(envelope, fmt, self.layout, Place(path.parent)).encode() for path, fmt in paths.items()}
         overwrite = {path: self._may_overwrite(path) for path in data}
         made = Provenance.of(envelope, self.job, who, self._seen.get(who), self._layout_values)
         self._manifest.announce(data, result=key, provenance=made.as_json() if made else {"input": who})

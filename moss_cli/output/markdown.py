@@ -1,34 +1,41 @@
-"""Markdown to be read rendered or raw: lists, wrapped at 80 columns, text escaped so that it shows as it is."""
+"""Markdown to be read rendered or raw: a line for each paragraph and item, text escaped so that it shows as it is.
+
+A document of its own begins with front matter; of several on stdout, each has the same as a list. Times are links into
+the recording.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
+from moss_cli.output.front_matter import front_matter
+from moss_cli.output.links import Place, at_time, link_to
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, to_ms
 from moss_cli.schema import Envelope, Notice
 from moss_cli.tasks.catalogue import entry
 
-COLUMNS = 80
-
 _SPECIAL = re.compile(r"[\\`*_<\[|~$]|&(?=#?\w+;)")
 _BLOCK_START = re.compile(r"(?=[#+\-=:>])|\d+(?=[.)])")
 
 
-def to_markdown(envelope: Envelope) -> str:
+def to_markdown(envelope: Envelope, place: Place = Place()) -> str:
     """Heading, warnings, facts, then the items with their times, or the text where there are none."""
-    parts = [f"# {_escape(_name(envelope)).replace('#', chr(92) + '#')}"]
+    link = link_to(envelope.input, place)
+    name = _escape(_name(envelope)).replace("#", r"\#").replace("]", r"\]")
+    parts = [f"# {name}" if link is None else f"# [{name}]({link})"]
     if notes := list(_notes(envelope)):
-        parts.append("\n".join(_wrap(note, first="> - ", rest=">   ") for note in notes))
-    parts.append("\n".join(_wrap(line, first="- ", rest="  ") for line in _head(envelope)))
+        parts.append("\n".join(f"> - {note}" for note in notes))
+    if facts_of_it := list(_head(envelope, is_alone=place.is_alone)):
+        parts.append("\n".join(f"- {fact}" for fact in facts_of_it))
     if envelope.status != "error":
-        parts += [f"## {entry(envelope.task).heading}", *_body(envelope)]
-    return "\n\n".join(parts) + "\n"
+        parts += [f"## {entry(envelope.task).heading}", *_body(envelope, link)]
+    front = front_matter(envelope, one_line(_name(envelope))) + "\n" if place.is_alone else ""
+    return front + "\n\n".join(parts) + "\n"
 
 
 def _name(envelope: Envelope) -> str:
@@ -50,22 +57,24 @@ def _note(warning: Notice) -> str:
     return f"**Warning{at}:** {_escape(warning.message)}"
 
 
-def _head(envelope: Envelope) -> Iterator[str]:
-    """What was analysed, and by which model."""
+def _head(envelope: Envelope, *, is_alone: bool) -> Iterator[str]:
+    """What was asked and, where no front matter says it, what was analysed and by which model."""
+    if envelope.params.question:
+        yield f"**Question:** {_escape(envelope.params.question)}"
+    if is_alone:
+        return
     if envelope.input is not None and envelope.input.duration is not None:
         yield f"**Duration:** {human(to_ms(envelope.input.duration))}"
     if envelope.params.start is not None or envelope.params.end is not None:
         yield f"**Part:** {_range(envelope.params.start or 0.0, envelope.params.end)}"
     if is_running_text(envelope.task):
         yield from (f"**{fact.name.capitalize()}:** {_escape(', '.join(fact.values))}" for fact in facts(envelope))
-    if envelope.params.question:
-        yield f"**Question:** {_escape(envelope.params.question)}"
     model = envelope.model
     demo = " (demonstration model)" if model.demo else ""
     yield f"**Model:** {_escape(model.name)}{demo}, {_escape(model.dtype)} on {_escape(model.device)}"
 
 
-def _body(envelope: Envelope) -> list[str]:
+def _body(envelope: Envelope, link: str | None) -> list[str]:
     timeline = entry(envelope.task).timeline
     items = [cue for cue in cues(envelope) if lines(cue.text)]
     if is_running_text(envelope.task):
@@ -74,67 +83,46 @@ def _body(envelope: Envelope) -> list[str]:
     else:
         paragraphs = [text] if (text := main_text(envelope)) else []
         rows = [row for fact in facts(envelope) for row in _fact(fact)]
-    parts = [_wrap(_escape(line), first="", rest="") for line in paragraphs]
+    parts = [_paragraph(line) for line in paragraphs]
     if rows:
         parts.append("\n".join(rows))
     if items and timeline and timeline.heading:
         parts.append(f"### {timeline.heading}")
     if items:
-        parts.append("\n".join(row for cue in items for row in _rows(cue)))
+        parts.append("\n".join(row for cue in items for row in _rows(cue, link)))
     return parts or ["*(nothing)*"]
 
 
 def _fact(fact: Fact) -> Iterator[str]:
     name = f"**{fact.name.capitalize()}:**"
     if not fact.is_list:
-        yield _wrap(f"{name} {_escape(fact.values[0])}", first="- ", rest="  ")
+        yield f"- {name} {_escape(fact.values[0])}"
         return
     yield f"- {name}"
-    yield from (_wrap(_escape(value), first="  - ", rest="    ") for value in fact.values)
+    yield from (f"  - {_paragraph(value)}" for value in fact.values)
 
 
-def _rows(cue: Cue) -> Iterator[str]:
+def _rows(cue: Cue, link: str | None) -> Iterator[str]:
     """An item, and below it its words, where their times are known."""
-    yield _wrap(_item(cue), first="- ", rest="  ")
-    if cue.words:
-        words = " · ".join(f"{human(word.start_ms)} {_escape(word.text)}" for word in cue.words)
-        yield _wrap(words, first="  - ", rest="    ")
-
-
-def _item(cue: Cue) -> str:
     speaker = _escape(cue.speaker or "")
     label = f"**{speaker}:** " if speaker else ""
-    return f"**{human(cue.start_ms)} – {human(cue.end_ms)}** {label}{_escape(cue.text)}"
+    times = f"{human(cue.start_ms)} – {human(cue.end_ms)}"
+    shown = f"**{times}**" if link is None else f"[{times}]({at_time(link, cue.start_ms)})"
+    yield f"- {shown} {label}{_escape(cue.text)}"
+    if cue.words:
+        yield "  - " + " · ".join(f"{human(word.start_ms)} {_escape(word.text)}" for word in cue.words)
 
 
 def _range(start: float, end: float | None) -> str:
     return f"{human(to_ms(start))} – {'end' if end is None else human(to_ms(end))}"
 
 
+def _paragraph(text: str) -> str:
+    """Escaped text at the beginning of a block, which it does not make another kind of."""
+    escaped = _escape(text)
+    match = _BLOCK_START.match(escaped)
+    return f"{escaped[: match.end()]}\\{escaped[match.end() :]}" if match else escaped
+
+
 def _escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", one_line(text))
-
-
-def _wrap(text: str, *, first: str, rest: str) -> str:
-    """Escaped `text` in lines of `COLUMNS`, broken at spaces only, none of which starts a block of its own."""
-    rows: list[list[str]] = [[]]
-    width = len(first)
-    for word in text.split(" "):
-        if rows[-1] and width + 1 + _columns(word) > COLUMNS:
-            rows.append([])
-            width = len(rest)
-        if not rows[-1]:
-            word = _escape_block_start(word)
-        width += _columns(word) + bool(rows[-1])
-        rows[-1].append(word)
-    heads = [first] + [rest] * (len(rows) - 1)
-    return "\n".join(head + " ".join(row) for head, row in zip(heads, rows, strict=True))
-
-
-def _escape_block_start(word: str) -> str:
-    match = _BLOCK_START.match(word)
-    return f"{word[: match.end()]}\\{word[match.end() :]}" if match else word
-
-
-def _columns(text: str) -> int:
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

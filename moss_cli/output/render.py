@@ -11,12 +11,12 @@ from moss_cli.errors import UsageError
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.formats import FORMATS
+from moss_cli.output.layout import AS_IT_IS, Layout
+from moss_cli.output.links import Place
 from moss_cli.output.markdown import to_markdown
-from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
 from moss_cli.output.tables import to_csv, to_tsv
 from moss_cli.output.text import lines, one_line
-from moss_cli.output.times import human
-from moss_cli.output.wrap import Layout
+from moss_cli.output.times import human, stamp
 from moss_cli.schema import Envelope
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -24,13 +24,16 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _UNESCAPED = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS) -> str:
+def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS, place: Place = Place()) -> str:
     """The text of a result, ending in a line feed; nothing where the format has nothing for it.
 
-    `layout` is that of subtitles. Always encodable as UTF-8. Raises UsageError for a format that is none of FORMATS.
+    `layout` is that of subtitles and txt, `place` that of md. Always encodable as UTF-8. Raises UsageError for a format
+    that is none of FORMATS.
     """
-    if fmt in _SUBTITLES:
-        return _SUBTITLES[fmt](envelope, layout)
+    if fmt in _LAID_OUT:
+        return _LAID_OUT[fmt](envelope, layout)
+    if fmt == "md":
+        return to_markdown(envelope, place)
     if fmt not in _WRITERS:
         raise UsageError(f"unknown format: {fmt}", hint=f"one of {', '.join(FORMATS)}")
     return _WRITERS[fmt](envelope)
@@ -50,10 +53,10 @@ def _dumps(value: Any, *, indent: int | None) -> str:
     return _UNESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _txt(envelope: Envelope) -> str:
+def _txt(envelope: Envelope, layout: Layout) -> str:
     timed = [cue for cue in cues(envelope) if lines(cue.text)]
     if envelope.result is None or is_running_text(envelope.task):
-        said = [cue_line(cue) for cue in timed] or lines(envelope.text or "")
+        said = [cue_line(cue, layout) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)
     timeline = _timeline(timed)
@@ -83,18 +86,29 @@ def _columns(found: list[Fact]) -> list[str]:
     return rows
 
 
-def cue_line(cue: Cue) -> str:
-    """A timed item as a line of running text."""
+def cue_line(cue: Cue, layout: Layout) -> str:
+    """A timed item as a line of running text, with its times where the layout has them."""
     speaker = one_line(cue.speaker or "")
-    return f"[{speaker}] {one_line(cue.text)}" if speaker else one_line(cue.text)
+    times = f"[{stamp(cue.start_ms)} → {stamp(cue.end_ms)}] " if layout.times else ""
+    return times + (f"[{speaker}] " if speaker else "") + one_line(cue.text)
 
 
-_SUBTITLES: dict[str, Callable[[Envelope, Layout], str]] = {"srt": to_srt, "vtt": to_vtt}
+def _srt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_srt  # pysubs2 and wcwidth take longer to load than all else here
+
+    return to_srt(envelope, layout)
+
+
+def _vtt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_vtt
+
+    return to_vtt(envelope, layout)
+
+
+_LAID_OUT: dict[str, Callable[[Envelope, Layout], str]] = {"txt": _txt, "srt": _srt, "vtt": _vtt}
 _WRITERS: dict[str, Callable[[Envelope], str]] = {
-    "txt": _txt,
     "json": _json,
     "jsonl": _jsonl,
-    "md": to_markdown,
     "tsv": to_tsv,
     "csv": to_csv,
 }

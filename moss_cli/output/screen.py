@@ -13,7 +13,7 @@ from moss_cli.output.wrap import tokens, wrapped
 NARROWEST = 20  # columns; below, lines are left to the terminal
 
 # What stands before a column of text: a dash, times, a name.
-_HEAD = re.compile(r"  - |\s*[\d:.]+ –\s+[\d:.]+  |\S+(?: \S+)*? {2,}")
+_HEAD = re.compile(r"  - |\s*[\d:.]+ –\s+[\d:.]+  |\[[\d:.]+ → [\d:.]+\] |\S+(?: \S+)*? {2,}")
 
 
 def folded(text: str, columns: int) -> str:

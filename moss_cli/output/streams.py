@@ -12,12 +12,13 @@ from typing import Any, Protocol
 from moss_cli.output.cues import Cue, cues_of
 from moss_cli.output.facts import is_running_text
 from moss_cli.output.formats import TABLES, TIMED
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.render import cue_line
-from moss_cli.output.subtitles import AS_IT_IS, SRT, VTT, Block, SubtitleFormat, lay_out
+from moss_cli.output.subtitles import SRT, VTT, Block, SubtitleFormat, lay_out
 from moss_cli.output.tables import Table
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import to_ms
-from moss_cli.output.wrap import Layout, fit
+from moss_cli.output.wrap import fit
 from moss_cli.tasks.reading.certain import Certain
 
 _EVER_MS = 2**60  # later than anything
@@ -42,7 +43,7 @@ def stream_of(
     if not is_running_text(task):
         return None
     if fmt == "txt":
-        return _TextStream() if timestamps == "none" else _LineStream(task)
+        return _TextStream() if timestamps == "none" else _LineStream(task, layout)
     if fmt in TABLES and timestamps != "none":
         return _TableStream(Table(fmt, task, with_words=timestamps == "word"), file)
     return None
@@ -64,11 +65,13 @@ class _TextStream:
 class _LineStream:
     """A line for each item."""
 
-    def __init__(self, task: str) -> None:
-        self._task = task
+    def __init__(self, task: str, layout: Layout) -> None:
+        self._task, self._layout = task, layout
 
     def more(self, certain: Certain[Any]) -> str:
-        return "".join(cue_line(cue) + "\n" for cue in cues_of(self._task, certain.result) if lines(cue.text))
+        return "".join(
+            cue_line(cue, self._layout) + "\n" for cue in cues_of(self._task, certain.result) if lines(cue.text)
+        )
 
 
 class _TableStream:

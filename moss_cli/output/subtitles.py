@@ -25,14 +25,14 @@ from pysubs2.formats.subrip import SubripFormat
 from pysubs2.formats.webvtt import WebVTTFormat
 
 from moss_cli.output.cues import Cue, cues
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import clock, to_ms
-from moss_cli.output.wrap import Layout, fit
+from moss_cli.output.wrap import fit
 from moss_cli.schema import Envelope
 
 SHORTEST_MS = 500  # what a cue of no length is given
 WORD_JOINER = "\u2060"
-AS_IT_IS = Layout()
 
 _BRACES = str.maketrans("{}", "\uff5b\uff5d")
 _TAG = re.compile(r"<(?=\s*[/!?A-Za-z])")

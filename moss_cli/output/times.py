@@ -24,6 +24,15 @@ def length(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest_s:02d}" if minutes >= 60 else f"{minutes}:{rest_s:02d}"
 
 
+def stamp(ms: int) -> str:
+    """`00:01.2` below an hour, `1:02:03.4` from there, rounded half up: of the same width for each item of an hour;
+    `ms` in milliseconds."""
+    seconds, tenths = divmod((ms + 50) // 100, 10)
+    minutes, seconds = divmod(seconds, 60)
+    hours = f"{minutes // 60}:" if minutes >= 60 else ""
+    return f"{hours}{minutes % 60:02d}:{seconds:02d}.{tenths}"
+
+
 def clock(ms: int, decimal_mark: str) -> str:
     """`00:01:02,345`: subtitles' form, with as many digits of hours as it takes; `ms` in milliseconds."""
     seconds, ms = divmod(ms, 1000)

@@ -7,7 +7,7 @@ the answer; whoever drives it may have any number of them going at once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,9 +16,11 @@ from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Reply, Request
 from moss_cli.errors import AnswerError, MossError
+from moss_cli.run.context import beside
 from moss_cli.run.job import Job
 from moss_cli.run.speech_pieces import halves, inside
 from moss_cli.run.untold import MARGIN_S, asked_again, duration_s, heard_in, is_most, longest
+from moss_cli.schema import Notice
 from moss_cli.span import Span, joined, less
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.untold import still_untold
@@ -47,6 +49,7 @@ class _Answers:
     answers: tuple[Reply, ...]
     attempts: int
     cost: Cost
+    n_left_out: int = 0  # of the task's turns, the oldest, because the model had no room for them
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,11 @@ class Asking:
 
         Raises AnswerError where no attempt can be read, and what the backend raises.
         """
+        parts = yield from self._told(chunk, n_again)
+        return [replace(part, channel=chunk.channel) for part in parts]
+
+    def _told(self, chunk: Chunk, n_again: int) -> Conversation[list[Part[Any]]]:
+        """See `about`."""
         clip = yield Listen(chunk.samples)
         part = yield from self._part(clip, chunk.span, chunk.name)
         del clip  # its memory, before that of its pieces is taken
@@ -130,7 +138,8 @@ class Asking:
             reading = self.task.read([self._text(answer) for answer in asked.answers], span)
             endings = [answer.finish_reason for answer in asked.answers if answer.finish_reason != "stop"]
             if reading.complete or endings:
-                reading = replace(reading, cut=self._cut(reading, asked.answers))
+                notices = (*reading.notices, *_left_out(asked.n_left_out, span))
+                reading = replace(reading, cut=self._cut(reading, asked.answers), notices=notices)
                 thoughts = [answer.thought for answer in asked.answers if answer.thought]
                 ending = endings[-1] if endings else "length" if reading.cut else "stop"
                 return Part(span, reading, ending, attempt, "\n\n".join(thoughts) or None, asked.cost)
@@ -139,32 +148,33 @@ class Asking:
         raise AnswerError(f"none of the model's {MOST_ATTEMPTS} answers had the required form", code="unreadable")
 
     def _ask_all(self, clip: Clip | None, span: Span, name: str) -> Conversation[_Answers]:
-        answers, attempts, cost = [], 1, Cost()
+        answers, attempts, cost, n_left_out = [], 1, Cost(), 0
         for place, question in enumerate(self.task.questions):
-            answer = yield self._request(question, place, clip, span, name, 1)
+            request = self._request(question, place, clip, span, name, 1)
+            answer, n_left_out = yield from _answered(request)
             cost += answer.cost
             attempt = 1
             while answer.finish_reason == "loop" and attempt < MOST_ATTEMPTS:
                 attempt += 1
                 # What was shown stands: such an answer goes on from there instead of beginning anew.
                 before = answer if self.task.shows else None
-                again = yield self._request(question, place, clip, span, name, attempt, before)
+                again, _ = yield from _answered(self._request(question, place, clip, span, name, attempt, before))
                 cost += Cost(0, again.cost.generated)
                 if again.finish_reason != "loop" or self.task.shows:
                     answer = again
             answers.append(answer)
             attempts = max(attempts, attempt)
-        return _Answers(tuple(answers), attempts, cost)
+        return _Answers(tuple(answers), attempts, cost, n_left_out)
 
     def _ask_again(
         self, asked: _Answers, clip: Clip | None, span: Span, name: str, attempt: int
     ) -> Conversation[_Answers]:
         answers, cost = [], asked.cost
         for place, question in enumerate(self.task.questions):
-            answer = yield self._request(question, place, clip, span, name, attempt)
+            answer, _ = yield from _answered(self._request(question, place, clip, span, name, attempt))
             answers.append(answer)
             cost += Cost(0, answer.cost.generated)
-        return _Answers(tuple(answers), attempt, cost)
+        return _Answers(tuple(answers), attempt, cost, asked.n_left_out)
 
     def _cut(self, reading: Reading[Any], answers: Sequence[Reply]) -> tuple[str, ...]:
         """The fields that were cut: those that the reading names, and those of answers whose text does not tell."""
@@ -189,7 +199,7 @@ class Asking:
         job = self.job
         draws_of = f"{self.input_id}/{place}" if place else self.input_id  # a second question has draws of its own
         return Request(
-            prompt=question.prompt,
+            prompt=beside(question.prompt, job.context),
             clip=clip,
             form=question.form,
             n_characters=question.room(span.duration_s),
@@ -203,4 +213,25 @@ class Asking:
             seed=draw_seed(job.seed, draws_of, name, attempt),
             goes_on_from=goes_on_from,
             tells=self.tells and self.task.shows,
+            turns=self.task.turns,
         )
+
+
+def _answered(request: Request) -> Conversation[tuple[Reply, int]]:
+    """The answer, and how many of the oldest turns had to be left out to have room for it."""
+    n_left_out = 0
+    while True:
+        try:
+            reply = yield request
+        except MossError as error:
+            if error.code != "too_long" or not request.turns:
+                raise
+            request, n_left_out = replace(request, turns=request.turns[1:]), n_left_out + 1
+        else:
+            return reply, n_left_out
+
+
+def _left_out(n: int, span: Span) -> Iterator[Notice]:
+    if n:
+        message = f"the model had no room for the oldest of the earlier questions; {n} left out"
+        yield Notice(code="turns_left_out", message=message, start=span.start_s, end=span.end_s)

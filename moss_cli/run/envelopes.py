@@ -97,6 +97,9 @@ class Envelopes:
                 f"{entry.name} was trained only with the standard instruction, so its answer to another is meaningless"
             )
             yield Notice(code="untrained", message=message)
+        elif entry.tasks and self.job.context is not None:
+            message = f"{entry.name} was trained without any context, so its answer beside one is meaningless"
+            yield Notice(code="untrained", message=message)
 
     def _model_info(self) -> ModelInfo:
         entry, backend = self.job.model.entry, self.backend
@@ -115,6 +118,9 @@ class Envelopes:
             markers = self.backend.time_markers if self.backend else True
         return Params(
             prompt=task.questions[0].prompt,
+            context=job.context,
+            channel=job.channel,
+            track=job.track,
             temperature=job.sampling.temperature,
             top_p=job.sampling.top_p,
             top_k=job.sampling.top_k,
@@ -160,4 +166,10 @@ def untold_notices(found: Analysis) -> Iterator[Notice]:
 
 def _chunk_info(part: Part[Any]) -> ChunkInfo:
     span = part.span
-    return ChunkInfo(start=span.start_s, end=span.end_s, finish_reason=part.finish_reason, attempts=part.attempts)
+    return ChunkInfo(
+        start=span.start_s,
+        end=span.end_s,
+        finish_reason=part.finish_reason,
+        attempts=part.attempts,
+        channel=part.channel,
+    )

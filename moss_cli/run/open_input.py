@@ -30,8 +30,9 @@ class Facts:
 class OpenInput:
     """An open input. `task` is the job's, as it is asked about this input.
 
-    `blocks`: samples [n] float32 at 16 kHz, to be iterated once; the first lies at `offset_s` in the file, and they
-    last `total_s`, where the header says. `sha256` can be called before that, `facts` after it; both raise AudioError
+    `blocks`: samples [n] float32 at 16 kHz, to be iterated once, or [n, k] where each of k `speakers` has a channel;
+    the first lies at `offset_s` in the file, and they last `total_s`, where the header says. `sha256` can be called
+    before that, `facts` after it; both raise AudioError
     for a file that has changed meanwhile.
     """
 
@@ -42,6 +43,7 @@ class OpenInput:
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    speakers: tuple[str, ...] = ()
 
 
 def open_input(input: Input, job: Job) -> OpenInput:
@@ -51,22 +53,29 @@ def open_input(input: Input, job: Job) -> OpenInput:
     """
     start_s, end_s, task = job.start_s, job.end_s, job.task
     if task.may_name_a_time:
-        duration_s = _known_duration(input)
+        duration_s = _known_duration(input, job)
         if duration_s is None:
             # A pipe can be read only once, and some files say their length only at their end.
             return _loaded(input, job)
         focus = _focus(job, duration_s)
         if focus is not None:
             start_s, end_s, task = focus.start_s, focus.end_s, focus.task
-    audio = stream(input.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
+    audio = stream(
+        input.path,
+        start_s=start_s,
+        end_s=end_s,
+        max_duration_s=job.max_duration_s,
+        channel=job.channel,
+        track=job.track,
+    )
     return _streamed(task, audio, end_s)
 
 
-def _known_duration(input: Input) -> float | None:
+def _known_duration(input: Input, job: Job) -> float | None:
     """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
     if input.path == STDIN or not input.path.is_file():
         return None
-    with stream(input.path) as header:
+    with stream(input.path, track=job.track) as header:
         return header.duration_s
 
 
@@ -86,11 +95,13 @@ def _streamed(task: Task[Any], audio: AudioStream, end_s: float | None) -> OpenI
         audio.sha256,
         lambda: Facts(audio.info(), audio.warnings, audio.complete),
         audio.close,
+        audio.speakers,
     )
 
 
 def _loaded(input: Input, job: Job) -> OpenInput:
-    audio = load(input.path, max_duration_s=job.max_duration_s)
+    assert job.channel != "each"  # only of a question, which hears one
+    audio = load(input.path, max_duration_s=job.max_duration_s, channel=job.channel, track=job.track)
     task, duration_s = job.task, audio.info.duration_s
     start_s, end_s = job.start_s or 0.0, duration_s if job.end_s is None else job.end_s
     if start_s >= duration_s:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from moss_cli.audio.chunk import Chunk, chunks
+from moss_cli.audio.results import Samples
+from moss_cli.run.channels import by_channel
 from moss_cli.run.job import Job
 from moss_cli.run.open_input import Facts, OpenInput
 from moss_cli.run.speech_pieces import plan, skipped
@@ -26,10 +28,24 @@ class PlannedInput:
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    n_channels: int = 1  # that are heard each by itself
 
 
 def planned(opened: OpenInput, job: Job) -> PlannedInput:
     """What of an input is given to the model. It is found while it is iterated."""
-    cut = chunks(opened.blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
-    pieces = plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
-    return PlannedInput(opened.task, pieces, opened.offset_s, opened.total_s, opened.sha256, opened.facts, opened.close)
+
+    def cut(blocks: Iterable[Samples]) -> Iterator[Chunk | Span]:
+        cut = chunks(blocks, longest_s=job.longest_s, offset_s=opened.offset_s)
+        return plan(cut, skipped(opened.task, vad=job.vad), finds_speech=opened.task.needs_speech)
+
+    pieces = by_channel(opened.blocks, opened.speakers, cut) if opened.speakers else cut(opened.blocks)
+    return PlannedInput(
+        opened.task,
+        pieces,
+        opened.offset_s,
+        opened.total_s,
+        opened.sha256,
+        opened.facts,
+        opened.close,
+        max(len(opened.speakers), 1),
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from moss_cli.answers import Cost
+from moss_cli.run.context import beside
 from moss_cli.run.conversation import Asking, Conversation
 from moss_cli.run.job import Job
 from moss_cli.schema import Notice
@@ -55,7 +56,7 @@ def second_pass(
     try:
         while len(left) > 1:
             found: list[Part[Any]] = []
-            for group in _groups(task, left, fits):
+            for group in _groups(task, left, lambda prompt: fits(_all_text(task, job, prompt))):
                 if len(group) == 1:  # a last one, left over
                     found += group
                     continue
@@ -81,6 +82,12 @@ def _ask(task: Task[Any], group: Sequence[Part[Any]], job: Job) -> Conversation[
         return None
     part = yield from Asking(over, job).without_audio()
     return part if part.complete else None
+
+
+def _all_text(task: Task[Any], job: Job, prompt: str) -> str:
+    """All that the model is given with an instruction."""
+    turns = [text for turn in task.turns for text in (turn.question, turn.answer)]
+    return "\n".join([*turns, beside(prompt, job.context)])
 
 
 def _merged_by_rule(merged: Reading[Any], spent: Whole) -> Whole:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from moss_cli.answers import Grammar
+import pydantic
+
+from moss_cli.answers import Grammar, Turn
 from moss_cli.errors import UsageError
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
@@ -48,20 +50,21 @@ class Evidence(Record):
 
     start: Seconds
     end: Seconds
-    text: str
+    text: str = pydantic.Field(description="What is heard there.")
 
 
 class Answer(Record):
     """Result of `ask`."""
 
-    answer: str | None = None
-    evidence: tuple[Evidence, ...] = ()
+    answer: str | None = pydantic.Field(default=None, description="The answer; with `--choice`, one of them.")
+    evidence: tuple[Evidence, ...] = pydantic.Field(default=(), description="Where in the recording it comes from.")
 
 
 @dataclass(frozen=True)
 class Ask(Task[Answer]):
     """`question` is the instruction. With `choices`, the answer is one of them; `has_audio` False
-    asks without any recording. A question that names a time is asked about that part of the file.
+    asks without any recording. A question that names a time is asked about that part of the file. With `turns`, it goes
+    on from these.
 
     Not divisible: what answers a question may lie in one half, and the other half's answer to it is wrong.
     """
@@ -69,6 +72,7 @@ class Ask(Task[Answer]):
     question: str
     choices: tuple[str, ...] = ()
     has_audio: bool = True
+    turns: tuple[Turn, ...] = ()
     place: str = ""  # where in the recording the audio lies, told to the model with the question
     name: str = "ask"
     result_type: ClassVar[type[Answer]] = Answer
@@ -76,7 +80,7 @@ class Ask(Task[Answer]):
 
     @property
     def is_usual(self) -> bool:
-        return self.has_audio
+        return self.has_audio and not self.turns
 
     @property
     def may_name_a_time(self) -> bool:
@@ -130,7 +134,8 @@ class Ask(Task[Answer]):
 
     @property
     def params(self) -> dict[str, Any]:
-        return {"question": self.question, "choices": self.choices or None}
+        turns = tuple({"question": turn.question, "answer": turn.answer} for turn in self.turns)
+        return {"question": self.question, "choices": self.choices or None, "turns": turns or None}
 
     def read(self, answers: Sequence[str], span: Span) -> Reading[Answer]:
         if self.choices:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pydantic
+
 from moss_cli.schema import Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import TEXT, Field, form, in_json, read_json
@@ -30,19 +32,19 @@ FIELDS = tuple(
 class SpeakerDescription(Record):
     """Result of `describe-speaker`, in the model's words."""
 
-    gender: str | None = None
-    age: str | None = None
-    accent: str | None = None
-    pitch: str | None = None
-    volume: str | None = None
-    speed: str | None = None
-    texture: str | None = None
-    clarity: str | None = None
-    fluency: str | None = None
-    emotion: str | None = None
-    tone: str | None = None
-    personality: str | None = None
-    summary: str | None = None
+    gender: str | None = pydantic.Field(default=None, description="As it sounds.")
+    age: str | None = pydantic.Field(default=None, description="As it sounds.")
+    accent: str | None = pydantic.Field(default=None, description="Regional or foreign.")
+    pitch: str | None = pydantic.Field(default=None, description="How high the voice is.")
+    volume: str | None = pydantic.Field(default=None, description="How loud it is.")
+    speed: str | None = pydantic.Field(default=None, description="How fast the speaker talks.")
+    texture: str | None = pydantic.Field(default=None, description="Rough, smooth, breathy.")
+    clarity: str | None = pydantic.Field(default=None, description="How clear the pronunciation is.")
+    fluency: str | None = pydantic.Field(default=None, description="Whether speech flows or halts.")
+    emotion: str | None = pydantic.Field(default=None, description="What the voice conveys.")
+    tone: str | None = pydantic.Field(default=None, description="Friendly, formal.")
+    personality: str | None = pydantic.Field(default=None, description="The impression it makes.")
+    summary: str | None = pydantic.Field(default=None, description="All of it in a few sentences.")
 
 
 @dataclass(frozen=True)

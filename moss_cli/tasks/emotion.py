@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pydantic
+
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, Field, form, in_json, items, read_json
@@ -27,16 +29,18 @@ class EmotionSegment(Record):
 
     start: Seconds
     end: Seconds
-    emotion: str
-    cue: str | None = None
+    emotion: str = pydantic.Field(description="What the voice conveys.")
+    cue: str | None = pydantic.Field(default=None, description="What in the voice shows it.")
 
 
 class Emotion(Record):
     """Result of `emotion`."""
 
-    overall: str | None = None
-    evidence: str | None = None
-    segments: tuple[EmotionSegment, ...] = ()
+    overall: str | None = pydantic.Field(default=None, description="The emotion of the whole.")
+    evidence: str | None = pydantic.Field(default=None, description="What shows it.")
+    segments: tuple[EmotionSegment, ...] = pydantic.Field(
+        default=(), description="Its course: one segment for each change."
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import pydantic
 from pydantic import Field as Bounded
 
 from moss_cli.schema import Record
@@ -47,13 +48,15 @@ CHARACTERS_PER_SECOND = 10  # a section of 50 characters every 5 s
 class Music(Record):
     """Result of `music`."""
 
-    style: str | None = None
-    tempo_bpm: Annotated[float, Bounded(gt=0, allow_inf_nan=False)] | None = None
-    key: str | None = None
-    instruments: tuple[str, ...] = ()
-    mood: str | None = None
-    summary: str | None = None
-    sections: tuple[Labelled, ...] = ()
+    style: str | None = pydantic.Field(default=None, description="Genre and style.")
+    tempo_bpm: Annotated[float, Bounded(gt=0, allow_inf_nan=False)] | None = pydantic.Field(
+        default=None, description="Beats per minute."
+    )
+    key: str | None = pydantic.Field(default=None, description="Such as C major.")
+    instruments: tuple[str, ...] = pydantic.Field(default=(), description="What plays, voices included.")
+    mood: str | None = pydantic.Field(default=None, description="What it feels like.")
+    summary: str | None = pydantic.Field(default=None, description="All of it in a few sentences.")
+    sections: tuple[Labelled, ...] = pydantic.Field(default=(), description="Verse, chorus and the like, in order.")
 
 
 @dataclass(frozen=True)

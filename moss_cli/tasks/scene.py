@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pydantic
+
 from moss_cli.answers import Grammar
 from moss_cli.schema import Record
 from moss_cli.span import Span
@@ -64,10 +66,10 @@ _LINE = re.compile(
 class Scene(Record):
     """Result of `scene`."""
 
-    setting: str | None = None
-    atmosphere: str | None = None
-    summary: str | None = None
-    events: tuple[Labelled, ...] = ()
+    setting: str | None = pydantic.Field(default=None, description="Where it was recorded.")
+    atmosphere: str | None = pydantic.Field(default=None, description="The mood of the place.")
+    summary: str | None = pydantic.Field(default=None, description="What is heard, in a few sentences.")
+    events: tuple[Labelled, ...] = pydantic.Field(default=(), description="Sounds, in order.")
 
 
 @dataclass(frozen=True)

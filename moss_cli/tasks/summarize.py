@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import pydantic
+
 from moss_cli.schema import Record, Seconds
 from moss_cli.span import Span
 from moss_cli.tasks.reading.json_answers import SAID, TEXT, TEXTS, Field, form, in_json, items, read_json
@@ -36,16 +38,16 @@ class Chapter(Record):
 
     start: Seconds
     end: Seconds
-    title: str
-    summary: str | None = None
+    title: str = pydantic.Field(description="What it is about.")
+    summary: str | None = pydantic.Field(default=None, description="What is said in it.")
 
 
 class Summary(Record):
     """Result of `summarize`."""
 
-    summary: str | None = None
-    key_points: tuple[str, ...] = ()
-    chapters: tuple[Chapter, ...] = ()
+    summary: str | None = pydantic.Field(default=None, description="The summary.")
+    key_points: tuple[str, ...] = pydantic.Field(default=(), description="What matters most, in order.")
+    chapters: tuple[Chapter, ...] = pydantic.Field(default=(), description="What is spoken about when.")
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_the_options_of_a_group() -> None:
     groups: dict[str, list[str]] = {}
     for param in command.params:
         groups.setdefault(getattr(param, "rich_help_panel", None) or ARGUMENTS, []).append(param.name or "")
-    assert groups["Task"] == ["timestamps", "speakers", "language", "prompt"]
+    assert groups["Task"] == ["timestamps", "speakers", "language", "prompt", "context"]
     assert groups["Inputs"] == ["include", "exclude", "files_from"]
     assert groups["Audio"] == ["start", "end", "chunk", "max_duration", "time_markers", "vad"]
 

@@ -61,7 +61,7 @@ MISTAKES = {
     "initial_prompt": (
         "transcribe --initial_prompt Miriam a.wav",
         "no such option: --initial_prompt",
-        "moss transcribe --prompt 'Transcribe the speech. These words may occur in it: Miriam' a.wav",
+        "moss transcribe --context Miriam a.wav",
         SAID,
     ),
     "overwrite": (

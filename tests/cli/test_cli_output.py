@@ -393,3 +393,27 @@ def test_a_format_without_times_of_words_says_so_and_the_others_have_them(moss: 
         run = moss(*TINY, *words, "-f", fmt)
         assert run.err == []
         assert shown in run.out
+
+
+def test_times_are_shown_in_txt_where_that_is_asked_for(moss: Moss, wav: Wav) -> None:
+    wav("a.wav")
+    assert moss(*TINY, "a.wav", "--times").out == "[00:00.0 → 00:00.1] hello there\n"
+    run = moss(*TINY, "a.wav", "--times", "--timestamps", "none")
+    assert (run.code, run.err) == (2, ["moss: error: --times needs timestamps", "hint: remove --timestamps none"])
+
+
+def test_a_document_of_its_own_has_front_matter_and_several_on_stdout_have_none(moss: Moss, wav: Wav) -> None:
+    wav("in/a.wav"), wav("in/b.wav")
+    assert moss(*TINY, "in/a.wav", "-f", "md").out.startswith('---\ntitle: "a.wav"\n')
+    out = moss(*TINY, "in", "-f", "md").out
+    assert out.startswith("# [a.wav](in/a.wav)\n\n- **Duration:** ")
+    assert "\n\n# [b.wav](in/b.wav)\n\n- **Duration:** " in out
+    assert "---" not in out
+
+
+def test_links_lead_from_the_folder_that_a_document_is_written_to(moss: Moss, wav: Wav, tmp_path: Path) -> None:
+    wav("in/sub/a.wav")
+    assert moss(*TINY, "in", "-o", "out/deep/", "-f", "md").code == 0
+    assert "\n# [a.wav](../../../in/sub/a.wav)\n" in (tmp_path / "out/deep/sub/a.md").read_text()
+    assert moss(*TINY, "in/sub/a.wav", "-o", "in/x.md").code == 0
+    assert "[0:00.0 – 0:00.1](sub/a.wav#t=0) hello there\n" in (tmp_path / "in/x.md").read_text()

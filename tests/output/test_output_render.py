@@ -7,6 +7,7 @@ from output_examples import HELLO, TWO_SPEAKERS, broken_texts, envelope, segment
 from moss_cli.errors import UsageError
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.json_schema import envelope_type
+from moss_cli.output.layout import Layout
 from moss_cli.output.render import render
 from moss_cli.output.text import lines
 from moss_cli.schema import ErrorInfo, InputInfo
@@ -25,6 +26,18 @@ def test_txt_has_a_line_for_each_segment():
 def test_txt_keeps_a_segment_on_one_line_and_drops_empty_ones():
     result = envelope(segment(0, 1, " one\n\n two\tthree\r\n"), segment(1, 2, " \n"), segment(2, 3, "four"))
     assert render(result, "txt") == "one two three\nfour\n"
+
+
+def test_txt_can_show_times_a_line_each():
+    times = Layout(times=True)
+    assert render(envelope(*HELLO), "txt", times) == (
+        "[00:00.0 → 00:01.2] Hello there.\n[00:01.5 → 00:03.0] [laughter] Bye.\n"
+    )
+    assert render(envelope(*TWO_SPEAKERS), "txt", times) == (
+        "[00:00.0 → 00:01.0] [S01] Hi.\n[00:01.0 → 00:02.0] [S02] Ho.\n"
+    )
+    assert render(envelope(segment(3_599.9, 3_661.25, "late")), "txt", times) == "[59:59.9 → 1:01:01.3] late\n"
+    assert render(envelope(text=""), "txt", times) == ""
 
 
 def test_txt_without_times_is_the_text():

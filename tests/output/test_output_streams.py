@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from output_examples import NASTY, envelope
 
 from moss_cli.output.formats import FORMATS
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.render import render
 from moss_cli.output.streams import stream_of
-from moss_cli.output.subtitles import AS_IT_IS
-from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
 from moss_cli.tasks.emotion import Emotion, EmotionSegment
 from moss_cli.tasks.reading.certain import Certain
@@ -26,7 +25,7 @@ from moss_cli.tasks.transcribe import Transcription
 
 FILE = "talks/talk.wav"
 STREAMED = ("txt", "srt", "vtt", "tsv", "csv")
-LAYOUTS = (AS_IT_IS, Layout(16, 2), Layout(8, 1), Layout(None, 1))
+LAYOUTS = (AS_IT_IS, Layout(16, 2), Layout(8, 1), Layout(None, 1), Layout(times=True))
 
 
 def some_segments(random: Random) -> list[Segment]:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.output.times import clock, decimal_seconds, human, to_ms
+from moss_cli.output.times import clock, decimal_seconds, human, stamp, to_ms
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,22 @@ from moss_cli.output.times import clock, decimal_seconds, human, to_ms
 )
 def test_human_times_carry_into_minutes_and_hours(ms, expected):
     assert human(ms) == expected
+
+
+@pytest.mark.parametrize(
+    ("ms", "expected"),
+    [
+        (0, "00:00.0"),
+        (1_250, "00:01.3"),
+        (59_950, "01:00.0"),
+        (3_599_949, "59:59.9"),
+        (3_599_950, "1:00:00.0"),
+        (3_723_449, "1:02:03.4"),
+        (90_000_500, "25:00:00.5"),
+    ],
+)
+def test_stamps_carry_into_minutes_and_hours(ms, expected):
+    assert stamp(ms) == expected
 
 
 def test_subtitle_clock_carries_and_takes_as_many_hours_as_there_are():

@@ -9,11 +9,11 @@ import pytest
 from scripted import asked, clip
 from scripted_backend import cut, loop
 
-from moss_cli.answers import FinishReason
+from moss_cli.answers import FinishReason, Turn
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Reply, Request
-from moss_cli.errors import AnswerError, DeviceError, MossError
+from moss_cli.errors import AnswerError, DeviceError, MossError, UsageError
 from moss_cli.run.conversation import AGAIN
 from moss_cli.run.envelopes import ending_notices
 from moss_cli.run.speech_pieces import halves, plan, spoken
@@ -197,3 +197,29 @@ def test_stretches_without_speech_are_skipped() -> None:
 def test_without_a_search_for_silence_chunks_stay_whole() -> None:
     chunk = clip(50.0)
     assert list(plan([chunk], "nothing", finds_speech=False)) == [chunk]
+
+
+TOO_LONG = UsageError("too long", code="too_long")
+THREE_TURNS = tuple(Turn(f"{n}?", f"{n}.") for n in range(3))
+
+
+def test_a_question_is_asked_after_the_turns_before_it() -> None:
+    _, backend = asked(Ask("Why?", turns=THREE_TURNS), lambda *_: '{"answer": "a", "evidence": []}', clip(3.0))
+    assert [request.turns for request in backend.asked] == [THREE_TURNS]
+
+
+def test_turns_that_the_model_has_no_room_for_are_left_out_the_oldest_first() -> None:
+    task = Ask("Why?", turns=THREE_TURNS)
+    said = '{"answer": "a", "evidence": []}'
+    [parts], backend = asked(task, lambda request, _: TOO_LONG if len(request.turns) > 1 else said, clip(3.0))
+    assert isinstance(parts, list)
+    assert [request.turns for request in backend.asked] == [THREE_TURNS, THREE_TURNS[1:], THREE_TURNS[2:]]
+    [notice] = parts[0].reading.notices
+    assert notice.code == "turns_left_out"
+    assert notice.message == "the model had no room for the oldest of the earlier questions; 2 left out"
+
+
+def test_what_is_too_long_without_any_turns_fails() -> None:
+    found, backend = asked(Ask("Why?", turns=THREE_TURNS), lambda *_: TOO_LONG, clip(3.0))
+    assert found == [TOO_LONG]
+    assert [len(request.turns) for request in backend.asked] == [3, 2, 1, 0]

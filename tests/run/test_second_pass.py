@@ -159,3 +159,14 @@ def test_nothing_is_asked_where_rules_are_enough() -> None:
     scene = DescribeScene()
     heard = [Part(Span(i, i + 1.0), scene.read(["", ""], Span(i, i + 1.0))) for i in range(2)]
     assert not needs_second_pass(scene, heard)
+
+
+def test_the_second_pass_is_told_the_context_whose_length_counts() -> None:
+    said, parts, task = json.dumps({"summary": "It rained."}), summarized(4), Summarize("meeting")
+    over = task.over(parts)
+    assert over is not None
+    backend = ScriptedBackend(lambda *_: said, most_prompt=len(over.questions[0].prompt))  # all at once, but for it
+    conversation = second_pass(task, parts, task.merge(parts), job_of(task, context="Miriam"), backend.fits)
+    ended(backend, conversation)
+    assert len(backend.asked) > 1
+    assert all("Miriam" in request.prompt for request in backend.asked)

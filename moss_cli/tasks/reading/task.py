@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from moss_cli.answers import Cost, FinishReason, Form
+from moss_cli.answers import Cost, FinishReason, Form, Turn
+from moss_cli.errors import UsageError
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.certain import Merging
@@ -58,7 +59,8 @@ class Part(Generic[R_co]):
     """What came of one chunk of a recording. Neighbours overlap where no pause was found to cut in.
 
     `finish_reason` is that of the answer that ended worst; `cost` is that of all attempts. `untold`: what the answer
-    says nothing of though it should, also after it was asked for again.
+    says nothing of though it should, also after it was asked for again. `channel`: which one was heard, where each is
+    by itself.
     """
 
     span: Span
@@ -68,6 +70,7 @@ class Part(Generic[R_co]):
     thought: str | None = None
     cost: Cost = field(default_factory=Cost)
     untold: tuple[Span, ...] = ()
+    channel: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -100,6 +103,7 @@ class Task(ABC, Generic[R]):
     untold_code: ClassVar[str] = "uncovered"
     untold_message: ClassVar[str] = "the model's answer says nothing of this stretch, though it should cover the whole"
     custom_prompt: str | None = None  # the user's instruction in place of the task's own
+    turns: tuple[Turn, ...] = ()  # what was asked and answered before, if the questions go on from there
 
     @property
     @abstractmethod
@@ -161,6 +165,13 @@ class Task(ABC, Generic[R]):
         What the beginning of an answer shows is the beginning of what the whole answer shows.
         """
         return None
+
+    def check_channels(self) -> None:
+        """Raises UsageError where channels that are heard each by itself make no result."""
+        raise UsageError(
+            "--channel each is for transcribe, where each channel is a speaker",
+            hint="name the channel, as in --channel left, or leave it out to hear them all",
+        )
 
     @property
     def may_name_a_time(self) -> bool:

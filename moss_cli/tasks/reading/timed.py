@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import pydantic
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from moss_cli.schema import Record, Seconds
@@ -23,7 +24,7 @@ class Labelled(Record):
 
     start: Seconds
     end: Seconds
-    label: str
+    label: str = pydantic.Field(description="What it is.")
 
 
 class Word(Record):
@@ -31,7 +32,7 @@ class Word(Record):
 
     start: Seconds
     end: Seconds
-    word: str
+    word: str = pydantic.Field(description="The word, with its punctuation.")
 
 
 class Segment(Record):
@@ -39,9 +40,13 @@ class Segment(Record):
 
     start: Seconds
     end: Seconds
-    text: str
-    speaker: str | None = None
-    words: tuple[Word, ...] | None = None
+    text: str = pydantic.Field(description="What is said.")
+    speaker: str | None = pydantic.Field(
+        default=None, description="Label of who says it, with `--speakers`. Else absent."
+    )
+    words: tuple[Word, ...] | None = pydantic.Field(
+        default=None, description="With `--timestamps word`, where the model gave their times. Else absent."
+    )
 
     @model_serializer(mode="wrap")
     def _leave_out_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
