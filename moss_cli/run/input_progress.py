@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -75,7 +76,7 @@ class InputProgress:
     def found(self, place: int, chunk: Chunk, parts: list[Part[Any]]) -> None:
         """What came of a chunk."""
         self._found[place] = parts
-        if self._facts is None or self._n_asked > 1:  # the result of an only chunk follows at once
+        if chunk.next_s < math.inf or self._n_asked > 1:  # the result of an only chunk follows at once
             self._journal.put(chunk.name, [to_json(part) for part in parts])
 
     def certain(self) -> Iterator[Certain[Any]]:
