@@ -193,6 +193,10 @@ CASES = {
 
 # The tests that have the others: file, and what stands in it.
 ELSEWHERE = {
+    "`moss doctor` has the command that installs it; or use another --dtype": (
+        "engine/test_without_bitsandbytes.py",
+        "`moss doctor` has the command",
+    ),
     "; without a model, measure a size with `--shape 4b`": ("cli/test_cli_bench.py", "measure a size with"),
     "moss completions {command} bash": ("cli/completion/test_completion_install.py", "run `moss completions install"),
     "this is a bug; run again with --debug for details": ("cli/test_cli_boundary.py", "run again with --debug"),
