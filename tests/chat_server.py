@@ -106,10 +106,15 @@ class ChatServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Listen no longer, as a server that was killed."""
         assert self._http is not None
-        self.is_closing.set()
-        self._http.shutdown()
-        self._http.server_close()
+        if not self.is_closing.is_set():
+            self.is_closing.set()
+            self._http.shutdown()
+            self._http.server_close()
 
     @property
     def port(self) -> int:

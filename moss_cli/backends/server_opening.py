@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from urllib3.exceptions import HTTPError
 
-from moss_cli.answers import Form, Grammar, JsonSchema
+from moss_cli.answers import Form, Grammar, JsonSchema, Sampling
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.abilities import HELD, Abilities, find_out
 from moss_cli.backends.chat_body import CHAT, ChatRequest, body
@@ -55,6 +55,7 @@ def _found_out(served: Served, connection: Connection, *, has_forms: bool) -> Ab
             24,
             silence,
             forms.get(form),
+            sampling=Sampling(temperature=1.0, top_k=50),  # so that all there is to it is sent
             time_markers=True,
             think=False,
         )
