@@ -11,7 +11,15 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
 from ssl import SSLError
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -140,6 +148,8 @@ class Connection:
         """What went wrong between here and there, after it could be reached."""
         if isinstance(error, TimeoutError):
             return ServerFault("silent", f"nothing came for {self._silence_s:g} s")
+        if isinstance(error, (UnknownProtocol, BadStatusLine)) and not isinstance(error, RemoteDisconnected):
+            return ServerFault("garbage", "it is not HTTP")
         return ServerFault("cut", "the connection was closed")
 
     def _opened(self, method: str, path: str, body: bytes | None) -> Stream:
