@@ -100,8 +100,10 @@ def serve(
 
     chosen = chosen_model(model, console)
     if chosen.checkpoint is None:
-        hint = "choose a model of this machine, for example `moss serve --model tiny`"
-        raise UsageError(f"{chosen.entry.name} is served already", hint=hint)
+        raise UsageError(
+            f"{chosen.entry.name} is on a server already; moss serve needs a model on this machine",
+            hint="choose one, for example `moss serve --model tiny`",
+        )
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
         max_upload_bytes=_bytes("--max-upload", max_upload),
