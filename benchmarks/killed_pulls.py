@@ -71,7 +71,7 @@ def main() -> None:
             command(environ, "rm", "a/b", "--yes")
     print(f"{n_killed} kills in {n_downloads} downloads of {size} bytes, all completed and verified")
     print(
-        f"{n_behind} bytes were asked for that were on the disk; {n_again} were sent twice, {n_again // n_killed} a kill"
+        f"{n_behind} bytes were asked for though on the disk; {n_again} were sent twice, {n_again // n_killed} a kill"
     )
 
 
