@@ -70,9 +70,7 @@ def main() -> None:
             print(command(environ, "verify", "a/b").strip(), flush=True)
             command(environ, "rm", "a/b", "--yes")
     print(f"{n_killed} kills in {n_downloads} downloads of {size} bytes, all completed and verified")
-    print(
-        f"{n_behind} bytes were asked for though on the disk; {n_again} were sent twice, {n_again // n_killed} a kill"
-    )
+    print(f"{n_behind} bytes asked for were on the disk; {n_again} were sent twice, {n_again // n_killed} a kill")
 
 
 @dataclass(frozen=True)
