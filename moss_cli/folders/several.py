@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moss_cli.errors import MossError, UsageError
 from moss_cli.folders.freshness import SkipStatus
@@ -16,8 +17,10 @@ from moss_cli.output.json_schema import envelope_type
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Outcome, Work
 from moss_cli.run.journal import Journal, NoJournal
-from moss_cli.run.runner import Runner
 from moss_cli.schema import Envelope, ErrorInfo
+
+if TYPE_CHECKING:
+    from moss_cli.run.runner import Runner
 
 
 class TaskJournals(NoJournal):

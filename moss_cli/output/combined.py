@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import create_model
 
-from moss_cli import __version__
 from moss_cli.output.formats import COMBINED
 from moss_cli.schema import Envelope, Notice, Params, Record, Usage
 from moss_cli.tasks.catalogue import TASKS
@@ -35,7 +34,7 @@ def combine(envelopes: Mapping[str, Envelope]) -> Envelope:
     failed = first.error if not answered else None
     is_whole = all(one.status == "ok" for one in all_of_them)
     return Envelope(
-        moss=__version__,
+        moss=first.moss,
         task=COMBINED,
         status="error" if failed is not None else "ok" if is_whole else "partial",
         input=first.input,
