@@ -9,6 +9,10 @@ import threading
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if os.uname().machine == "x86_64":  # elsewhere torch has OpenBLAS, too
+        # numpy's products here are small: its threads would wait for each other, and for cores that a model has.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it reads what is installed to look for some
     from moss_cli.cli.main import run
 
     code = run(sys.argv[1:])

@@ -98,6 +98,13 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def amount(n_bytes: float) -> str:
+    """Bytes for people: `10.5 GB`, `13.4 MB`, `1 kB`."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.1f} GB"
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
+
+
 def as_moss_error(error: Exception) -> MossError:
     """An expected failure as it is; any other as one of code "internal", with its cause, unless memory ran out."""
     if isinstance(error, MossError):

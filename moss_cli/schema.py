@@ -96,10 +96,15 @@ class Params(Record):
     turns: tuple[EarlierTurn, ...] | None = Field(
         default=None, description="Earlier questions about the recording that `ask --continue` went on from."
     )
+    channel: int | Literal["mix", "each"] = Field(
+        default="mix", description="`--channel`: a number from 1, `mix`, or `each` for a speaker a channel."
+    )
+    track: int | None = Field(default=None, description="`--track`, from 1; null: the container's default one.")
 
 
 class ChunkInfo(Record):
-    """One piece given to the model. `no_speech` marks a range that was skipped."""
+    """One piece given to the model. `no_speech` marks a range that was skipped. `channel`: which one it is of, where
+    each is heard by itself; else it is left out."""
 
     start: Seconds
     end: Seconds
@@ -107,6 +112,13 @@ class ChunkInfo(Record):
         description="How the answer ended: by itself, at its maximum length, in a loop; or that it was skipped."
     )
     attempts: int = Field(default=1, description="How often the model was asked.")
+    channel: str | None = Field(
+        default=None, description="Which channel it is of, where each was heard by itself; else it is left out."
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_out_channel(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "channel" or value is not None}
 
 
 class Notice(Record):

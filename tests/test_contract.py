@@ -47,7 +47,7 @@ KEYS = {
     "input": "path duration sample_rate channels sha256",
     "model": "name revision dtype device demo",
     "params": "prompt temperature top_p top_k seed max_new_tokens chunk start end time_markers timestamps speakers"
-    " language vad think thinking_budget question choices style context turns",
+    " language vad think thinking_budget question choices style context turns channel track",
     "result": "language segments",
     "chunks": "start end finish_reason attempts",
     "warnings": "code message start end",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from moss_cli.errors import ModelError, UsageError
-from moss_cli.models.registry import ModelEntry, load_registry, resolve
+from moss_cli.models.entry import ModelEntry
+from moss_cli.models.registry import load_registry, resolve
 from moss_cli.settings import config_folder, config_path, key_lines, parse_time, read_toml, state_folder
 
 
@@ -37,12 +38,13 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 def test_the_released_models_and_tiny_are_known() -> None:
     registry = load_registry()
-    assert list(registry.entries) == ["tiny", "4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking"]
+    released = ["4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking", "music-8b-instruct", "music-8b-thinking"]
+    assert list(registry.entries) == ["tiny", *released]
     assert registry.default == "4b-instruct"
     assert registry.entries["8b-thinking"].revision == "3d09aad8d7803dd131c8f42d2c09364d1f9367db"
-    assert (
-        sum(e.size or 0 for e in registry.entries.values() if not e.demo) == 10451725200 + 10451727872 + 2 * 18111010792
-    )
+    assert [registry.entries[name].size for name in released] == [10451725200, 10451727872, *[18111010792] * 4]
+    assert {name for name in released if not registry.entries[name].knows("transcribe")} == set(released[4:])
+    assert all(registry.entries[name].knows("music") for name in released)
 
 
 def test_tiny_is_in_the_package() -> None:
@@ -65,7 +67,8 @@ def snapshot(hub_id: str, revision: str) -> Path:
 
     folder = hub_cache() / ("models--" + hub_id.replace("/", "--")) / "snapshots" / revision
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
     return folder
 
 
@@ -169,14 +172,20 @@ def test_a_home_that_is_a_file_has_no_config(tmp_path: Path, monkeypatch: pytest
         ("piece_seconds = {scene = 0.5}", "piece_seconds must be from 1 to 86400 seconds"),
         (f"bytes = {10**30}", "bytes is more than there can be"),
         (f"memory = {{bf16 = {10**400}}}", "memory is more than there can be"),
-        ('title = "a\\u0000b"', "title cannot hold a NUL character"),
     ],
 )
-def test_a_number_or_text_that_no_model_can_have_is_refused(line: str, message: str) -> None:
+def test_a_number_that_no_model_can_have_is_refused_with_its_line(line: str, message: str) -> None:
     (config_folder() / "models.toml").write_text(f'[models.mine]\npath = "x"\n{line}\n')
     with pytest.raises(UsageError) as caught:
         load_registry()
-    assert str(caught.value) == f"{config_folder()}/models.toml: models.mine.{message}"
+    assert str(caught.value) == f"{config_folder()}/models.toml, line 3: models.mine.{message}"
+
+
+def test_a_text_that_no_model_can_have_is_refused() -> None:
+    (config_folder() / "models.toml").write_text('[models.mine]\npath = "x"\ntitle = "a\\u0000b"\n')
+    with pytest.raises(UsageError) as caught:
+        load_registry()
+    assert str(caught.value) == f"{config_folder()}/models.toml: models.mine.title cannot hold a NUL character"
 
 
 def test_each_key_is_found_on_the_lines_that_it_takes() -> None:

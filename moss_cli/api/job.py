@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
 from moss_cli.api.options import (
@@ -13,6 +13,7 @@ from moss_cli.api.options import (
     Named,
     as_flag,
     as_keyword,
+    channel_of,
     check_choice,
     check_context,
     check_flag,
@@ -21,12 +22,14 @@ from moss_cli.api.options import (
 )
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import Resolved
-from moss_cli.output.wrap import Layout
+from moss_cli.output.layout import Layout
 from moss_cli.run.job import Job
-from moss_cli.tasks.ask import MOST_CHOICES, Ask
 from moss_cli.tasks.reading.task import Task
-from moss_cli.tasks.summarize import Style, Summarize
-from moss_cli.tasks.transcribe import Timestamps, Transcribe
+
+if TYPE_CHECKING:  # each task is loaded where it is made: a command makes one
+    from moss_cli.tasks.ask import Ask
+    from moss_cli.tasks.summarize import Style, Summarize
+    from moss_cli.tasks.transcribe import Timestamps, Transcribe
 
 DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
 
@@ -57,9 +60,12 @@ def make_job(
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
     check_context(options.context, named)
+    channel = channel_of(options.channel, named)
+    if channel == "each":
+        task.check_channels()
     if options.prompt is not None and not options.prompt.strip():
         raise UsageError("the prompt is empty")
-    if options.device not in ALWAYS_THERE:  # said once, and not for each input
+    if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         (check_device or check_device_is_here)(options.device)
     return Job(
         task=task,
@@ -78,6 +84,8 @@ def make_job(
         chunk_s=_chunk_s(model, options.chunk, named),
         batch_size=_batch_size(options.batch_size, named),
         max_duration_s=_longest_s(options, named),
+        channel=channel,
+        track=options.track,
         context=None if options.context is None else options.context.strip(),
     )
 
@@ -91,6 +99,8 @@ def transcribe_task(
     named: Named = as_keyword,
 ) -> Transcribe:
     """The task `transcribe`. Raises UsageError."""
+    from moss_cli.tasks.transcribe import Timestamps, Transcribe
+
     check_choice("timestamps", timestamps, Timestamps, named)
     check_flag("speakers", speakers, named)
     return Transcribe(timestamps, speakers, language or None, prompt)
@@ -98,6 +108,8 @@ def transcribe_task(
 
 def summarize_task(style: Style = "brief", prompt: str | None = None, *, named: Named = as_keyword) -> Summarize:
     """The task `summarize`. Raises UsageError."""
+    from moss_cli.tasks.summarize import Style, Summarize
+
     check_choice("style", style, Style, named)
     return Summarize(style, prompt)
 
@@ -106,6 +118,8 @@ def ask_task(
     question: str, choices: Sequence[str], options: JobOptions, *, has_audio: bool, named: Named = as_keyword
 ) -> Ask:
     """The task `ask`, with options that go with it; a choice that is given twice counts once. Raises UsageError."""
+    from moss_cli.tasks.ask import MOST_CHOICES, Ask
+
     if not question.strip():
         raise UsageError("the question is empty")
     if isinstance(choices, str):

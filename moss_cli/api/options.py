@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
@@ -17,13 +18,16 @@ Dtype = Literal["auto", "bf16", "fp16", "fp32", "4bit"]
 class SharedOptions(TypedDict, total=False):
     """Keyword arguments of every method of `Moss`: the options of the commands, with the same defaults.
 
-    `context`: names, terms and the topic of the recording, told to the model. `start`, `end`: analyse that part only;
-    times in the result stay those of the file. `chunk`: seconds of audio given to the model at once. `max_duration`:
-    refuse longer inputs (24 hours by default). `time_markers` and `think`: None for as the model was trained.
-    `temperature` 0 always takes the most likely token. Lengths are in tokens.
+    `context`: names, terms and the topic of the recording, told to the model. `channel`: "mix", "left", "right", a
+    number from 1, or "each", a speaker a channel. `track`: of a container, from 1. `start`, `end`: analyse that part
+    only; times in the result stay those of the file. `chunk`: seconds of audio given to the model at once.
+    `max_duration`: refuse longer inputs (24 hours by default). `time_markers` and `think`: None for as the model was
+    trained. `temperature` 0 always takes the most likely token. Lengths are in tokens.
     """
 
     context: str | None
+    channel: int | str
+    track: int | None
     start: Time | None
     end: Time | None
     chunk: float | None
@@ -54,6 +58,8 @@ class JobOptions:
     batch_size: int | str = "auto"
     prompt: str | None = None
     context: str | None = None
+    channel: int | str = "mix"
+    track: int | None = None
     start: Time | None = None
     end: Time | None = None
     chunk: float | None = None
@@ -90,6 +96,7 @@ BOUNDS = {
     "seed": Bounds(0),
     "max_new_tokens": Bounds(1),
     "thinking_budget": Bounds(0),
+    "track": Bounds(1),
     "max_line_width": Bounds(1),
     "max_line_count": Bounds(1),
 }
@@ -140,6 +147,18 @@ def check_context(value: object, named: Named) -> None:
         )
     if not value.strip():
         raise UsageError(f"{named('context')} is empty", hint=f"leave {named('context')} out, or give it some text")
+
+
+def channel_of(value: object, named: Named) -> int | Literal["mix", "each"]:
+    """What of a recording's channels is heard. Raises UsageError."""
+    text = str(value).strip().lower()
+    if text in ("mix", "each"):
+        return "mix" if text == "mix" else "each"
+    text = {"left": "1", "right": "2"}.get(text, text)
+    if isinstance(value, bool) or not re.fullmatch("0*[1-9][0-9]{0,3}", text, re.ASCII):
+        message = f"{named('channel')} {value} is no channel"
+        raise UsageError(message, hint="write mix, left, right, each, or a number from 1")
+    return int(text)
 
 
 def check_choice(name: str, value: object, choices: Any, named: Named) -> None:

@@ -11,9 +11,9 @@ from moss_cli.api.job import layout_of
 from moss_cli.errors import MossError, UsageError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.output.formats import FORMATS, check_has_times, format_of
+from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
 from moss_cli.output.render import render
-from moss_cli.output.wrap import Layout
 from moss_cli.schema import ChunkInfo, Envelope, Notice
 
 R_co = TypeVar("R_co", covariant=True)  # what a task's result holds

@@ -33,9 +33,9 @@ def downmix(block: Samples, sample_rate: int) -> Mono:
     """
     mean: Samples = block.mean(axis=1, dtype=np.float32)
     n_step = max(round(_STEP_S * sample_rate), 1)
-    levels = _levels(block, n_step)
+    levels = levels_of(block, n_step)
     loudest = levels.max(axis=1)
-    lost = _levels(mean[:, None], n_step)[:, 0] ** 2 < _LOST * loudest**2
+    lost = levels_of(mean[:, None], n_step)[:, 0] ** 2 < _LOST * loudest**2
     if loudest[lost].sum() <= loudest[~lost].sum():
         return Mono(mean)
     heard = levels[lost].sum(axis=0)
@@ -43,7 +43,7 @@ def downmix(block: Samples, sample_rate: int) -> Mono:
     return Mono(np.ascontiguousarray(block[:, channel]), channel)
 
 
-def _levels(values: Samples, n_step: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def levels_of(values: Samples, n_step: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """RMS without offset of each step of each channel, [steps, channels]; the last step may be shorter."""
     starts = np.arange(0, len(values), n_step)
     counts = np.diff(np.append(starts, len(values)))[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,13 +55,17 @@ class ContainerDecoder:
     exact = False
     failed = False
 
-    def __init__(self, file: FilePart, container: InputContainer, stream: AudioStream, layout: FileLayout) -> None:
+    def __init__(
+        self,
+        file: FilePart,
+        container: InputContainer,
+        stream: AudioStream,
+        layout: FileLayout,
+        known: Sequence[Notice],
+    ) -> None:
         self._file, self._container, self._stream = file, container, stream
-        self._format = container.format.name
-        tracks = container.streams.audio
-        self._track = 1 + tracks.index(stream), len(tracks)
-        self._n_bad = 0
-        self._bad_from = self._bad_to = 0
+        self._notices, self._format = known, container.format.name
+        self._n_bad = self._bad_from = self._bad_to = 0
         self.cut_tail = False
         self.end_frame: int | None = None
         self.begins_s = (container.start_time or 0) / 1e6 if layout.begins_s is None else layout.begins_s
@@ -270,12 +274,8 @@ class ContainerDecoder:
 
     def notices(self, origin_s: float) -> list[Notice]:
         """Damaged packets and holes met so far, and tracks that are not heard; `origin_s` is added to the times."""
-        found = []
+        found = [*self._notices]
         name, rate = self._file.name, self.sample_rate
-        track, n_tracks = self._track
-        if n_tracks > 1:
-            message = f"{name} has {n_tracks} audio tracks; only track {track} is used"
-            found.append(Notice(code="other_tracks", message=message))
         if self._n_bad > self.cut_tail:
             start_s, end_s = origin_s + self._bad_from / rate, origin_s + self._bad_to / rate
             what = counted(self._n_bad, "packet")

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.audio.vad import FRAME_SAMPLES, speech_probability
+from moss_cli.audio.silero import FRAME_SAMPLES
+from moss_cli.audio.vad import speech_probability
 
 GRID_SAMPLES = 2 * SAMPLE_RATE  # the model reads a time marker every 2 s from the start of what it is given
 

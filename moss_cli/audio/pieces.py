@@ -4,58 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import soxr
 
 from moss_cli.audio.container import open_container
+from moss_cli.audio.decoder import AudioDecoder, open_part
 from moss_cli.audio.layout.base import FileLayout, Piece
 from moss_cli.audio.layout.reading import read_layout, split
 from moss_cli.audio.results import Samples, seconds
-from moss_cli.audio.sndfile import open_sndfile
 from moss_cli.audio.source import FilePart, OpenedFile
 from moss_cli.audio.timeline import silences
-from moss_cli.errors import AudioError
+from moss_cli.errors import AudioError, UsageError
 from moss_cli.schema import Notice
 
 _LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder delay in different ways
 _LAST_S = 2  # before its end a file is read to see how long it is
 _MISSING_S = 0.5  # by which audio may be shorter than ffmpeg takes a header to say
 _MOST_HOLE_S = 600.0  # chosen, as for gaps
-
-
-class AudioDecoder(Protocol):
-    """What libsndfile and PyAV have in common; frames are counted at the file's own sample rate."""
-
-    sample_rate: int
-    channels: int
-    lossy: bool
-    exact: bool  # whether `declared_frames` is what a whole file gives
-    declared_frames: int | None
-    end_frame: int | None  # the file's length, once `blocks` has come to its end
-    failed: bool  # the end came by an error, and another decoder may know how to go on
-    cut_tail: bool  # the last packet was damaged
-    begins_s: float  # the time that the container gives the first sample
-
-    @property
-    def is_sought(self) -> bool:
-        """Whether `blocks` goes to where it is to begin, rather than decode what lies before."""
-        ...
-
-    @property
-    def ends_torn(self) -> bool:
-        """Whether the container does not lead from the last packet to its end."""
-        ...
-
-    @property
-    def ends_early(self) -> bool:
-        """Whether an end before the declared length means that something is missing."""
-        ...
-
-    def notices(self, origin_s: float) -> list[Notice]: ...
-    def blocks(self, first_frame: int) -> Iterator[Samples]: ...
-    def close(self) -> None: ...
 
 
 class PieceDecoder:
@@ -65,10 +31,12 @@ class PieceDecoder:
     damage the end is not asked about.
     """
 
-    def __init__(self, part: FilePart, layout: FileLayout, *, by_ffmpeg: bool = False) -> None:
-        self.part, self.layout = part, layout
+    def __init__(
+        self, part: FilePart, layout: FileLayout, *, by_ffmpeg: bool = False, track: int | None = None
+    ) -> None:
+        self.part, self.layout, self._track = part, layout, track
         self._decoder: AudioDecoder
-        self._decoder = open_container(part, layout) if by_ffmpeg else _open(part, layout)
+        self._decoder = open_container(part, layout, track) if by_ffmpeg else open_part(part, layout, track)
         self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
         self.lossy, self.exact = self._decoder.lossy, self._decoder.exact
         self.declared_frames, self.begins_s = self._decoder.declared_frames, self._decoder.begins_s
@@ -86,7 +54,7 @@ class PieceDecoder:
             yield block
         if self._decoder.failed:
             try:
-                rescue = open_container(self.part, self.layout)
+                rescue = open_container(self.part, self.layout, self._track)
             except AudioError:
                 return
             if rescue.sample_rate != self.sample_rate:
@@ -105,7 +73,7 @@ class PieceDecoder:
         if self.end_frame is not None or self.declared_frames is None or self.exact or not self._decoder.is_sought:
             return self.end_frame or self.declared_frames
         try:
-            last = open_container(self.part, self.layout)
+            last = open_container(self.part, self.layout, self._track)
         except AudioError:
             return self.declared_frames
         for _ in last.blocks(max(self.declared_frames - _LAST_S * self.sample_rate, 0)):
@@ -161,8 +129,8 @@ class JoinedDecoder:
     What goes on after damage keeps its time, by silence; what was appended follows at once.
     """
 
-    def __init__(self, file: OpenedFile, pieces: list[Piece], first: PieceDecoder) -> None:
-        self._file, self._pieces = file, pieces
+    def __init__(self, file: OpenedFile, pieces: list[Piece], first: PieceDecoder, track: int | None = None) -> None:
+        self._file, self._pieces, self._track = file, pieces, track
         self._open: PieceDecoder | None = first
         self.sample_rate, self.channels = first.sample_rate, first.channels
         self.lossy, self.exact = True, False
@@ -203,8 +171,9 @@ class JoinedDecoder:
         if number == 0 and self._open is not None:
             return self._open
         try:
-            self._open = open_piece(self._file, piece, by_ffmpeg=piece.goes_on and piece.lost_s is None)
-        except AudioError as error:
+            by_ffmpeg = piece.goes_on and piece.lost_s is None
+            self._open = open_piece(self._file, piece, by_ffmpeg=by_ffmpeg, track=self._track)
+        except (AudioError, UsageError) as error:  # UsageError: it has fewer tracks than the first
             at_s = self._position / self.sample_rate
             self._notices.append(Notice(code="corrupt", message=f"after {seconds(at_s)}: {error.message}", start=at_s))
         return self._open
@@ -256,15 +225,18 @@ def _at_rate(decoder: PieceDecoder, sample_rate: int) -> Iterator[Samples]:
         yield stream.resample_chunk(np.zeros((0, n_channels), np.float32), last=True)
 
 
-def open_decoder(file: OpenedFile) -> PieceDecoder | JoinedDecoder:
-    """A decoder for the whole of a file. AudioError where none can read it."""
+def open_decoder(file: OpenedFile, track: int | None = None) -> PieceDecoder | JoinedDecoder:
+    """A decoder for the whole of a file, or of one of its audio tracks, by its number from 1. AudioError where none can
+    read it, UsageError for a track that it does not have."""
     pieces, n_rest = split(file)
-    first = open_piece(file, pieces[0], is_torn=n_rest > 0 and len(pieces) == 1)
-    return first if len(pieces) == 1 else JoinedDecoder(file, pieces, first)
+    first = open_piece(file, pieces[0], is_torn=n_rest > 0 and len(pieces) == 1, track=track)
+    return first if len(pieces) == 1 else JoinedDecoder(file, pieces, first, track)
 
 
-def open_piece(file: OpenedFile, piece: Piece, *, by_ffmpeg: bool = False, is_torn: bool = False) -> PieceDecoder:
-    """A decoder for one piece. AudioError where none can read it."""
+def open_piece(
+    file: OpenedFile, piece: Piece, *, by_ffmpeg: bool = False, is_torn: bool = False, track: int | None = None
+) -> PieceDecoder:
+    """A decoder for one piece. AudioError where none can read it, UsageError for a track that it does not have."""
     part = FilePart(file, start=piece.start, end=piece.end, prefix=piece.prefix)
     layout = read_layout(part)
     if layout.header:
@@ -275,24 +247,4 @@ def open_piece(file: OpenedFile, piece: Piece, *, by_ffmpeg: bool = False, is_to
         layout = replace(layout, begins_s=piece.begins_s)
     if is_torn and not layout.counted:
         layout = replace(layout, cut=True)
-    return PieceDecoder(part, layout, by_ffmpeg=by_ffmpeg)
-
-
-def _open(part: FilePart, layout: FileLayout) -> AudioDecoder:
-    """libsndfile where it reads the whole of the file, else ffmpeg, else libsndfile as far as it gets."""
-    if layout.whole_stream:
-        decoder = open_sndfile(part, layout)
-        if decoder is not None and decoder.trusted:
-            return decoder
-        if decoder is not None:
-            decoder.close()
-    try:
-        return open_container(part, layout)
-    except AudioError:
-        decoder = None if layout.whole_stream else open_sndfile(part, layout)
-        if decoder is None:
-            raise
-        if not decoder.holds_samples:
-            decoder.close()
-            raise
-        return decoder
+    return PieceDecoder(part, layout, by_ffmpeg=by_ffmpeg, track=track)

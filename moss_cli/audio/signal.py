@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -51,6 +51,16 @@ class Mixer:
 
     def push(self, block: Samples, position: int) -> Samples:
         """What is ready, [n] float32, once `block` [n, channels] at frame `position` was added. Broken values are 0."""
+        block = self._sound(block, position)
+        n_channels = block.shape[1]
+        earlier = self.finish() if n_channels != self._n_channels else _NOTHING
+        self._n_channels = n_channels
+        if n_channels == 1:
+            return np.concatenate([earlier, block[:, 0]]) if len(earlier) else np.ascontiguousarray(block[:, 0])
+        return np.concatenate([earlier, *self._seconds(block, position)])
+
+    def _sound(self, block: Samples, position: int) -> Samples:
+        """A block whose broken values are 0 and counted."""
         magnitude = np.abs(block)
         broken = ~(magnitude <= _LARGEST)  # NaN compares false
         if broken.any():
@@ -59,12 +69,7 @@ class Mixer:
         low = max(self._first - position, 0)
         high = len(block) if self._end is None else max(min(self._end - position, len(block)), low)
         self._count(broken[low:high], magnitude[low:high], position + low)
-        n_channels = block.shape[1]
-        earlier = self.finish() if n_channels != self._n_channels else _NOTHING
-        self._n_channels = n_channels
-        if n_channels == 1:
-            return np.concatenate([earlier, block[:, 0]]) if len(earlier) else np.ascontiguousarray(block[:, 0])
-        return np.concatenate([earlier, *self._seconds(block, position)])
+        return block
 
     def _seconds(self, block: Samples, position: int) -> Iterator[Samples]:
         """The seconds of the file that are whole with this block, mixed."""
@@ -128,7 +133,7 @@ class Mixer:
             used = " and ".join(str(channel + 1) for channel in sorted(self._alone))
             message = (
                 f"{name}: between {start_s:.3f} and {end_s:.3f} s almost nothing is left when its {self._n_channels} "
-                f"channels are mixed; only channel {used} is used there"
+                f"channels are mixed; only channel {used} is used there; --channel chooses one"
             )
             found.append(Notice(code="cancelled", message=message, start=start_s, end=end_s))
         if self._peak > self._allowed_peak:
@@ -137,22 +142,58 @@ class Mixer:
         return found
 
 
-class Resampler:
-    """Streams mono samples from `sample_rate` to 16 kHz (soxr, HQ); at 16 kHz they pass through untouched."""
+class Picker(Mixer):
+    """Takes some channels of a recording as they are, [n] of one or [n, channels] of several."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(
+        self, sample_rate: int, channels: Sequence[int], *, lossy: bool, first_frame: int, end_frame: int | None
+    ) -> None:
+        """`channels` are counted from 0."""
+        super().__init__(sample_rate, lossy=lossy, first_frame=first_frame, end_frame=end_frame)
+        self._channels = list(channels)
+        self._n_channels = len(self._channels)
+        self._absent_from: int | None = None  # where pieces of a joined file begin that do not have them all
+        self._absent_to = 0
+
+    def push(self, block: Samples, position: int) -> Samples:
+        n_absent = max(self._channels) + 1 - block.shape[1]
+        if n_absent > 0 and len(block):
+            self._absent_from = position if self._absent_from is None else self._absent_from
+            self._absent_to = position + len(block)
+            block = np.pad(block, ((0, 0), (0, n_absent)))
+        picked = self._sound(np.ascontiguousarray(block[:, self._channels]), position)
+        return picked[:, 0] if len(self._channels) == 1 else picked
+
+    def finish(self) -> Samples:
+        return np.zeros(0 if len(self._channels) == 1 else (0, len(self._channels)), np.float32)
+
+    def warnings(self, name: str) -> list[Notice]:
+        found = super().warnings(name)
+        if self._absent_from is not None:
+            start_s, end_s = self._absent_from / self._rate, self._absent_to / self._rate
+            which = " and ".join(str(one + 1) for one in self._channels)
+            message = f"{name}: between {start_s:.3f} and {end_s:.3f} s there is no channel {which} to be heard"
+            found.append(Notice(code="channel_missing", message=message, start=start_s, end=end_s))
+        return found
+
+
+class Resampler:
+    """Streams samples from `sample_rate` to 16 kHz (soxr, HQ); at 16 kHz they pass through untouched. They are [n], or
+    [n, channels] where there are several channels."""
+
+    def __init__(self, sample_rate: int, n_channels: int = 1) -> None:
         self._soxr = None
+        self._nothing: Samples = np.zeros(0 if n_channels == 1 else (0, n_channels), np.float32)
         if sample_rate != SAMPLE_RATE:
-            self._soxr = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+            self._soxr = soxr.ResampleStream(sample_rate, SAMPLE_RATE, n_channels, dtype="float32", quality="HQ")
 
     def push(self, mono: Samples) -> Samples:
-        """What is ready at 16 kHz once `mono` [n] has been added; the filter holds a little back."""
+        """What is ready at 16 kHz once `mono` has been added; the filter holds a little back."""
         return mono if self._soxr is None else self._resampled(mono, last=False)
 
     def finish(self) -> Samples:
         """The rest, after the last block."""
-        empty: Samples = np.zeros(0, np.float32)
-        return empty if self._soxr is None else self._resampled(empty, last=True)
+        return self._nothing if self._soxr is None else self._resampled(self._nothing, last=True)
 
     def _resampled(self, mono: Samples, *, last: bool) -> Samples:
         assert self._soxr is not None

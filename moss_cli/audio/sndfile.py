@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -27,6 +28,7 @@ _OTHER_MAGIC = (b"fLaC", b"OggS", b"FORM", b"caff", b".snd", b"riff", b"RF64")
 _MPEG_RESERVOIR = 1 << 14  # frames after a seek that may want bits from before it
 # libsndfile lands beside the mark in the last page of a Vorbis stream. No page holds more: 255 packets of 4096 frames.
 _VORBIS_PAGE = 255 * 4096
+_MUTING = threading.Lock()
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -110,7 +112,13 @@ class SndfileDecoder:
 @contextmanager
 def _muted_stderr() -> Iterator[None]:
     """libmpg123 complains on stderr, for which it has no switch here: about bits from before the place it was sent to,
-    which the lead before a range makes good, and about damage, which is told of otherwise."""
+    which the lead before a range makes good, and about damage, which is told of otherwise. stderr is the process's own:
+    of two threads the second would keep the null device as what to restore."""
+    with _MUTING:
+        yield from _muted()
+
+
+def _muted() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # closed

@@ -57,6 +57,10 @@ class OpenedFile:
         except OSError as error:
             raise unreadable(self.name, error) from error
 
+    def rewind(self) -> None:
+        """Set the position back to the start: libsndfile takes a file to begin where it finds the position."""
+        os.lseek(self.fd, 0, os.SEEK_SET)
+
     def sha256(self) -> str:
         """Hexadecimal SHA-256 of the file's bytes."""
         digest, offset = hashlib.sha256(), 0

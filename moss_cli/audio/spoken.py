@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moss_cli.audio.results import SAMPLE_RATE
-from moss_cli.audio.vad import FRAME_SAMPLES
+from moss_cli.audio.silero import FRAME_SAMPLES
 from moss_cli.span import Span
 
 # The defaults of Silero VAD's own `get_speech_timestamps`.

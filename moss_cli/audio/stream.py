@@ -9,20 +9,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from moss_cli.audio.channels import Channel, distinct_channels, require_channel, speakers_of
 from moss_cli.audio.pieces import open_decoder
 from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples, seconds
-from moss_cli.audio.signal import Mixer, Resampler
+from moss_cli.audio.signal import Mixer, Picker, Resampler
 from moss_cli.audio.source import open_file, printable
 from moss_cli.errors import AudioError, UsageError
 from moss_cli.schema import Notice
 
 _LEAD_S = 1
 _CLAMP_TOLERANCE = SAMPLE_RATE // 1000  # times are given in milliseconds
-_NOT_WHOLE = {"corrupt", "truncated"}  # warnings by which what was heard is not all of the recording
+_NOT_WHOLE = {"corrupt", "truncated", "channel_missing"}  # warnings by which what was heard is not all of the recording
 
 
 class AudioStream:
     """Blocks [n] float32 of a file or a range of it: the mean of its channels at 16 kHz. A context manager.
+
+    `channel`: what of its channels is heard. With "each", blocks are [n, k], a column for each of `speakers`; where
+    there are no two channels that differ, there is nobody in `speakers`, and blocks are [n]. `track`: which one of a
+    container's audio tracks, from 1; None for the default one.
 
     `sample_rate`, `channels` and `duration_s` (None where the header does not say) are those of the file; `offset_s` is
     where the first sample lies in it. It can be iterated once; `warnings` and `complete` are final after that, and
@@ -30,14 +35,21 @@ class AudioStream:
     """
 
     def __init__(
-        self, path: Path, *, start_s: float | None, end_s: float | None, max_duration_s: float = math.inf
+        self,
+        path: Path,
+        *,
+        start_s: float | None,
+        end_s: float | None,
+        max_duration_s: float = math.inf,
+        channel: Channel = "mix",
+        track: int | None = None,
     ) -> None:
         self._first, self._end = _sample_range(printable(path), start_s, end_s)
         self._max_duration_s = max_duration_s
         with ExitStack() as stack:
             self._file = stack.enter_context(open_file(path))
-            self._decoder = open_decoder(self._file)
-            stack.callback(self._decoder.close)
+            self._decoder = open_decoder(self._file, track)
+            stack.callback(lambda: self._decoder.close())
             self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
             self._declared = self._decoder.declared_frames
             self._exact = self._decoder.exact
@@ -45,7 +57,10 @@ class AudioStream:
                 self._require_start_within(self._declared)
             self._position = 0
             self._refuse_longer()
+            self._picked, self._copies = self._pick(channel, track)
             self._stack = stack.pop_all()
+        several = self._picked is not None and len(self._picked) > 1
+        self.speakers = speakers_of(self._picked or (), self.channels) if several else ()
         self._warnings: list[Notice] = []
         self.complete = True
         self._n_samples = 0
@@ -60,7 +75,11 @@ class AudioStream:
         rate = self.sample_rate
         first = self._first * rate // SAMPLE_RATE
         end = None if self._end is None else -(-self._end * rate // SAMPLE_RATE)
-        self._mixer = Mixer(rate, lossy=self._decoder.lossy, first_frame=first, end_frame=end)
+        lossy = self._decoder.lossy
+        if self._picked is None:
+            self._mixer = Mixer(rate, lossy=lossy, first_frame=first, end_frame=end)
+        else:
+            self._mixer = Picker(rate, self._picked, lossy=lossy, first_frame=first, end_frame=end)
         if rate == SAMPLE_RATE and self.channels == 1 and not self._decoder.lossy:
             self._position, self._stop, self._lead = first, end, 0
         else:
@@ -68,6 +87,33 @@ class AudioStream:
             self._position, self._lead = lead_s * rate, self._first - lead_s * SAMPLE_RATE
             self._stop = None if end is None else (-(-end // rate) + _LEAD_S) * rate
         self._native = self._decoder.blocks(self._position)
+
+    def _pick(self, channel: Channel, track: int | None) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+        """The channels that are heard, from 0, None for the mean of all; and those that are copies of these."""
+        if channel == "mix":
+            return None, ()
+        if channel != "each":
+            require_channel(self._file.name, channel, self.channels)
+            return (channel - 1,), ()
+        if self.channels == 1:
+            return (0,), ()
+        distinct = distinct_channels(self._range_blocks(), self.channels, self.sample_rate)
+        self._decoder.close()
+        self._file.rewind()
+        self._decoder = open_decoder(self._file, track)
+        self._position = 0
+        return distinct, tuple(one for one in range(self.channels) if one not in distinct)
+
+    def _range_blocks(self) -> Iterator[Samples]:
+        """The channels of the range, as they are decoded."""
+        self._position = self._first * self.sample_rate // SAMPLE_RATE
+        end = math.inf if self._end is None else self._end * self.sample_rate / SAMPLE_RATE
+        for block in self._decoder.blocks(self._position):
+            yield block
+            self._position += len(block)
+            self._refuse_longer()
+            if self._position >= end:
+                break
 
     @property
     def duration_s(self) -> float | None:
@@ -111,7 +157,7 @@ class AudioStream:
         self._judge()
 
     def _resampled(self) -> Iterator[Samples]:
-        resampler = Resampler(self.sample_rate)
+        resampler = Resampler(self.sample_rate, max(len(self.speakers), 1))
         for block in self._native:
             if self._stop is not None:
                 block = block[: self._stop - self._position]
@@ -133,7 +179,7 @@ class AudioStream:
             if end is not None:
                 self._require_start_within(end)
             raise AudioError(f"{name} contains no audio samples", code="no_samples")
-        self._warnings = self._mixer.warnings(name) + self._decoder.notices(0.0)
+        self._warnings = self._mixer.warnings(name) + self._decoder.notices(0.0) + list(self._same_channels())
         if end is None:  # the range ended before the file
             self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
             return
@@ -146,6 +192,13 @@ class AudioStream:
         if missing is not None:
             self._warnings.append(missing)
         self.complete = not any(warning.code in _NOT_WHOLE for warning in self._warnings)
+
+    def _same_channels(self) -> Iterator[Notice]:
+        if self._copies:
+            same = " and ".join(str(one + 1) for one in self._copies)
+            verb = "is a copy of another" if len(self._copies) == 1 else "are copies of others"
+            message = f"{self._file.name}: channel {same} {verb}, which alone is heard"
+            yield Notice(code="same_channels", message=message)
 
     def _require_start_within(self, n_frames: int) -> None:
         if self._first and self._first * self.sample_rate >= n_frames * SAMPLE_RATE:

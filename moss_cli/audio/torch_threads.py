@@ -7,8 +7,6 @@ and what torch takes by itself has to be asked before anybody sets anything: her
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 _ONE_ASKS = threading.Lock()
@@ -25,17 +23,3 @@ def _first_seen() -> int:
     import torch
 
     return torch.get_num_threads()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """What the calling thread computes in here, it computes alone: beside a model that has the other cores."""
-    import torch
-
-    usual_threads()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from moss_cli.answers import Cost
+from moss_cli.answers import Cost, Form
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.backends.answer_text import AnswerText
-from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Delta, Event, Failed, Reply, Request
+from moss_cli.backends.protocol import (
+    MOST_PROMPT_TOKENS,
+    THOUGHT_TOKENS,
+    Answered,
+    BackendInfo,
+    Clip,
+    Delta,
+    Event,
+    Failed,
+    Reply,
+    Request,
+)
 from moss_cli.engine import decoding, row
 from moss_cli.engine.engine import Engine
 from moss_cli.engine.loops import without_loop
 from moss_cli.engine.memory import is_out_of_memory, out_of_memory
 from moss_cli.engine.model import AudioFeatures
 from moss_cli.engine.thinking import END_THINK, THINK, split_tokens
-from moss_cli.errors import MossError, as_moss_error
+from moss_cli.errors import MossError, UsageError, as_moss_error
 
-THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
-MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,9 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         request.prompt, features, time_markers=request.time_markers, think=request.think, turns=request.turns
     )
     before = request.goes_on_from
+    prefix = before.ids[: before.n_settled] if isinstance(before, LocalReply) else ()
+    if max(prefix, default=0) >= engine.model.config.language.vocab_size:
+        raise UsageError("the answer is to begin with a token that the model does not have")
     n_left = _n_positions(engine) - len(prompt.ids)
     if request.max_new_tokens is not None:
         n_new = request.max_new_tokens
@@ -166,12 +181,19 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         n_new,
         request.sampling,
         request.seed,
-        engine.grammars.matcher(request.form) if request.form is not None else None,
+        _matcher(engine, request.form) if request.form is not None else None,
         stop_loops=True,
         thought=_thought(engine, request, n_left - n_new),
-        prefix=before.ids[: before.n_settled] if isinstance(before, LocalReply) else (),
+        prefix=prefix,
         more_follow=request.more_follow,
     )
+
+
+def _matcher(engine: Engine, form: Form) -> LLMatcher:
+    try:
+        return engine.grammars.matcher(form)
+    except ValueError as error:
+        raise UsageError(f"the form of the answer cannot be compiled: {error}") from error
 
 
 def _thought(engine: Engine, request: Request, n_spare: int) -> row.Thought | None:

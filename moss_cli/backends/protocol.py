@@ -15,6 +15,9 @@ from moss_cli.answers import Cost, FinishReason, Form, Sampling, Turn
 from moss_cli.audio.results import Samples
 from moss_cli.errors import MossError
 
+THOUGHT_TOKENS = 2048  # of a thought without a budget: what is more counts as the answer's
+MOST_PROMPT_TOKENS = 12_000  # without audio: well inside what the models were trained on
+
 
 class Clip(Protocol):
     """Audio that a backend has listened to, for as many questions as one likes. It takes memory until it is dropped."""
@@ -101,7 +104,8 @@ Event = Delta | Answered | Failed
 class BackendInfo:
     """What stands in an envelope's `model`, and how long loading took.
 
-    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think.
+    `time_markers`: whether the model was trained with them. `can_think`: whether it knows how to think. `warnings` may
+    become more while it answers.
     """
 
     dtype: str

@@ -15,7 +15,6 @@ from moss_cli.bench.shapes import NamedShape
 from moss_cli.engine.checkpoint import CheckpointFiles, Tensors, read_headers
 from moss_cli.engine.config import MossConfig
 from moss_cli.engine.devices import (
-    HEADROOM,
     FourBit,
     Placement,
     free_bytes,
@@ -24,6 +23,7 @@ from moss_cli.engine.devices import (
     threads_for,
 )
 from moss_cli.engine.engine import fill_model, load_engine
+from moss_cli.engine.fit import HEADROOM
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.quantize import EMBEDDINGS, is_quantised
 from moss_cli.engine.random_weights import RandomTensors, checkpoint_shapes

@@ -25,7 +25,7 @@ from moss_cli.folders.passes import InputRunner, Writer, go_through
 from moss_cli.folders.several import SeveralRunner, SeveralWriter
 from moss_cli.folders.writer import Redo
 from moss_cli.output.formats import COMBINED, TABLES, TIMED, has_times
-from moss_cli.output.subtitles import AS_IT_IS
+from moss_cli.output.layout import AS_IT_IS
 from moss_cli.output.terminal import one_line
 from moss_cli.run.job import Job
 from moss_cli.tasks.catalogue import TASKS, entry

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from moss_cli import __version__
 from moss_cli.cli import (
     analyze,
     ask,
@@ -20,6 +19,7 @@ from moss_cli.cli import (
     inspect,
     models,
     schema,
+    serve,
     summarize,
     transcribe,
 )
@@ -46,7 +46,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"moss {__version__}")
+        from moss_cli.cli.version import version_line
+
+        typer.echo(version_line())
         raise typer.Exit
 
 
@@ -54,7 +56,14 @@ def _version(wanted: bool) -> None:
 def main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            callback=_version,
+            is_eager=True,
+            help="Print the versions of moss and torch, and the device.",
+        ),
     ] = False,
 ) -> None:
     """Set the defaults of config.toml. Past --help and completion, which work whatever stands in it."""
@@ -81,6 +90,7 @@ app.add_typer(config_command.app, name="config")
 app.command("demo", cls=Command, epilog=examples(demo.EXAMPLES))(demo.demo)
 app.command("bench", cls=Command, epilog=examples(bench.EXAMPLES))(bench.bench)
 app.command("doctor", cls=Command, epilog=examples(doctor.EXAMPLES))(doctor.doctor)
+app.command("serve", cls=Command, epilog=examples(serve.EXAMPLES))(serve.serve)
 app.command("schema", cls=Command, epilog=examples(schema.EXAMPLES))(schema.schema)
 app.command("inspect", cls=Command, epilog=examples(inspect.EXAMPLES))(inspect.inspect)
 app.command("help", cls=Command, epilog=examples(help_command.EXAMPLES))(help_command.show_help)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from moss_cli.answers import Turn
 from moss_cli.audio.source import open_file
@@ -54,7 +55,8 @@ def going_on(console: Console, history: History, question: str, inputs: list[str
     if not earlier:
         return GoingOn((), inputs, options)
     model = f" with {one_line(earlier[-1].model)}" if options.model is None and earlier[-1].asked_of else ""
-    options = replace(options, model=options.model or earlier[-1].asked_of)
+    is_named = any(word.split("=")[0] == "--channel" for word in console.typed.words)  # it may be the usual one
+    options = _heard_as(earlier[-1], is_named, replace(options, model=options.model or earlier[-1].asked_of))
     part = _part(earlier[-1], question, options)
     if part is not None:
         options = replace(options, start=part[0], end=part[1])
@@ -110,6 +112,16 @@ def _part(last: KeptQuestion, question: str, options: AnalysisOptions) -> tuple[
     return clock(to_ms(start), "."), clock(to_ms(end), ".")
 
 
+def _heard_as(last: KeptQuestion, is_named: bool, options: AnalysisOptions) -> AnalysisOptions:
+    """Options by which the same channel and track are heard, unless they name others."""
+    channel, track = last.heard.get("channel"), last.heard.get("track")
+    if options.channel == "mix" and not is_named and isinstance(channel, int):
+        options = replace(options, channel=str(channel))
+    if options.track is None and isinstance(track, int):
+        options = replace(options, track=track)
+    return options
+
+
 def keep(history: History, task: Ask, options: AnalysisOptions, one: Input, envelope: Envelope) -> None:
     """Keep a question whose answer came to its end."""
     if not envelope.text or any(chunk.finish_reason in ("length", "loop") for chunk in envelope.chunks):
@@ -135,12 +147,15 @@ def keep(history: History, task: Ask, options: AnalysisOptions, one: Input, enve
     )
 
 
-def _heard(envelope: Envelope) -> dict[str, float]:
-    """Which part of the recording was heard, if not all of it."""
+def _heard(envelope: Envelope) -> dict[str, Any]:
+    """Which part, channel and track of the recording was heard, if not all of it."""
+    channel, track = envelope.params.channel, envelope.params.track
+    heard: dict[str, Any] = {} if isinstance(channel, str) else {"channel": channel}
+    heard |= {} if track is None else {"track": track}
     duration = envelope.input.duration if envelope.input is not None else None
     if duration is None or not envelope.chunks:
         return {}
     start = min(chunk.start for chunk in envelope.chunks)
     end = max(chunk.end for chunk in envelope.chunks)
     is_all = start == 0 and end >= round(duration, 3)
-    return {} if is_all else {"start": start, "end": end}
+    return heard if is_all else {**heard, "start": start, "end": end}

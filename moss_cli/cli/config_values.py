@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from moss_cli.api.options import as_flag, channel_of
 from moss_cli.cli.command_line import run_hint
 from moss_cli.cli.other_tools import VALUES
 from moss_cli.cli.usage import bound_of, choices_of, in_words, nearest_of
@@ -27,7 +28,16 @@ def _auto_or_number(text: str) -> None:
         raise UsageError(f"{text} is neither auto nor a positive number", hint="write auto, or a number")
 
 
-_TEXTS: dict[str, Callable[[str], None]] = {"TIME": _time, "DEVICE": _device, "auto|N": _auto_or_number}  # by metavar
+def _channel(text: str) -> None:
+    channel_of(text, as_flag)
+
+
+_TEXTS: dict[str, Callable[[str], None]] = {
+    "TIME": _time,
+    "DEVICE": _device,
+    "auto|N": _auto_or_number,
+    "mix|left|right|N|each": _channel,
+}  # by metavar
 
 
 def check_value(command: Any, option: Any, name: str, value: Any) -> Any:

@@ -13,12 +13,14 @@ from typer.core import TyperCommand
 ARGUMENTS, OPTIONS = "Arguments", "Options"
 TASK, INPUTS, OUTPUT, MODEL = "Task", "Inputs", "Output", "Model"
 AUDIO, DECODING, CLUSTER, MESSAGES = "Audio", "Decoding", "Cluster", "Messages"
+SERVER = "Server"
 PANELS = (
     ARGUMENTS,
     TASK,
     INPUTS,
     OUTPUT,
     MODEL,
+    SERVER,
     AUDIO,
     DECODING,
     CLUSTER,

@@ -121,6 +121,8 @@ def skip_by(include: Sequence[str], exclude: Sequence[str]) -> Skip:
 
     Names are compared in Unicode's normal form C. Raises UsageError for what is not a pattern, or matches nothing.
     """
+    if not include and not exclude:  # the library that knows patterns takes its time to load
+        return lambda relative, is_folder: False
     wanted, unwanted = _spec("--include", include), _spec("--exclude", exclude)
 
     def skip(relative: str, is_folder: bool) -> bool:
@@ -137,8 +139,10 @@ def asked_for(include: Sequence[str]) -> Asked:
 
     A pattern of folders alone (`calls/`, `calls/**`) says nothing of which files in them are recordings.
     """
+    if not include:
+        return lambda relative: False
     wanted = _spec("--include", [one for one in include if "." in one.rstrip("/").rpartition("/")[2].lstrip(".")])
-    return lambda relative: bool(include) and wanted.match_file(unicodedata.normalize("NFC", relative))
+    return lambda relative: wanted.match_file(unicodedata.normalize("NFC", relative))
 
 
 def _spec(option: str, patterns: Sequence[str]) -> GitIgnoreSpec:

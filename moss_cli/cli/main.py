@@ -153,7 +153,7 @@ def _has_working_directory() -> bool:
 
 def _ended(console: Console, number: int) -> int:
     interrupted = number == signal.SIGINT
-    console.error(MossError("interrupted" if interrupted else "terminated"))
+    console.error(MossError("interrupted" if interrupted else "terminated", hint=console.when_stopped))
     return ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED
 
 

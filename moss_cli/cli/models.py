@@ -3,80 +3,69 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from moss_cli.cli import models_pull, models_rm, models_verify
+from moss_cli.cli.help import Command, examples
 from moss_cli.cli.help_command import show_help_alone
-from moss_cli.cli.options import model_names
+from moss_cli.cli.model_choice import AnyName, Name, local_names
 
 if TYPE_CHECKING:
-    from moss_cli.cli.command_line import CommandLine
-    from moss_cli.models.registry import ModelEntry, Resolved
+    from moss_cli.cli.console import Console
+    from moss_cli.models.entry import ModelEntry
 
-ABOUT = "List, show, download and quantise models."
+ABOUT = "List, download, check, quantise and remove models."
+LIST_EXAMPLES = ("moss models list", "moss models list -f json | jq -r '.[] | select(.here) | .name'")
+SHOW_EXAMPLES = ("moss models show 4b-instruct", "moss models show OpenMOSS-Team/MOSS-Audio-4B-Instruct")
+PATH_EXAMPLES = ('ls "$(moss models path 4b-instruct)"',)
+QUANTIZE_EXAMPLES = ("moss models quantize 4b-instruct", "moss models quantize 4b-instruct -o 4b-4bit/")
 
 app = typer.Typer(rich_markup_mode=None, help=ABOUT)
 app.callback(help=ABOUT, invoke_without_command=True)(show_help_alone)
 
-
-Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME", help="A model from `moss models list`.", show_default=False, autocompletion=model_names
-    ),
-]
+AsJson = Annotated[bool, typer.Option("--json", help="The same as -f json.")]
+ShownAs = Annotated[Literal["txt", "json"], typer.Option("--format", "-f", help="Text or JSON.")]
 
 
-@app.command("list")
-def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List the models and whether they are on this machine."""
-    from moss_cli.models.quantised import quantised_folder
-    from moss_cli.models.registry import load_registry, locate
+@app.command("list", cls=Command, epilog=examples(LIST_EXAMPLES))
+def list_models(shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
+    """List the models: which are here, how large they are, and as what each would run here.
+
+    SIZE is what a model takes on the disk, BF16 and 4-BIT what its weights take in memory. RUNS AS is the precision
+    that `--dtype auto` chooses on this machine now, or `too large` if not even 4 bits fit.
+    """
+    from moss_cli.cli.model_choice import listed_entries
+    from moss_cli.cli.model_facts import device_facts, model_facts, table
+    from moss_cli.models.registry import load_registry
+
+    default, device = load_registry().default, device_facts()
+    models = [model_facts(entry, default, device) for entry in listed_entries()]
+    if as_json or shown_as == "json":
+        _print_json([one.document() for one in models])
+    else:
+        typer.echo("\n".join(table(models)))
+
+
+@app.command("show", cls=Command, epilog=examples(SHOW_EXAMPLES))
+def show_model(context: typer.Context, name: AnyName, shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
+    """Show all that is known of a model."""
+    from moss_cli.cli.model_facts import device_facts, model_facts
+    from moss_cli.models.registry import load_registry
     from moss_cli.output.terminal import one_line
 
-    registry = load_registry()
-    rows = [(entry, locate(entry)) for entry in registry.entries.values()]
-    if as_json:
-        _print_json([_facts(entry, found, default=entry.name == registry.default) for entry, found in rows])
-        return
-    width = max(len(one_line(entry.name)) for entry, _ in rows)
-    for entry, found in rows:
-        here = "here" if found else "not here"
-        mark = " (default)" if entry.name == registry.default else ""
-        mark += ", 4-bit copy" if found and quantised_folder(found).is_dir() else ""
-        typer.echo(f"{one_line(entry.name):<{width}}  {_size(entry):>7}  {here:<8}  {one_line(entry.title)}{mark}")
-
-
-@app.command("show")
-def show_model(
-    context: typer.Context, name: Name, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
-) -> None:
-    """Show the details of a model."""
-    from moss_cli.models.registry import load_registry, locate
-    from moss_cli.output.terminal import one_line
-
-    registry = load_registry()
-    entry = _entry(name, context.obj.typed)
-    facts = _facts(entry, locate(entry), default=name == registry.default)
-    if as_json:
+    facts = model_facts(_known(name, context.obj), load_registry().default, device_facts()).document()
+    if as_json or shown_as == "json":
         _print_json(facts)
         return
     for key, value in facts.items():
-        if isinstance(value, dict):
-            shown = "{:g} s".format if key == "piece_seconds" else _amount
-            value = ", ".join(f"{k} {shown(v)}" for k, v in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(value)
-        elif isinstance(value, bool):
-            value = "yes" if value else "no"
-        if value not in (None, ""):
-            typer.echo(f"{key.replace('_', ' '):<15}{one_line(str(value))}")
+        shown = _shown(key, value)
+        if shown:
+            typer.echo(f"{key.replace('_', ' '):<15}{one_line(shown)}")
 
 
-@app.command("path")
+@app.command("path", cls=Command, epilog=examples(PATH_EXAMPLES))
 def model_path(name: Name) -> None:
     """Print the folder of a model. Fails if it is not on this machine."""
     from moss_cli.models.registry import resolve
@@ -84,49 +73,20 @@ def model_path(name: Name) -> None:
     typer.echo(resolve(name).folder)
 
 
-@app.command("pull")
-def pull_model(context: typer.Context, name: Name) -> None:
-    """Download a model at its pinned revision, and print its folder."""
-    import sys
-
-    from moss_cli.errors import ModelError
-    from moss_cli.models.hub import check_hub, download, is_whole
-    from moss_cli.models.registry import locate, resolve
-
-    entry = _entry(name, context.obj.typed)
-    if entry.hub is None:
-        typer.echo(f"moss: {name} is a local model; there is nothing to download", err=True)
-        typer.echo(resolve(name).folder)
-        return
-    try:
-        check_hub(entry.hub, entry.revision)
-    except ModelError:
-        here = locate(entry)
-        if here is None or not is_whole(here.folder):
-            raise
-        typer.echo(f"moss: {name} is here already", err=True)
-        typer.echo(here.folder)
-        return
-    typer.echo(f"moss: downloading {entry.hub} ({_size(entry)})", err=True)
-    if not sys.stderr.isatty():
-        typer.echo(download(entry.hub, entry.revision))
-        return
-    from moss_cli.cli.download_bar import download_bar
-
-    with download_bar(entry.name, entry.size, sys.stderr) as tqdm_class:
-        folder = download(entry.hub, entry.revision, tqdm_class=tqdm_class)
-    typer.echo(folder)
+app.command("pull", cls=Command, epilog=examples(models_pull.EXAMPLES))(models_pull.pull_model)
+app.command("verify", cls=Command, epilog=examples(models_verify.EXAMPLES))(models_verify.verify_model)
 
 
-@app.command("quantize")
+@app.command("quantize", cls=Command, epilog=examples(QUANTIZE_EXAMPLES))
 def quantize_model(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
             metavar="NAME|FOLDER",
             help="A model from `moss models list`, or a checkpoint folder.",
             show_default=False,
-            autocompletion=model_names,
+            autocompletion=local_names,
         ),
     ],
     output: Annotated[
@@ -144,8 +104,7 @@ def quantize_model(
 
     It takes a quarter of the room and of the time to load. With -o it is a model of its own: `--model FOLDER/`.
     """
-    import sys
-
+    from moss_cli.cli.transfer import Transfer
     from moss_cli.engine.devices import pick_device, pick_four_bit
     from moss_cli.engine.quantised_copy import write_copy
     from moss_cli.models.quantised import quantised_folder
@@ -154,60 +113,45 @@ def quantize_model(
     found = resolve(name)
     folder = output or quantised_folder(found)
     kind = pick_four_bit(pick_device("auto"))
-    if not sys.stderr.isatty():
-        write_copy(found.folder, folder, kind=kind, revision=found.revision)
-    else:
-        from moss_cli.cli.download_bar import bytes_bar
+    with Transfer(found.entry.name, context.obj) as transfer:
 
-        with bytes_bar(found.entry.name, sys.stderr) as progress:
-            write_copy(found.folder, folder, kind=kind, revision=found.revision, progress=progress)
+        def tell(n_done: int, n_bytes: int) -> None:
+            transfer.tell("quantising", n_done, n_bytes)
+
+        write_copy(found.folder, folder, kind=kind, revision=found.revision, progress=tell)
     typer.echo(folder.absolute())  # a bare name would be that of a listed model to `--model`
 
 
-def _entry(name: str, typed: CommandLine | None = None) -> ModelEntry:
-    from moss_cli.cli.command_line import run_hint
-    from moss_cli.cli.usage import nearest_of
-    from moss_cli.errors import ModelError
-    from moss_cli.models.registry import load_registry
-
-    entries = load_registry().entries
-    if name not in entries:
-        nearest = nearest_of(name, entries)
-        known = f"run `moss models list`; known models: {', '.join(entries)}"
-        hint = run_hint(typed.replaced(name, nearest)) if nearest and typed else known
-        raise ModelError(f"no model named {name}", hint=hint)
-    return entries[name]
+app.command("rm", cls=Command, epilog=examples(models_rm.EXAMPLES))(models_rm.remove_model)
 
 
-def _size(entry: ModelEntry) -> str:
-    return _amount(entry.size) if entry.size else "-"
+def _known(name: str, console: Console) -> ModelEntry:
+    """The entry of a name, or of a hub model that is here. Raises ModelError."""
+    from moss_cli.cli.model_choice import unknown_model
+    from moss_cli.models.registry import load_registry, resolve
+
+    registry = load_registry()
+    if name in registry.entries:
+        return registry.entries[name]
+    if "/" not in name:
+        raise unknown_model(name, registry, console.typed)
+    return resolve(name).entry
 
 
-def _amount(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+def _shown(key: str, value: object) -> str:
+    """A value for people; nothing for one that is not known."""
+    from moss_cli.errors import amount
 
-
-def _facts(entry: ModelEntry, found: Resolved | None, *, default: bool) -> dict[str, object]:
-    from moss_cli.models.quantised import quantised_folder
-
-    copy = quantised_folder(found) if found else None
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "default": default,
-        "demo": entry.demo,
-        "thinking": entry.thinking,
-        "thinks_over": list(entry.thinks_over),
-        "languages": list(entry.languages),
-        "hub": entry.hub,
-        "revision": entry.revision,
-        "bytes": entry.size,
-        "memory": entry.memory,
-        "max_seconds": entry.max_seconds,
-        "piece_seconds": entry.piece_seconds,
-        "path": str(found.folder) if found else None,
-        "quantised": str(copy) if copy and copy.is_dir() else None,
-    }
+    if isinstance(value, dict):
+        shown = "{:g} s".format if key == "piece_seconds" else amount
+        return ", ".join(f"{k} {shown(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if key == "bytes" and isinstance(value, int):
+        return f"{value} ({amount(value)})"
+    return "" if value is None else str(value)
 
 
 def _print_json(value: object) -> None:

@@ -13,7 +13,6 @@ import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
-from moss_cli.errors import MossError
 from moss_cli.output.formats import COMBINED, FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
@@ -28,13 +27,10 @@ Inputs = Annotated[
 
 
 def model_names(incomplete: str) -> list[str]:
-    """What shells complete a model's name to; nothing where models.toml cannot be read."""
-    from moss_cli.models.registry import load_registry
+    """What shells complete a model's name to."""
+    from moss_cli.cli.model_choice import all_names
 
-    try:
-        return [name for name in load_registry().entries if name.startswith(incomplete)]
-    except MossError:
-        return []
+    return all_names(incomplete)
 
 
 def device_names(incomplete: str) -> list[str]:
@@ -67,7 +63,9 @@ def model_option(help: str) -> Any:
     return option("--model", "-m", panel=MODEL, help=help, metavar="NAME", autocompletion=model_names)
 
 
-ModelOption = Annotated[str | None, model_option("A model from `moss models list`, or a checkpoint folder.")]
+ModelOption = Annotated[
+    str | None, model_option("A model from `moss models list`, a checkpoint folder, or the URL of a server.")
+]
 DeviceOption = Annotated[
     str,
     option(
@@ -159,6 +157,25 @@ class AnalysisOptions:
         ),
     ] = None
     end: Annotated[str | None, option("--end", panel=AUDIO, help="End of the part to analyse.", metavar="TIME")] = None
+    channel: Annotated[
+        str,
+        option(
+            "--channel",
+            panel=AUDIO,
+            help="Channel to hear: mix, left, right or a number from 1; each: a speaker a channel, for transcribe.",
+            metavar="mix|left|right|N|each",
+        ),
+    ] = "mix"
+    track: Annotated[
+        int | None,
+        option(
+            "--track",
+            panel=AUDIO,
+            help="Audio track of a video or other container, from 1. [default: its default one]",
+            metavar="N",
+            **bounds("track"),
+        ),
+    ] = None
     chunk: Annotated[
         float | None,
         option(

@@ -72,6 +72,7 @@ _WITH_VALUE: tuple[tuple[str, Callable[[str], list[str]]], ...] = (
     ("lang l source_lang", _named("--language")),
     ("num_speakers min_speakers max_speakers", lambda v: ["--speakers"]),
     ("chunk_size chunk_length chunk_length_s segment_length", _named("--chunk")),
+    ("audio_track audio_stream", _named("--track")),
     ("initial_prompt hotwords", lambda v: ["--context", f"@{v}" if v.startswith("@") else v]),
     ("ss start_time from", _named("--start")),
     ("to end_time", _named("--end")),

@@ -11,15 +11,16 @@ from typing import Any
 
 import torch
 
-from moss_cli.doctor.check import Check, amount
+from moss_cli.doctor.check import Check
 from moss_cli.doctor.needs import fits, parameters_of, weights_bytes
 from moss_cli.engine.checkpoint import read_headers
 from moss_cli.engine.config import load_config
-from moss_cli.engine.devices import DeviceFacts, FourBit, pick_dtype
+from moss_cli.engine.devices import FourBit
+from moss_cli.engine.fit import DeviceFacts, pick_dtype
 from moss_cli.engine.quantised_copy import read_copy_info
-from moss_cli.errors import ModelError
-from moss_cli.models.hub import is_whole
-from moss_cli.models.registry import EMBEDDED, ModelEntry, Registry, Resolved, resolve
+from moss_cli.errors import ModelError, amount
+from moss_cli.models.entry import ModelEntry
+from moss_cli.models.registry import EMBEDDED, Registry, Resolved, resolve
 
 USE_EMBEDDED = f"export MOSS_MODEL={EMBEDDED}"
 
@@ -53,7 +54,7 @@ def check_model(name: str, registry: Registry, placing: Placing) -> Check:
         n_parameters, dtype = _on_disk(found.folder, placing)
     except ModelError as error:
         facts = _facts(name, placing, here=True, dtype=None)
-        return Check(_label(name, placing), "error", error.message, _refetch(found, registry), facts)
+        return Check(_label(name, placing), "error", error.message, _refetch(found), facts)
     entry = replace(found.entry, name=name)  # a folder, or a hub id, is named as the user names it
     facts = _facts(name, placing, here=True, dtype=dtype)
     return _unfit(entry, dtype, n_parameters, registry, placing, facts) or _fit(found, name, dtype, placing, facts)
@@ -76,13 +77,11 @@ def _on_disk(folder: Path, placing: Placing) -> tuple[int, str]:
     return n_parameters, pick_dtype(placing.dtype, n_parameters, placing.facts)
 
 
-def _refetch(found: Resolved, registry: Registry) -> str:
-    """The command that gets a checkpoint anew: a download goes on with what is there, and takes a damaged file for a
-    whole one."""
-    if found.entry.hub is None or found.entry.name not in registry.entries:
+def _refetch(found: Resolved) -> str:
+    """The command that gets what is damaged of a checkpoint anew, or does without it."""
+    if found.entry.hub is None:
         return USE_EMBEDDED
-    pull = f"moss models pull {found.entry.name}"
-    return pull if not is_whole(found.folder) else f"rm -r {shlex.quote(str(found.folder.parents[1]))} && {pull}"
+    return f"moss models pull {shlex.quote(found.entry.name)}"
 
 
 def _missing(entry: ModelEntry, error: ModelError, registry: Registry, placing: Placing) -> Check:
@@ -127,9 +126,9 @@ def _unfit(
 
 
 def instead(entries: Iterable[ModelEntry], placing: Placing) -> str:
-    """The command that chooses the largest model that fits, the embedded one if no other does."""
+    """The command that chooses the largest model for all tasks that fits, the embedded one if none does."""
     four_bit = "4bit" if placing.facts.type != "mps" else "fp16"
-    fitting = [entry for entry in entries if entry.hub and fits(entry, four_bit, placing.facts)]
+    fitting = [one for one in entries if one.hub and not one.tasks and fits(one, four_bit, placing.facts)]
     if not fitting:
         return USE_EMBEDDED
     # Files of the same size differ by some bytes; then it is the first one.

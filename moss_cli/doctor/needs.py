@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from moss_cli.engine.devices import DTYPES, HEADROOM, DeviceFacts
-from moss_cli.models.registry import ModelEntry
+from moss_cli.engine.fit import HEADROOM, VALUE_BYTES, DeviceFacts
+from moss_cli.models.entry import ModelEntry
 
 
 def parameters_of(entry: ModelEntry) -> int | None:
     """The number of parameters by what models.toml says of memory, or else of the files; None where it says neither."""
     for dtype, n_bytes in entry.memory.items():
-        if dtype in DTYPES:
-            return n_bytes // DTYPES[dtype].itemsize
+        if dtype in VALUE_BYTES:
+            return n_bytes // VALUE_BYTES[dtype]
     return entry.size // 2 if entry.size else None  # released weights are bf16
 
 
@@ -22,7 +22,7 @@ def weights_bytes(entry: ModelEntry, dtype: str, n_parameters: int | None = None
     n_parameters = n_parameters or parameters_of(entry)
     if dtype in entry.memory:
         return entry.memory[dtype]
-    return None if n_parameters is None else n_parameters * (DTYPES[dtype].itemsize if dtype in DTYPES else 2)
+    return None if n_parameters is None else n_parameters * VALUE_BYTES.get(dtype, 2)
 
 
 def fits(entry: ModelEntry, dtype: str, facts: DeviceFacts, n_parameters: int | None = None) -> bool:

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from moss_cli.doctor.check import Check, amount, listed
+from moss_cli.doctor.check import Check, listed
+from moss_cli.errors import amount
+from moss_cli.models.entry import ModelEntry
 from moss_cli.models.hub import hub_cache
-from moss_cli.models.registry import ModelEntry, load_registry, locate
+from moss_cli.models.registry import load_registry, locate
 from moss_cli.settings import ENV_PREFIX, cache_folder, config_folder, config_path, read_toml
 
 OTHER_CACHE = "export HF_HUB_CACHE=FOLDER"  # where there is room, which only the user knows

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from moss_cli.audio.torch_threads import usual_threads
+from moss_cli.engine.fit import DeviceFacts, free_memory, pick_dtype
 from moss_cli.engine.nf4 import has_fused_nf4
 from moss_cli.errors import DeviceError, UsageError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 SMALL = 50_000_000  # parameters; the work of so small a model is not worth sharing out among threads
-HEADROOM = 1.15  # what activations and the cache take beside the weights
 
-DtypeName = Literal["bf16", "fp16", "fp32", "4bit"]
 FourBit = Literal["nf4", "int4"]  # what 4bit is
 HeldDtype = Literal["bf16", "fp16", "fp32", "nf4", "int4"]
 
@@ -35,16 +32,6 @@ class Placement:
     def four_bit(self) -> FourBit | None:
         """What the decoder's linears are held in, if in 4 bits."""
         return self.dtype if self.dtype in ("nf4", "int4") else None
-
-
-@dataclass(frozen=True)
-class DeviceFacts:
-    """What decides the dtype on a device: its type, the bytes that weights may take, and whether it computes in bf16
-    (a CUDA device that does not takes fp16)."""
-
-    type: str
-    free_bytes: int
-    has_bf16: bool = True
 
 
 def pick_device(asked: str) -> torch.device:
@@ -71,14 +58,7 @@ def free_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return free_memory()
 
 
 def threads_for(device: torch.device, n_parameters: int) -> int:
@@ -135,25 +115,6 @@ def pick_four_bit(device: torch.device) -> FourBit:
     (64 ms). CUDA and MPS: not measured.
     """
     return "nf4" if device.type != "cpu" or has_fused_nf4() else "int4"
-
-
-def pick_dtype(asked: str, n_parameters: int, facts: DeviceFacts) -> DtypeName:
-    """The dtype that is asked for, or under `auto` the best that fits. Raises UsageError.
-
-    auto on CUDA: bf16 (or fp16) if it fits, else 4bit; on a CPU fp32 if it fits, else bf16, else 4bit; on MPS fp32 if
-    it fits, else fp16.
-    """
-    half: DtypeName = "bf16" if facts.has_bf16 or facts.type != "cuda" else "fp16"
-    if asked != "auto":
-        named: dict[str, DtypeName] = {"bf16": half, "fp16": "fp16", "fp32": "fp32", "4bit": "4bit"}
-        if asked not in named:
-            raise UsageError(f"no such dtype: {asked}", hint="auto, bf16, fp16, fp32 or 4bit")
-        return named[asked]
-    choices: dict[str, tuple[DtypeName, ...]] = {"cuda": (half,), "cpu": ("fp32", "bf16"), "mps": ("fp32",)}
-    for dtype in choices[facts.type]:
-        if DTYPES[dtype].itemsize * n_parameters * HEADROOM < facts.free_bytes:
-            return dtype
-    return "fp16" if facts.type == "mps" else "4bit"
 
 
 def compute_of_4bit(facts: DeviceFacts) -> torch.dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from moss_cli.engine.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
+MOST_KEPT = 64  # compiled grammars, beside the vocabulary; chosen: the commands have a dozen, a server's clients any
+
 
 class Grammars:
     """Compiles grammars for one vocabulary. The vocabulary is prepared at the first use, or by `prepare`
@@ -21,7 +24,7 @@ class Grammars:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, eos_id: int) -> None:
         self._tokenizer, self.vocab_size, self._eos_id = tokenizer, vocab_size, eos_id
         self._preparing: Future[LLTokenizer] | None = None
-        self._matchers: dict[Form, LLMatcher] = {}
+        self._matchers: OrderedDict[Form, LLMatcher] = OrderedDict()  # those used last at the end
 
     def prepare(self) -> None:
         """Begin to prepare the vocabulary in a thread of its own."""
@@ -48,6 +51,9 @@ class Grammars:
             if matcher.is_error():
                 raise ValueError(matcher.get_error())
             self._matchers[form] = matcher
+            if len(self._matchers) > MOST_KEPT:
+                self._matchers.popitem(last=False)
+        self._matchers.move_to_end(form)
         return self._matchers[form].deep_copy()  # compiling takes longer than some answers' masks
 
 

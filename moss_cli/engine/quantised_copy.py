@@ -44,7 +44,7 @@ INDEX, WEIGHTS = "model.safetensors.index.json", "model-00001-of-00001.safetenso
 BESIDE = ("*.json", "*.txt", "*.jinja", "LICENSE*")  # copied: configuration, tokenizer, licence
 MARGIN = 50_000_000  # bytes that stay free on the disk; chosen
 NAMES = {dtype: name for name, dtype in QUANTISED_DTYPES.items()}
-HINT = "make it anew with `moss models quantize`"
+HINT = "make it anew with `moss models quantize NAME`"
 
 Progress = Callable[[int, int], None]  # bytes written, of how many
 

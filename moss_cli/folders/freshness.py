@@ -156,6 +156,8 @@ def _task_values(task: Task[Any]) -> dict[str, Any]:
 def _model_values(model: Resolved) -> list[Any]:
     """A model's name and revision; without a revision also its files, which may be trained further."""
     named: list[Any] = [model.entry.name, model.revision]
+    if model.checkpoint is None:  # of a server's model nothing but its name is known
+        return named
     is_packaged = Path(moss_cli.__file__).parent in model.folder.parents  # moss's version stands for it
     if model.revision:
         return named

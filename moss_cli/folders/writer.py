@@ -20,9 +20,9 @@ from moss_cli.folders.manifest_entry import ManifestEntry, result_key
 from moss_cli.folders.names import PlannedOutput, plan
 from moss_cli.folders.runs import RunMarker, forget_dead_runs
 from moss_cli.output.atomic import check_writable, write_atomic
+from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
 from moss_cli.output.terminal import one_line
-from moss_cli.output.wrap import Layout
 from moss_cli.run.inputs import Input, identity
 from moss_cli.schema import Envelope
 

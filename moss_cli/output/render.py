@@ -12,13 +12,12 @@ from moss_cli.output.combined import parts_of
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
 from moss_cli.output.formats import COMBINED, FORMATS
+from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.links import Place
 from moss_cli.output.markdown import several_to_markdown, to_markdown
-from moss_cli.output.subtitles import AS_IT_IS, to_srt, to_vtt
 from moss_cli.output.tables import to_csv, to_tsv
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, stamp
-from moss_cli.output.wrap import Layout
 from moss_cli.schema import Envelope
 from moss_cli.tasks.catalogue import entry
 
@@ -80,7 +79,7 @@ def _dumps(value: Any, *, indent: int | None) -> str:
 def _txt(envelope: Envelope, layout: Layout) -> str:
     timed = [cue for cue in cues(envelope) if lines(cue.text)]
     if envelope.result is None or is_running_text(envelope.task):
-        said = [_line(cue, layout) for cue in timed] or lines(envelope.text or "")
+        said = [cue_line(cue, layout) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)
     timeline = _timeline(timed)
@@ -110,13 +109,26 @@ def _columns(found: list[Fact]) -> list[str]:
     return rows
 
 
-def _line(cue: Cue, layout: Layout) -> str:
+def cue_line(cue: Cue, layout: Layout) -> str:
+    """A timed item as a line of running text, with its times where the layout has them."""
     speaker = one_line(cue.speaker or "")
     times = f"[{stamp(cue.start_ms)} → {stamp(cue.end_ms)}] " if layout.times else ""
     return times + (f"[{speaker}] " if speaker else "") + one_line(cue.text)
 
 
-_LAID_OUT: dict[str, Callable[[Envelope, Layout], str]] = {"txt": _txt, "srt": to_srt, "vtt": to_vtt}
+def _srt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_srt  # pysubs2 and wcwidth take longer to load than all else here
+
+    return to_srt(envelope, layout)
+
+
+def _vtt(envelope: Envelope, layout: Layout) -> str:
+    from moss_cli.output.subtitles import to_vtt
+
+    return to_vtt(envelope, layout)
+
+
+_LAID_OUT: dict[str, Callable[[Envelope, Layout], str]] = {"txt": _txt, "srt": _srt, "vtt": _vtt}
 _WRITERS: dict[str, Callable[[Envelope], str]] = {
     "json": _json,
     "jsonl": _jsonl,

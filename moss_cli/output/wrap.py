@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from wcwidth import width as display_width
 from wcwidth import wrap as break_up
 
 from moss_cli.output.cues import Cue, TimedWord
+from moss_cli.output.layout import Layout
 from moss_cli.output.text import one_line
 
 _WIDE = "\u1100-\u115f\u2e80-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6\U00020000-\U0003fffd"
@@ -33,21 +34,6 @@ _TOKEN = re.compile(
 # as two, as it does in a line's width.
 SHORTEST_PART_MS = 833
 COLUMNS_PER_S = 20
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Columns of a line (an ideograph takes two) and lines of a cue; None: as many as there are. `times`: in txt, each
-    line of a transcript begins with its times."""
-
-    max_line_width: int | None = None
-    max_line_count: int | None = None
-    times: bool = False
-
-    @property
-    def values(self) -> tuple[int | None, ...]:
-        """What tells two layouts apart, as folders keep it."""
-        return (self.max_line_width, self.max_line_count, *([1] if self.times else []))
 
 
 def fit(cues: Iterable[Cue], layout: Layout, duration_ms: int | None = None) -> list[Cue]:

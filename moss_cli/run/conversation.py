@@ -71,6 +71,11 @@ class Asking:
 
         Raises AnswerError where no attempt can be read, and what the backend raises.
         """
+        parts = yield from self._told(chunk, n_again)
+        return [replace(part, channel=chunk.channel) for part in parts]
+
+    def _told(self, chunk: Chunk, n_again: int) -> Conversation[list[Part[Any]]]:
+        """See `about`."""
         clip = yield Listen(chunk.samples, self._piece(chunk))
         part = yield from self._part(clip, chunk.span, chunk.name)
         del clip  # its memory, before that of its pieces is taken
@@ -96,7 +101,7 @@ class Asking:
     def _piece(self, chunk: Chunk) -> Hashable:
         if self.source is None:
             return None
-        return self.source, round(chunk.span.start_s * SAMPLE_RATE), len(chunk.samples)
+        return self.source, chunk.channel, round(chunk.span.start_s * SAMPLE_RATE), len(chunk.samples)
 
     def _in_pieces(self, pieces: Sequence[Chunk], n_again: int) -> Conversation[list[Part[Any]]]:
         """What comes of pieces of a chunk; [] where one of them fails: what came of the whole is more than nothing."""

@@ -119,6 +119,8 @@ class Envelopes:
         return Params(
             prompt=task.questions[0].prompt,
             context=job.context,
+            channel=job.channel,
+            track=job.track,
             temperature=job.sampling.temperature,
             top_p=job.sampling.top_p,
             top_k=job.sampling.top_k,
@@ -164,4 +166,10 @@ def untold_notices(found: Analysis) -> Iterator[Notice]:
 
 def _chunk_info(part: Part[Any]) -> ChunkInfo:
     span = part.span
-    return ChunkInfo(start=span.start_s, end=span.end_s, finish_reason=part.finish_reason, attempts=part.attempts)
+    return ChunkInfo(
+        start=span.start_s,
+        end=span.end_s,
+        finish_reason=part.finish_reason,
+        attempts=part.attempts,
+        channel=part.channel,
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from moss_cli.audio.chunk import Chunk
 from moss_cli.errors import MossError
+from moss_cli.run.channels import SkippedSpan
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
 from moss_cli.run.journal import Journal, Opened
@@ -36,14 +39,16 @@ class InputProgress:
         self._found: list[list[Part[Any]] | None] = []  # by chunk
         self._next_s: list[float] = []  # by chunk: what follows it begins no earlier
         self._merging, self._n_merged = job.task.merging(), 0
-        self._n_asked = 0
+        self._n_asked, self._n_channels = 0, 1
         self._facts: Facts | None = None
 
     def begin(self, opened: PlannedInput, sha256: str) -> None:
         """The input could be opened."""
         self.task, self.total_s, self.sha256 = opened.task, opened.total_s, sha256
-        self._merging = self.task.merging()
+        # What one channel says may come before what another has said already.
+        self._merging = self.task.merging() if opened.n_channels == 1 else None
         self._offset_s = self._end_s = opened.offset_s
+        self._n_channels = opened.n_channels
         self.source = opened.source
         self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
@@ -53,7 +58,8 @@ class InputProgress:
         self._end_s = max(self._end_s, span.end_s)
         if isinstance(chunk, Span):  # nobody speaks in it
             self._next_s += self._next_s[-1:] or [self._offset_s]
-            self._found.append([Part(chunk, self.task.unspoken(chunk), "no_speech")])
+            channel = chunk.channel if isinstance(chunk, SkippedSpan) else None
+            self._found.append([Part(chunk, self.task.unspoken(chunk), "no_speech", channel=channel)])
             return None
         self._n_asked += 1
         self._next_s.append(chunk.next_s)
@@ -64,13 +70,13 @@ class InputProgress:
     def _known(self, chunk: Chunk) -> list[Part[Any]] | None:
         """What an earlier run found of a chunk; None unless all of it can be read."""
         parts = [from_json(self.task, kept) for kept in self._journal.get(chunk.name) or ()]
-        whole = [part for part in parts if part is not None]
+        whole = [replace(part, channel=chunk.channel) for part in parts if part is not None]
         return whole if whole and len(whole) == len(parts) else None
 
     def found(self, place: int, chunk: Chunk, parts: list[Part[Any]]) -> None:
         """What came of a chunk."""
         self._found[place] = parts
-        if self._facts is None or self._n_asked > 1:  # the result of an only chunk follows at once
+        if chunk.next_s < math.inf or self._n_asked > 1:  # the result of an only chunk follows at once
             self._journal.put(chunk.name, [to_json(part) for part in parts])
 
     def certain(self) -> Iterator[Certain[Any]]:
@@ -113,7 +119,7 @@ class InputProgress:
     @property
     def done_s(self) -> float:
         """Seconds of it that are answered."""
-        return sum(part.span.duration_s for part in self.parts)
+        return sum(part.span.duration_s for part in self.parts) / self._n_channels
 
     @property
     def span(self) -> Span:
@@ -128,7 +134,7 @@ class InputProgress:
     def merged(self) -> Reading[Any]:
         """What came of all chunks as one, by rule."""
         parts = self.parts
-        return parts[0].reading if len(parts) == 1 else self.task.merge(parts)
+        return parts[0].reading if len(parts) == 1 and self._n_channels == 1 else self.task.merge(parts)
 
     def notices(self) -> tuple[Notice, ...]:
         """What is to be said of the audio."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from moss_cli.answers import Sampling
+from moss_cli.audio.channels import Channel
 from moss_cli.errors import MossError
 from moss_cli.models.registry import Resolved
 from moss_cli.run.inputs import Input
@@ -37,6 +38,8 @@ class Job:
     chunk_s: float | None = None
     batch_size: int | None = None
     context: str | None = None
+    channel: Channel = "mix"
+    track: int | None = None  # of a container, from 1; None: the default one
 
     @property
     def longest_s(self) -> float:

@@ -31,10 +31,10 @@ class Facts:
 class OpenInput:
     """An open input. `task` is the job's, as it is asked about this input.
 
-    `blocks`: samples [n] float32 at 16 kHz, to be iterated once; the first lies at `offset_s` in the file, and they
-    last `total_s`, where the header says. `sha256` can be called before that, `facts` after it; both raise AudioError
-    for a file that has changed meanwhile. `source` stands for the samples: what has the same one has the same samples
-    at the same time.
+    `blocks`: samples [n] float32 at 16 kHz, to be iterated once, or [n, k] where each of k `speakers` has a channel;
+    the first lies at `offset_s` in the file, and they last `total_s`, where the header says. `sha256` can be called
+    before that, `facts` after it; both raise AudioError for a file that has changed meanwhile. `source` stands for the
+    samples: what has the same one has the same samples at the same time.
     """
 
     task: Task[Any]
@@ -44,6 +44,7 @@ class OpenInput:
     sha256: Callable[[], str]
     facts: Callable[[], Facts]
     close: Callable[[], None]
+    speakers: tuple[str, ...] = ()
     source: Hashable = field(default_factory=object)
 
 
@@ -57,15 +58,28 @@ def open_input(input: Input, job: Job, audio: Audio | None = None) -> OpenInput:
         return _loaded(audio, job)
     start_s, end_s, task = job.start_s, job.end_s, job.task
     if task.may_name_a_time:
-        duration_s = _known_duration(input)
+        duration_s = _known_duration(input, job)
         if duration_s is None:
             # A pipe can be read only once, and some files say their length only at their end.
-            return _loaded(load(input.path, max_duration_s=job.max_duration_s), job)
+            return _loaded(loaded(input, job), job)
         focus = _focus(job, duration_s)
         if focus is not None:
             start_s, end_s, task = focus.start_s, focus.end_s, focus.task
-    opened = stream(input.path, start_s=start_s, end_s=end_s, max_duration_s=job.max_duration_s)
+    opened = stream(
+        input.path,
+        start_s=start_s,
+        end_s=end_s,
+        max_duration_s=job.max_duration_s,
+        channel=job.channel,
+        track=job.track,
+    )
     return _streamed(task, opened, end_s)
+
+
+def loaded(input: Input, job: Job) -> Audio:
+    """All of an input that can be read only once, as a job hears it. Raises AudioError."""
+    assert job.channel != "each"  # only of a question, which hears one
+    return load(input.path, max_duration_s=job.max_duration_s, channel=job.channel, track=job.track)
 
 
 def is_file(input: Input) -> bool:
@@ -73,11 +87,11 @@ def is_file(input: Input) -> bool:
     return input.path != STDIN and os.path.isfile(input.path)  # noqa: PTH113 - Path.is_file raises for some names
 
 
-def _known_duration(input: Input) -> float | None:
+def _known_duration(input: Input, job: Job) -> float | None:
     """How long a file says that it lasts, in seconds; None where it does not, or is no file."""
     if not is_file(input):
         return None
-    with stream(input.path) as header:
+    with stream(input.path, track=job.track) as header:
         return header.duration_s
 
 
@@ -97,6 +111,7 @@ def _streamed(task: Task[Any], audio: AudioStream, end_s: float | None) -> OpenI
         audio.sha256,
         lambda: Facts(audio.info(), audio.warnings, audio.complete),
         audio.close,
+        audio.speakers,
     )
 
 

@@ -50,6 +50,7 @@ class Runner:
         self._open_backend = open_backend
         self._loading: Loading | None = None
         self._backend: Backend | None = None  # once it is loaded and can be used
+        self._told: set[str] = set()  # warnings of the backend
 
     def run(
         self, inputs: Iterable[Input], journal_of: Callable[[Input], Journal] = lambda input: NoJournal()
@@ -83,7 +84,7 @@ class Runner:
         """A runner of another job for the same model, with the model as far as it is loaded. One that could not be
         loaded is tried again."""
         other = self._of(job)
-        other._backend = self._backend
+        other._backend, other._told = self._backend, self._told
         if self._loading is not None and not self._loading.has_failed:
             other._loading = self._loading
         return other
@@ -114,6 +115,7 @@ class Runner:
         )
         while not ended:
             flight.step()
+        self.tell_warnings()
         [part] = ended
         if isinstance(part, MossError):
             raise part
@@ -169,9 +171,15 @@ class Runner:
         if self._backend is not None:
             return backend, 0.0
         self._backend = backend
-        for message in backend.info.warnings:
-            self._on_warning(message)
+        self.tell_warnings()
         return backend, backend.info.load_seconds
+
+    def tell_warnings(self) -> None:
+        """Tell what the backend warns of, once."""
+        for message in self._backend.info.warnings if self._backend is not None else ():
+            if message not in self._told:
+                self._told.add(message)
+                self._on_warning(message)
 
     def step(self, step: Step) -> None:
         """Tell what is being done."""

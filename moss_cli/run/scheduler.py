@@ -277,6 +277,7 @@ class Scheduler:
             yield self._outcome(done)
 
     def _outcome(self, file: InputProgress) -> Outcome:
+        self._host.tell_warnings()
         envelopes = self._host.envelopes(file.job)
         self._beside.pop(file, None)
         if file.error is None and file.whole is not None:

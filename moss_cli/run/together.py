@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from moss_cli.audio.chunk import Chunk
-from moss_cli.audio.decode import load
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.errors import MossError, as_moss_error
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
-from moss_cli.run.open_input import OpenInput, is_file, open_input
-from moss_cli.run.planned_input import PlannedInput, heard, planned
+from moss_cli.run.open_input import OpenInput, is_file, loaded, open_input
+from moss_cli.run.planned_input import PlannedInput, planned, searched
 from moss_cli.run.tee import readers
 from moss_cli.span import Span
 
@@ -57,7 +56,7 @@ def _opened(input: Input, jobs: Sequence[Job], watch: Watch, stack: ExitStack) -
     others = [place for place in range(len(jobs)) if place not in named]
     audio = None
     if named and others and not is_file(input):  # it can be read only once
-        audio = load(input.path, max_duration_s=max(job.max_duration_s for job in jobs))
+        audio = loaded(input, jobs[0])
     for places in (*([place] for place in named), others):
         if not places:
             continue
@@ -97,7 +96,7 @@ def _cut_once(opened: Mapping[int, OpenInput], jobs: Sequence[Job]) -> dict[int,
     if len(opened) == 1:
         return {place: planned(one, jobs[place]) for place, one in opened.items()}
     first = next(iter(opened))
-    chunks = readers(heard(opened[first], jobs[first]), len(opened))
+    chunks = readers(searched(opened[first].blocks, opened[first], jobs[first]), len(opened))
     return {place: planned(one, jobs[place], own) for (place, one), own in zip(opened.items(), chunks, strict=True)}
 
 

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Literal
 import pydantic
 
 from moss_cli.answers import Form, Grammar
+from moss_cli.errors import UsageError
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
+from moss_cli.tasks.reading.channels import by_speaker, together
 from moss_cli.tasks.reading.merge_rules import join_texts, merged
 from moss_cli.tasks.reading.task import Part, Question, Reading, Task
 from moss_cli.tasks.reading.timed import Segment
@@ -163,7 +165,22 @@ class Transcribe(Task[Transcription]):
             for place, own in enumerate(shared)
         ]
 
+    def check_channels(self) -> None:
+        if self.speakers:
+            raise UsageError("--speakers and --channel each both say who speaks", hint="drop one of them")
+        if self.timestamps == "none":
+            message = "--channel each puts what the channels say in the order of its times"
+            raise UsageError(message, hint="drop --timestamps none")
+
     def merge(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
+        """The segments of all pieces; of channels that were heard each by itself, each a speaker's."""
+        channels = by_speaker(parts)
+        if not channels:
+            return self._merge(parts)
+        segments = together((name, self._merge(own).result.segments) for name, own in channels.items())
+        return merged(self._result(segments), join_texts(one.text for one in segments), parts)
+
+    def _merge(self, parts: Sequence[Part[Transcription]]) -> Reading[Transcription]:
         """The segments of all pieces, those of pieces that overlap spliced where both have heard the same; of texts
         without times, the words that both have are written once."""
         several = by_piece(parts, self._pieces)

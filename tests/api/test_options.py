@@ -136,7 +136,7 @@ def test_what_does_not_go_with_a_question_is_an_error() -> None:
 
 
 def test_an_unknown_option_is_a_type_error_that_names_those_there_are() -> None:
-    with pytest.raises(TypeError, match=r"there is no option 'temprature'; there are chunk, context, end, "):
+    with pytest.raises(TypeError, match=r"there is no option 'temprature'; there are channel, chunk, context, end, "):
         Moss("tiny").transcribe("a.wav", temprature=1)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="there is no option 'device'"):
         Moss("tiny").transcribe("a.wav", device="cpu")  # type: ignore[call-overload]

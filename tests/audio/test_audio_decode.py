@@ -139,7 +139,7 @@ def test_of_several_audio_tracks_the_default_one_is_heard_and_this_is_said(tmp_p
     np.testing.assert_allclose(audio.samples, both[heard][:, 0], atol=1e-4)
     assert audio.complete
     assert [(w.code, w.message.partition("a.mkv ")[2]) for w in audio.warnings] == [
-        ("other_tracks", f"has 2 audio tracks; only track {heard + 1} is used")
+        ("other_tracks", f"has 2 audio tracks; only track {heard + 1} is used; --track chooses another")
     ]
 
 

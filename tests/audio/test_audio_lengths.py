@@ -243,7 +243,7 @@ def test_a_track_that_nobody_can_decode_gives_way_to_one_that_can_be(tmp_path: P
     audio = load(path)
     assert np.abs(audio.samples).max() > 0.4
     assert [warning.message.partition("a.mp4 ")[2] for warning in audio.warnings] == [
-        "has 2 audio tracks; only track 2 is used"
+        "has 2 audio tracks; only track 2 is used; --track chooses another"
     ]
 
 

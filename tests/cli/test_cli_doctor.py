@@ -18,7 +18,7 @@ from moss_cli.doctor.check import Check, install
 
 Moss = Callable[..., Run]
 NAMES = ["moss", "Python", "torch", "GPU", "cpu", "4-bit", "codecs", "cache", "config", "completion"]
-MODELS = ["tiny", "4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking"]
+MODELS = ["tiny", "4b-instruct", "4b-thinking", "8b-instruct", "8b-thinking", "music-8b-instruct", "music-8b-thinking"]
 CHECKS = (Check("moss", "ok", "0.1.0"), Check("torch", "warning", "é", "unset X"), Check("GPU", "error", "gone", "a"))
 PULL = "moss models pull 4b-instruct"
 
@@ -62,7 +62,7 @@ def test_with_the_embedded_model_as_the_default_all_is_well(moss: Moss, monkeypa
     run = moss("doctor")
     assert run.code == 0
     assert [line[:2] for line in run.out.splitlines()] == ["✓ "] * (len(NAMES) + len(MODELS))
-    assert "✓ tiny (default)  runs as fp32 on cpu; speed: moss bench --model tiny\n" in run.out
+    assert "✓ tiny (default)     runs as fp32 on cpu; speed: moss bench --model tiny\n" in run.out
 
 
 def test_the_keys_of_the_json_are_these(moss: Moss) -> None:

@@ -17,8 +17,9 @@ from moss_cli.models.registry import resolve
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
-AGAIN = "hint: delete it and fetch it again with `moss models pull`"
-KNOWN = "known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking"
+AGAIN = "hint: copy it here again; of a model from the hub, `moss models pull NAME` mends what is damaged"
+PULL_OR_LIST = "download it with `moss models pull {}`, or see `moss models list`"
+KNOWN = "known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking, music-8b-instruct, music-8b-thinking"
 
 
 @pytest.fixture
@@ -98,14 +99,17 @@ def split(folder: Path) -> None:
         (
             ["-m", "a/b"],
             5,
-            ["moss: error: a/b is neither a folder nor a hub model on this machine", "hint: see `moss models list`"],
+            [
+                "moss: error: a/b is neither a folder nor a hub model on this machine",
+                f"hint: {PULL_OR_LIST.format('a/b')}",
+            ],
         ),
         (
             ["-m", "y" * 300 + "/x"],
             5,
             [
                 f"moss: error: {'y' * 300}/x is neither a folder nor a hub model on this machine",
-                "hint: see `moss models list`",
+                f"hint: {PULL_OR_LIST.format('y' * 300 + '/x')}",
             ],
         ),
         (["-m", ""], 2, ["moss: error: the model name is empty"]),
@@ -216,7 +220,7 @@ def test_names_and_titles_of_ones_own_models_drive_no_terminal(moss: Moss) -> No
     title = "\\u001b[31mred [bold]x[/bold] </think>"
     (folder / "models.toml").write_text(f'[models."[bold]\\u001b[0m"]\ntitle = "{title}"\nhub = "a/b"\n')
     listed = moss("models", "list").out.splitlines()[-1]
-    assert listed == "[bold]␛[0m         -  not here  ␛[31mred [bold]x[/bold] </think>"
+    assert listed == "[bold]␛[0m         no          -        -       -  ?"
     shown = moss("models", "show", "[bold]\x1b[0m").out.splitlines()
     assert shown[:3] == [
         "name           [bold]␛[0m",

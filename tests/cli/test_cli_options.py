@@ -136,6 +136,9 @@ def test_flag_beats_variable_beats_config_beats_default(moss: Moss, monkeypatch:
     monkeypatch.setenv("MOSS_SEED", "3")
     assert seed() == 3
     assert seed("--seed", "4") == 4
+    monkeypatch.setenv("MOSS_SEED", "")  # counts as not set
+    assert seed() == 2
+    assert seed("--seed", "4") == 4
 
 
 def test_config_keys_are_the_long_names_with_either_dash(moss: Moss) -> None:
@@ -264,34 +267,44 @@ def test_a_config_that_is_no_file_is_named(moss: Moss) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "message", "hint"),
     [
-        ('path = "x"\nhub = "a/b"', "models.m needs either a path or a hub id, and not both"),
-        ("hub = 5", "models.m.hub cannot be 5"),
-        ("path = 5", "models.m.path cannot be 5"),
-        ('hub = "a/b"\nrevision = 5', "models.m.revision cannot be 5"),
-        ('hub = "a/b"\nbytes = "x"', "models.m.bytes cannot be 'x'"),
-        ('hub = "a/b"\nbytes = true', "models.m.bytes cannot be True"),
-        ('hub = "a/b"\nmemory = 3', "models.m.memory cannot be 3"),
-        ('hub = "a/b"\nmemory = { bf16 = "x" }', "models.m.memory cannot be {'bf16': 'x'}"),
-        ('path = "x"\nlanguages = "en"', "models.m.languages cannot be 'en'"),
-        ('path = "x"\nmax_seconds = nan', "models.m.max_seconds cannot be nan"),
-        ('path = "x"\nmax_seconds = -1', "models.m.max_seconds cannot be -1"),
-        ('path = "x"\ndemo = "no"', "models.m.demo cannot be 'no'"),
+        ('path = "x"\nhub = "a/b"', "1: models.m needs either a path or a hub id, and not both", None),
+        ("hub = 5", "2: models.m.hub cannot be 5", "it is text"),
+        ("path = 5", "2: models.m.path cannot be 5", "it is text"),
+        ('hub = "a/b"\nrevision = 5', "3: models.m.revision cannot be 5", "it is text"),
+        ('hub = "a/b"\nbytes = "x"', "3: models.m.bytes cannot be 'x'", "it is a number"),
+        ('hub = "a/b"\nbytes = true', "3: models.m.bytes cannot be True", "it is a number"),
+        ('hub = "a/b"\nmemory = 3', "3: models.m.memory cannot be 3", "it is a table of numbers"),
+        (
+            'hub = "a/b"\nmemory = { bf16 = "x" }',
+            "3: models.m.memory cannot be {'bf16': 'x'}",
+            "it is a table of numbers",
+        ),
+        ('path = "x"\nlanguages = "en"', "3: models.m.languages cannot be 'en'", "it is a list of names"),
+        ('path = "x"\nmax_seconds = nan', "3: models.m.max_seconds cannot be nan", "it is a number"),
+        ('path = "x"\nmax_seconds = -1', "3: models.m.max_seconds cannot be -1", "it is a number"),
+        ('path = "x"\ndemo = "no"', "3: models.m.demo cannot be 'no'", "it is true or false"),
+        ('path = "x"\nmax-seconds = 5', "3: there is no key models.m.max-seconds", "did you mean max_seconds?"),
+        ('path = "x"\nlanguage = ["en"]', "3: there is no key models.m.language", "did you mean languages?"),
+        ('path = "x"\n\n[model.n]\npath = "y"', "4: there is no key model", "did you mean models?"),
+        ('path = "x"\n[xyz]', "3: there is no key xyz", "known keys: default, models"),
     ],
 )
-def test_a_wrong_entry_in_the_user_s_models_is_named(moss: Moss, line: str, message: str) -> None:
+def test_a_wrong_entry_in_the_user_s_models_is_named_with_its_line(
+    moss: Moss, line: str, message: str, hint: str | None
+) -> None:
     path = config_folder() / "models.toml"
     path.write_text(f"[models.m]\n{line}\n")
-    expected = Run(2, "", [f"moss: error: {path}: {message}"])
+    expected = Run(2, "", [f"moss: error: {path}, line {message}", *([f"hint: {hint}"] if hint else [])])
     assert moss("transcribe", "-m", "m", "a.wav") == expected
     assert moss("models", "list") == expected
 
 
 def test_a_default_that_is_no_name_is_named(moss: Moss) -> None:
     path = config_folder() / "models.toml"
-    path.write_text("default = 5")
-    assert moss("transcribe", "a.wav") == Run(2, "", [f"moss: error: {path}: default is not a name"])
+    path.write_text("# mine\ndefault = 5")
+    assert moss("transcribe", "a.wav") == Run(2, "", [f"moss: error: {path}, line 2: default is not a name"])
 
 
 def test_a_wrong_choice_in_a_variable_is_not_mended_by_the_same_command(

@@ -11,9 +11,10 @@ from mending import is_command
 from moss_cli.doctor.check import Check, tried
 from moss_cli.doctor.devices import all_devices, check_four_bit, check_memory, share_off
 from moss_cli.doctor.needs import fits, weights_bytes
-from moss_cli.engine.devices import HEADROOM, DeviceFacts, FourBit, device_facts
+from moss_cli.engine.devices import FourBit, device_facts
+from moss_cli.engine.fit import HEADROOM, DeviceFacts
 from moss_cli.errors import DeviceError
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 CPU = torch.device("cpu")
 FACTS = DeviceFacts("cpu", 10**9)

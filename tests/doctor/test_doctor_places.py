@@ -12,7 +12,7 @@ from mending import is_command
 
 from moss_cli.doctor.completion import check_completion
 from moss_cli.doctor.places import check_cache, check_config, nearest_folder
-from moss_cli.models.registry import ModelEntry
+from moss_cli.models.entry import ModelEntry
 
 ROOT = Path(__file__).parents[2]
 BIG = ModelEntry("big", hub="someone/big", size=10_000_000_000)
@@ -38,10 +38,12 @@ def test_too_little_room_for_the_default_model_says_how_much_is_missing(cache: P
 
 def test_a_model_that_is_here_needs_no_more_room(cache: Path) -> None:
     (cache / "models--someone--big" / "refs").mkdir(parents=True)
-    (cache / "models--someone--big" / "refs" / "main").write_text("abc")
-    snapshot = cache / "models--someone--big" / "snapshots" / "abc"
+    commit = "abc0" * 10
+    (cache / "models--someone--big" / "refs" / "main").write_text(commit)
+    snapshot = cache / "models--someone--big" / "snapshots" / commit
     snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors"):
+        (snapshot / name).write_text("{}")
     assert check_cache(BIG, free=lambda _: 1).status == "ok"
 
 

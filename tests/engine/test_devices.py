@@ -7,20 +7,17 @@ import torch
 
 from moss_cli.engine.devices import (
     DTYPES,
-    HEADROOM,
     SMALL,
-    DeviceFacts,
-    DtypeName,
     Placement,
     compute_of_4bit,
     free_bytes,
     keep_fp32,
     pick_device,
-    pick_dtype,
     pick_four_bit,
     pick_placement,
     threads_for,
 )
+from moss_cli.engine.fit import HEADROOM, DeviceFacts, DtypeName, pick_dtype
 from moss_cli.errors import DeviceError, UsageError
 
 N = 1_000_000  # parameters

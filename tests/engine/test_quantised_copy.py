@@ -180,7 +180,7 @@ def test_a_copy_cut_short_or_of_other_sizes_is_named(copy: Path) -> None:
         file.truncate(1_000_000)
     with pytest.raises(ModelError, match=r"00001\.safetensors is cut short") as caught:
         load_engine(copy, device="cpu")
-    assert caught.value.hint == "make it anew with `moss models quantize`"
+    assert caught.value.hint == "make it anew with `moss models quantize NAME`"
 
 
 @pytest.mark.parametrize("metadata", [{"kind": "int3"}, {"files": [{"name": 1}]}, {"files": None}])

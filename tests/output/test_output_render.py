@@ -7,9 +7,9 @@ from output_examples import HELLO, TWO_SPEAKERS, broken_texts, envelope, segment
 from moss_cli.errors import UsageError
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.json_schema import envelope_type
+from moss_cli.output.layout import Layout
 from moss_cli.output.render import render
 from moss_cli.output.text import lines
-from moss_cli.output.wrap import Layout
 from moss_cli.schema import ErrorInfo, InputInfo
 
 

@@ -12,9 +12,10 @@ from output_examples import envelope
 from wcwidth import width
 
 from moss_cli.output.cues import Cue, TimedWord
+from moss_cli.output.layout import Layout
 from moss_cli.output.render import render
 from moss_cli.output.text import one_line
-from moss_cli.output.wrap import Layout, fit, wrapped
+from moss_cli.output.wrap import fit, wrapped
 from moss_cli.tasks.reading.timed import Segment
 
 

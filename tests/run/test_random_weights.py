@@ -28,7 +28,8 @@ from moss_cli.backends.local import LocalBackend
 from moss_cli.engine.engine import Engine, load_engine
 from moss_cli.engine.linear import frozen_linear
 from moss_cli.errors import AnswerError
-from moss_cli.models.registry import ModelEntry, Resolved
+from moss_cli.models.entry import ModelEntry
+from moss_cli.models.registry import Resolved
 from moss_cli.output.formats import FORMATS
 from moss_cli.output.json_schema import json_schema
 from moss_cli.output.render import render

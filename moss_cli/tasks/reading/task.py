@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from moss_cli.answers import Cost, FinishReason, Form, Turn
+from moss_cli.errors import UsageError
 from moss_cli.schema import Notice, Record
 from moss_cli.span import Span
 from moss_cli.tasks.reading.certain import Merging
@@ -58,7 +59,8 @@ class Part(Generic[R_co]):
     """What came of one chunk of a recording. Neighbours overlap where no pause was found to cut in.
 
     `finish_reason` is that of the answer that ended worst; `cost` is that of all attempts. `untold`: what the answer
-    says nothing of though it should, also after it was asked for again.
+    says nothing of though it should, also after it was asked for again. `channel`: which one was heard, where each is
+    by itself.
     """
 
     span: Span
@@ -68,6 +70,7 @@ class Part(Generic[R_co]):
     thought: str | None = None
     cost: Cost = field(default_factory=Cost)
     untold: tuple[Span, ...] = ()
+    channel: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -162,6 +165,13 @@ class Task(ABC, Generic[R]):
         What the beginning of an answer shows is the beginning of what the whole answer shows.
         """
         return None
+
+    def check_channels(self) -> None:
+        """Raises UsageError where channels that are heard each by itself make no result."""
+        raise UsageError(
+            "--channel each is for transcribe, where each channel is a speaker",
+            hint="name the channel, as in --channel left, or leave it out to hear them all",
+        )
 
     @property
     def may_name_a_time(self) -> bool:

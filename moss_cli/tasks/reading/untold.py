@@ -87,6 +87,8 @@ def still_untold(parts: Sequence[Part[Any]]) -> tuple[Span, ...]:
     for place, part in enumerate(parts):
         left = list(part.untold)
         for other in (*parts[:place], *parts[place + 1 :]) if left else ():
+            if other.channel != part.channel:
+                continue
             left = less(left, less([other.span], other.untold))
         found += left
     return tuple(one for one in joined(found) if one.duration_s >= LEAST_UNTOLD_S)

@@ -76,7 +76,7 @@ def test_words(line: str, expected: list[str]) -> None:
 
 
 def test_models_are_those_of_the_list() -> None:
-    for line in (["scene", "-m", ""], ["models", "show", ""], ["models", "pull", ""]):
+    for line in (["scene", "-m", ""], ["models", "show", ""]):
         assert words(*line)[: len(MODELS)] == MODELS
     assert words("scene", "--model=ti") == ["--model=tiny"]
 

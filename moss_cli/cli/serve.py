@@ -1,0 +1,297 @@
+"""`moss serve`"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from moss_cli.cli.help import MESSAGES, MODEL, SERVER
+from moss_cli.cli.options import DeviceOption, DtypeOption, ModelOption, option
+from moss_cli.errors import MossError, UsageError
+
+if TYPE_CHECKING:
+    from moss_cli.cli.console import Console
+    from moss_cli.serve.address import Address
+    from moss_cli.serve.config import ServeConfig
+    from moss_cli.serve.running import RunningServer
+
+EXAMPLES = (
+    "moss serve --model tiny",
+    "moss serve --detach && MOSS_MODEL=http://127.0.0.1:8642/v1 moss transcribe talk.mp3",
+    "moss serve --socket ~/.moss.sock --keep-alive 10m",
+    "moss serve --status",
+)
+HOST_HELP = "Address to listen on. All but this machine's own need a token."
+TOKEN_HELP = "Ask clients for the token in this file. [default: what MOSS_SERVER_TOKEN says, if it is set]"
+ALLOW_HELP = "Take requests that name this host, too, as a reverse proxy passes them on; repeatable."
+KEEP_HELP = "Drop the weights from memory after this time without a request, as in 10m. [default: keep them]"
+QUEUE_HELP = "Requests in work or waiting; more get status 429."
+UPLOAD_HELP = "Longest file to transcribe: 500MB, 2GB."
+TIMEOUT_HELP = "Time for a request, its waiting included."
+DETACH_HELP = "Run in the background: print the URL once it can be used, and return."
+TOKEN_VARIABLE = "MOSS_SERVER_TOKEN"
+LEAST_TOKEN = 16  # characters; chosen: `openssl rand -hex 16` gives 32
+STOP_WITHIN_S = 30.0  # that --stop waits; chosen
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def serve(
+    context: typer.Context,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    batch_size: Annotated[
+        str, option("--batch-size", panel=MODEL, help="Number of answers decoded together.", metavar="auto|N")
+    ] = "auto",
+    keep_alive: Annotated[str | None, option("--keep-alive", panel=MODEL, help=KEEP_HELP, metavar="TIME")] = None,
+    host: Annotated[str, option("--host", panel=SERVER, help=HOST_HELP, metavar="HOST")] = "127.0.0.1",
+    port: Annotated[
+        int, option("--port", panel=SERVER, help="Port to listen on; 0 takes any.", min=0, max=65535, metavar="N")
+    ] = 8642,
+    socket: Annotated[
+        str | None,
+        option("--socket", panel=SERVER, help="Listen on a Unix socket instead, for this user alone.", metavar="PATH"),
+    ] = None,
+    token_file: Annotated[str | None, option("--token-file", panel=SERVER, help=TOKEN_HELP, metavar="FILE")] = None,
+    allow_host: Annotated[
+        list[str] | None, option("--allow-host", panel=SERVER, help=ALLOW_HELP, metavar="NAME")
+    ] = None,
+    max_requests: Annotated[int, option("--max-requests", panel=SERVER, help=QUEUE_HELP, min=1, metavar="N")] = 256,
+    max_upload: Annotated[str, option("--max-upload", panel=SERVER, help=UPLOAD_HELP, metavar="SIZE")] = "1GB",
+    max_duration: Annotated[
+        str, option("--max-duration", panel=SERVER, help="Refuse recordings longer than this.", metavar="TIME")
+    ] = "24h",
+    timeout: Annotated[str, option("--timeout", panel=SERVER, help=TIMEOUT_HELP, metavar="TIME")] = "1h",
+    detach: Annotated[bool, option("--detach", panel=SERVER, help=DETACH_HELP)] = False,
+    status: Annotated[
+        bool, typer.Option("--status", rich_help_panel=SERVER, help="List the servers that run.")
+    ] = False,
+    stop: Annotated[
+        bool,
+        typer.Option("--stop", rich_help_panel=SERVER, help="Stop the server that runs here or at --port or --socket."),
+    ] = False,
+    quiet: Annotated[bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only.")] = False,
+    verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Print a line for each request.")] = False,
+    debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False,
+    ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
+) -> int:
+    """Serve a model to other programs.
+
+    The model stays loaded and answers over the OpenAI-compatible API: chat completions with audio, and transcriptions.
+    Requests of many clients are answered together. Only this machine can reach it, unless --host says otherwise.
+    """
+    console: Console = context.obj
+    console.quiet, console.verbose, console.debug = quiet, verbose, debug
+    if status:
+        return _show_servers()
+    address = _address(host, port, socket)
+    if stop:
+        return _stop(console, address if _names_address(context) else None)
+    if detach and ready_fd is None:
+        return _detach(console, address)
+    _check_installed()
+    from moss_cli.api.job import make_job
+    from moss_cli.api.options import JobOptions, as_flag
+    from moss_cli.cli.analyse import chosen_model
+    from moss_cli.serve.config import Limits, ServeConfig
+    from moss_cli.tasks.transcribe import Transcribe
+
+    chosen = chosen_model(model, console)
+    if chosen.checkpoint is None:
+        raise UsageError(
+            f"{chosen.entry.name} is on a server already; moss serve needs a model on this machine",
+            hint="choose one, for example `moss serve --model tiny`",
+        )
+    options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
+    limits = Limits(
+        max_upload_bytes=_bytes("--max-upload", max_upload),
+        max_requests=max_requests,
+        timeout_s=_seconds("--timeout", timeout),
+    )
+    config = ServeConfig(
+        job=make_job(Transcribe(), chosen, options, named=as_flag),
+        token=_token(token_file, address),
+        hosts=_hosts(address, allow_host or []),
+        keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),
+        limits=limits,
+    )
+    return _serve(console, config, address, ready_fd)
+
+
+def _address(host: str, port: int, socket: str | None) -> Address:
+    from pathlib import Path
+
+    from moss_cli.serve.address import Address
+
+    return Address(host, port, None if socket is None else Path(socket).expanduser())
+
+
+def _names_address(context: typer.Context) -> bool:
+    """Whether the command line says which server is meant."""
+    sources = [context.get_parameter_source(name) for name in ("host", "port", "socket")]
+    return any(source is not None and source.name == "COMMANDLINE" for source in sources)
+
+
+def _show_servers() -> int:
+    from moss_cli.serve.running import running_servers
+
+    servers = running_servers()
+    for one in servers:
+        typer.echo(
+            f"{one.url}  {one.model}  pid {one.pid}, since {one.started}" + (f", log {one.log}" if one.log else "")
+        )
+    if not servers:
+        raise MossError("no server is running", hint="start one with `moss serve --detach`")
+    return 0
+
+
+def _stop(console: Console, address: Address | None) -> int:
+    from moss_cli.serve.running import stop
+
+    server = _meant(address)
+    if not stop(server, STOP_WITHIN_S):
+        hint = "run the same command once more to end it at once"
+        raise MossError(f"the server at {server.url} is still finishing what it was asked", hint=hint)
+    console.note(f"stopped the server at {server.url}")
+    return 0
+
+
+def _meant(address: Address | None) -> RunningServer:
+    """The server at an address, or the only one."""
+    from moss_cli.serve.running import running_servers
+
+    servers = running_servers()
+    found = servers if address is None else [one for one in servers if one.url == address.url]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = "" if address is None else f" at {address.url}"
+        raise MossError(f"no server is running{where}", hint="see `moss serve --status`")
+    raise UsageError(
+        f"{len(found)} servers are running", hint="say which, with --port or --socket; see `moss serve --status`"
+    )
+
+
+def _detach(console: Console, address: Address) -> int:
+    from moss_cli.serve.detached import log_of, start
+
+    words = [word for word in console.typed.words if word != "--detach"]
+    started = start(words, log_of(address))
+    if started.url is None:
+        for line in started.said:
+            console.stream.write(f"{line}\n")
+        return started.code or 1
+    typer.echo(started.url)
+    console.note(f"runs in the background; its messages are in {log_of(address)}; `moss serve --stop` ends it")
+    return 0
+
+
+def _check_installed() -> None:
+    """Raise MossError where the extra is missing."""
+    from importlib.util import find_spec
+
+    wanted = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+    missing = [package for module, package in wanted.items() if find_spec(module) is None]
+    if missing:
+        from moss_cli.doctor.check import install
+
+        what = f"moss serve needs packages that are not installed: {', '.join(missing)}"
+        raise MossError(what, hint=f"run `{install(*missing)}`")
+
+
+def _token(file: str | None, address: Address) -> str | None:
+    """The token that clients need. Raises UsageError where there has to be one and is none, or a short one."""
+    from pathlib import Path
+
+    token, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
+    if file is not None:
+        where = file
+        try:
+            token = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise UsageError(f"the token file {file} cannot be read: {reason}") from error
+    if token and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
+        message = f"the token in {where} must have {LEAST_TOKEN} printable ASCII characters or more, and no blanks"
+        raise UsageError(message, hint="make one with `openssl rand -hex 16`")
+    if file is not None and not token:
+        raise UsageError(f"the token file {file} is empty", hint="make one with `openssl rand -hex 16`")
+    if not token and not address.is_local:
+        message = f"{address.host} can be reached from other machines, so a token is needed"
+        raise UsageError(message, hint="run `openssl rand -hex 16 > token`, and add `--token-file token`")
+    return token or None
+
+
+def _hosts(address: Address, allowed: list[str]) -> frozenset[str] | None:
+    """The Host headers that are taken: any where a token is needed anyway, because the server is not local."""
+    if not address.is_local:
+        return None
+    return address.host_names | {name.lower() for name in allowed}
+
+
+def _time(name: str, text: str) -> float:
+    from moss_cli.settings import parse_time
+
+    try:
+        return parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
+
+
+def _seconds(name: str, text: str) -> float:
+    """A time that is not zero."""
+    seconds = _time(name, text)
+    if not seconds:
+        raise UsageError(f"{name} must be greater than zero")
+    return seconds
+
+
+def _bytes(name: str, text: str) -> int:
+    """Bytes of `500MB`, `2GB` or `1GiB`. Raises UsageError."""
+    number = text.strip().lower()
+    unit = number.lstrip("0123456789.").strip()
+    factor = _UNITS.get(unit, 1 if unit in ("", "b") else 0)
+    try:
+        n_bytes = int(float(number.removesuffix(unit)) * factor)
+    except ValueError:
+        n_bytes = 0
+    if n_bytes < 1:
+        raise UsageError(f"{name} {text} is no size", hint="write 500MB or 2GB")
+    return n_bytes
+
+
+def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: int | None) -> int:
+    """Serve until a signal ends it."""
+    from dataclasses import replace
+
+    from moss_cli.api.job import DEMO_NOTE
+    from moss_cli.cli.server_log import logging_to_stderr
+    from moss_cli.serve.address import bound
+    from moss_cli.serve.detached import log_of, tell_ready
+    from moss_cli.serve.running import announced
+
+    made = bound(address)
+    if config.model.entry.demo:
+        console.note(DEMO_NOTE.format(name=config.model.entry.name))
+    try:
+        if address.path is None:
+            address = replace(address, port=made.getsockname()[1])
+        log = log_of(address) if ready_fd is not None else None
+        speaks = logging_to_stderr(verbose=console.verbose, debug=console.debug)
+        with announced(address, config.model.entry.name, log), speaks:
+            from moss_cli.backends.opening import open_backend
+            from moss_cli.serve.server import serve
+
+            def on_ready(server: object) -> None:
+                if ready_fd is not None:
+                    tell_ready(ready_fd, address.url)
+                console.note(f"serving {config.model.entry.name} at {address.url}")
+
+            signal = serve(config, made, on_ready, console.open_backend or open_backend)
+    finally:
+        made.close()
+        if address.path is not None:
+            address.path.unlink(missing_ok=True)
+    return 0 if signal is None else 128 + signal

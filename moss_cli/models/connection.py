@@ -1,0 +1,282 @@
+"""Requests to a server over HTTP, and what goes wrong with them. The key comes from MOSS_API_KEY and goes nowhere else.
+
+No redirect is followed: it would take recordings, and the key, to where nobody chose to send them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError, TimeoutError
+
+from moss_cli import __version__
+from moss_cli.errors import ModelError, MossError, UsageError
+from moss_cli.models.address import Server
+from moss_cli.settings import ENV_PREFIX, parse_time
+
+KEY_VARIABLE = ENV_PREFIX + "API_KEY"
+TIMEOUT_VARIABLE = ENV_PREFIX + "SERVER_TIMEOUT"
+CONNECT_S = 10.0  # chosen: a second handshake packet is sent after 1 s, then after 3 and 7
+SILENCE_S = (
+    300.0  # chosen: ten minutes of audio wait for other requests, and are taken in, before the first token comes
+)
+MOST_SAID = 300  # characters of a server's own words that are repeated
+
+Kind = Literal["unreachable", "untrusted", "silent", "cut", "garbage", "status"]
+PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # statuses that may be another one the next time
+
+
+class ServerFault(Exception):
+    """A request that came to nothing. `said`: the server's own words, or the system's; `field`: of the request, which
+    it is about; `retry_after_s`: when the server wants to be asked again."""
+
+    def __init__(
+        self, kind: Kind, said: str, *, status: int = 0, field: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(said)
+        self.kind, self.said, self.status, self.field, self.retry_after_s = kind, said, status, field, retry_after_s
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may do better later."""
+        return self.status in PASSING if self.kind == "status" else self.kind != "untrusted"
+
+
+def as_model_error(fault: ServerFault, server: Server) -> MossError:
+    """A fault that is not of one request alone, in one line with what to do about it."""
+    url, said = server.url, fault.said
+    if fault.kind == "unreachable":
+        hint = "start it with `moss serve`, or check the address" if server.is_local else "check address and network"
+        return ModelError(f"cannot reach {url}: {said}", code="server_unreachable", hint=hint)
+    if fault.kind == "untrusted":
+        hint = "set SSL_CERT_FILE to the certificate of the server's authority"
+        return ModelError(f"{url} cannot be trusted: {said}", code="server_untrusted", hint=hint)
+    if fault.kind == "silent":
+        hint = f"set {TIMEOUT_VARIABLE} to more seconds if it needs longer"
+        return ModelError(f"{url} did not answer: {said}", code="server_timeout", hint=hint)
+    if fault.kind == "cut":
+        return ModelError(f"{url} broke off its answer: {said}", code="server_cut")
+    if fault.kind == "garbage":
+        return ModelError(f"{url} gave an answer that cannot be read: {said}", code="server_garbage")
+    if fault.status in (401, 403):
+        hint = f"set {KEY_VARIABLE} to a key of that server"
+        return ModelError(f"{url} refuses access ({fault.status}): {said}", code="server_refused", hint=hint)
+    if fault.status == 404:
+        hint = "an address looks like http://127.0.0.1:8642/v1 or http://127.0.0.1:8642/v1#MODEL"
+        return ModelError(f"{url} does not have what was asked for (404): {said}", code="server_not_found", hint=hint)
+    if 300 <= fault.status < 400:
+        hint = "give the address that it names, if you trust it"
+        return ModelError(f"{url} redirects, which is not followed: {said}", code="server_redirect", hint=hint)
+    if fault.status == 429:
+        return ModelError(f"{url} is too busy (429): {said}", code="server_busy", hint="try a smaller --batch-size")
+    return ModelError(f"{url} failed ({fault.status}): {said}", code="server_error")
+
+
+class Connection:
+    """Requests to one server, from any number of threads. Raises UsageError for a key that can be none."""
+
+    def __init__(self, server: Server, n_together: int = 1) -> None:
+        self.server = server
+        self._key = _key()
+        self._timeout = urllib3.Timeout(connect=CONNECT_S, read=_silence_s())
+        headers = {"User-Agent": f"moss/{__version__}", "Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._headers, self._pool = headers, _pool(server, n_together)
+
+    @property
+    def has_key(self) -> bool:
+        return bool(self._key)
+
+    def get(self, path: str) -> Any:
+        """The JSON below the API's path. Raises ServerFault."""
+        response = self._response("GET", path, None)
+        try:
+            return json.loads(response.read())
+        except (ValueError, RecursionError) as error:
+            raise ServerFault("garbage", "it is not JSON") from error
+        except (HTTPError, OSError) as error:
+            raise self.fault(error) from error
+        finally:
+            response.release_conn()
+
+    def post(self, path: str, body: bytes) -> urllib3.BaseHTTPResponse:
+        """The response to a JSON document, of which only the head has been read: close it. Raises ServerFault."""
+        return self._response("POST", path, body)
+
+    def fault(self, error: Exception) -> ServerFault:
+        """What went wrong between here and there."""
+        cause = getattr(error, "reason", None) or error
+        if isinstance(cause, SSLError):
+            return ServerFault("untrusted", self._plain(str(cause.__cause__ or cause)))
+        if isinstance(cause, NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+            system = cause.__cause__ if isinstance(cause.__cause__, OSError) else None
+            said = system.strerror if system is not None and system.strerror else "no answer to the connection"
+            return ServerFault("unreachable", said[:1].lower() + said[1:])
+        if isinstance(cause, TimeoutError | socket.timeout):
+            return ServerFault("silent", f"nothing came for {self._timeout.read_timeout:g} s")
+        if isinstance(cause, ProtocolError | OSError | HTTPError):
+            return ServerFault("cut", "the connection was closed")
+        raise error
+
+    def _response(self, method: str, path: str, body: bytes | None) -> urllib3.BaseHTTPResponse:
+        try:
+            response = self._pool.urlopen(
+                method,
+                self.server.path + path,
+                body=body,
+                headers=self._headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                timeout=self._timeout,
+            )
+        except (HTTPError, OSError) as error:
+            raise self.fault(error) from error
+        if response.status == 200:
+            return response
+        try:
+            text = response.read(1 << 16).decode("utf-8", "replace")
+        except (HTTPError, OSError):
+            text = ""
+        response.close()
+        raise self._refusal(response.status, text, response.headers)
+
+    def _refusal(self, status: int, text: str, headers: Any) -> ServerFault:
+        message, field = _told(text)
+        if 300 <= status < 400:
+            message = f"to {headers.get('Location', 'nowhere').split('?')[0]}"
+        after = headers.get("Retry-After", "")
+        return ServerFault(
+            "status",
+            self._plain(message or "without a reason"),
+            status=status,
+            field=field,
+            retry_after_s=float(after) if after.isascii() and after.isdigit() and len(after) < 7 else None,
+        )
+
+    def _plain(self, text: str) -> str:
+        """A server's words in one short line, without the key."""
+        if self._key:
+            text = text.replace(self._key, "***")
+        line = " ".join(text.split())
+        return line if len(line) <= MOST_SAID else line[:MOST_SAID] + "…"
+
+
+def _told(text: str) -> tuple[str, str]:
+    """What an error's body says and of which field: of OpenAI's and vLLM's form (under `error`), of SGLang's (at the
+    top), of FastAPI's (under `detail`), or anything else."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return "" if text.lstrip().startswith("<") else text, ""
+    if isinstance(body, dict):
+        error = body.get("error", body)
+        if isinstance(error, str):
+            return error, ""
+        if isinstance(error, dict):
+            message = error.get("message") or error.get("detail")
+            field = error.get("param")
+            if message is not None:
+                return message if isinstance(message, str) else json.dumps(message), str(field or "")
+    return text, ""
+
+
+def _key() -> str:
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not all("!" <= char <= "~" for char in key):
+        raise UsageError(f"{KEY_VARIABLE} holds characters that no key has")
+    return key
+
+
+def _silence_s() -> float:
+    text = os.environ.get(TIMEOUT_VARIABLE)
+    if not text:
+        return SILENCE_S
+    try:
+        seconds = parse_time(text)
+    except UsageError as error:
+        raise UsageError(f"{TIMEOUT_VARIABLE}: {error.message}", hint=error.hint) from error
+    if not seconds:
+        raise UsageError(f"{TIMEOUT_VARIABLE} must be greater than zero")
+    return seconds
+
+
+def _pool(server: Server, n_together: int) -> urllib3.HTTPConnectionPool | urllib3.PoolManager:
+    if server.socket is not None:
+        return _SocketPool(server.socket, n_together)
+    proxy = None if server.is_local else _proxy(server)
+    if proxy is not None:
+        manager = urllib3.ProxyManager(proxy, maxsize=n_together)
+        return manager.connection_from_host(server.host, server.port, server.scheme)
+    kind = urllib3.HTTPSConnectionPool if server.scheme == "https" else urllib3.HTTPConnectionPool
+    return kind(server.host, server.port, maxsize=n_together)
+
+
+def _proxy(server: Server) -> str | None:
+    """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say of a server, as for curl."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass
+
+    if proxy_bypass(server.origin) or proxy_bypass(server.host):
+        return None
+    found = getproxies()
+    return found.get(server.scheme) or found.get("all")
+
+
+class _SocketConnection(HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: str, timeout: Any) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def _new_conn(self) -> socket.socket:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(CONNECT_S)
+        try:
+            made.connect(self._path)
+        except OSError as error:
+            made.close()
+            raise NewConnectionError(self, str(error)) from error
+        return made
+
+
+class _SocketPool(urllib3.HTTPConnectionPool):
+    def __init__(self, path: str, n_together: int) -> None:
+        super().__init__("localhost", maxsize=n_together)
+        self._path = path
+
+    def _new_conn(self) -> Any:
+        self.num_connections += 1
+        return _SocketConnection(self._path, self.timeout.connect_timeout)
+
+
+FIRST_WAIT_S = 0.5  # then 1, 2, 4 and 8 s: a server that is started again is back within these
+LONGEST_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a request is made again, and after how long."""
+
+    most: int = 6
+    most_silent: int = 2  # each has taken minutes already
+    first_s: float = field(default_factory=lambda: FIRST_WAIT_S)
+    longest_s: float = field(default_factory=lambda: LONGEST_WAIT_S)
+
+    def wait_s(self, fault: ServerFault, n_made: int, draw: float) -> float | None:
+        """Seconds until the next attempt after `n_made` of them; None where there is none. `draw`, 0..1, is the jitter:
+        without it all that were refused together would come back together."""
+        most = self.most_silent if fault.kind == "silent" else self.most
+        if not fault.may_pass or n_made >= most:
+            return None
+        wait = min(self.first_s * 2.0 ** (n_made - 1), self.longest_s) * (0.5 + draw / 2)
+        return max(wait, min(fault.retry_after_s or 0.0, self.longest_s))

@@ -1,0 +1,1 @@
+"""`moss serve`: the engine, warm, behind the OpenAI-compatible API."""
