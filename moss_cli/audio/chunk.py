@@ -17,6 +17,7 @@ from moss_cli.span import Span
 _SEARCHED = 0.6
 _LEAST_S = 2.0  # models do badly on scraps, so that no rest shorter than this is left over
 _LEAST_SHARE = 0.25  # of the longest length, where that is short
+_LEAST_REST_S = 0.5  # however short; `tasks.reading.certain` counts on it
 _MOST_OVERLAP_S = 6.0  # holds a whole sentence as they go; more is only heard twice
 _OVERLAP_SHARE = 0.25
 _SHORTEST_S = 1.0
@@ -45,7 +46,7 @@ def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0
 
     A stream that is no longer is one chunk. Otherwise each is cut in the best pause of the last 60 % of the longest
     length; where there is none, the next chunk begins a quarter of the longest length, 6 s at most, before the end of
-    this one. The last chunk has at least 2 s, or a quarter of the longest length.
+    this one. The last chunk has at least 2 s, or a quarter of the longest length, but half a second.
 
     Without their overlaps the chunks are the stream, bit for bit. Where they are cut depends on the samples alone, so
     that cutting again from the start of any chunk gives the same ones. `offset_s` is the time of the first sample.
@@ -59,7 +60,7 @@ def chunks(blocks: Iterable[Samples], *, longest_s: float, offset_s: float = 0.0
 def _cut(blocks: Iterable[Samples], longest: int, position: int) -> Iterator[Chunk]:
     """The chunks; the longest length and the position of the first sample are counted in samples."""
     overlap = round(min(longest * _OVERLAP_SHARE, _MOST_OVERLAP_S * SAMPLE_RATE))
-    least = round(min(_LEAST_S * SAMPLE_RATE, _LEAST_SHARE * longest))
+    least = round(max(min(_LEAST_S * SAMPLE_RATE, _LEAST_SHARE * longest), _LEAST_REST_S * SAMPLE_RATE))
     window = _Window(blocks, longest + least)
     number = 0
     while len(held := window.filled()) > longest:

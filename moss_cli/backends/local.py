@@ -185,6 +185,7 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
         stop_loops=True,
         thought=_thought(engine, request, n_left - n_new),
         prefix=prefix,
+        more_follow=request.more_follow,
     )
 
 

@@ -19,7 +19,7 @@ from moss_cli.cli.other_tools import VALUES
 from moss_cli.cli.output_target import OutputTarget, output_target
 from moss_cli.cli.report import OnResult, Report
 from moss_cli.cli.usage import nearest_of
-from moss_cli.cli.writers import StdoutWriter, make_writer
+from moss_cli.cli.writers import SingleResultWriter, StdoutWriter, make_writer
 from moss_cli.errors import ModelError, UsageError
 from moss_cli.folders.freshness import JobFingerprint
 from moss_cli.folders.passes import Writer, go_through
@@ -29,7 +29,8 @@ from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
 from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.run.inputs import STDIN, Input
-from moss_cli.run.job import Job, OnText
+from moss_cli.run.job import Job, OnCertain, OnText
+from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Task
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def _prepare(
         on_warning=console.warning,
     )
     report.resumes = writer.resumes
+    if isinstance(writer, SingleResultWriter):
+        report.kept_s = writer.kept_s
     if task.params.get("timestamps") == "word" and (without := [fmt for fmt in to.formats if fmt in WORDLESS]):
         console.warning(f"{' and '.join(without)} cannot hold the times of words; vtt, json, md, tsv and csv can")
     if model.entry.demo:
@@ -142,8 +145,9 @@ def _prepare(
 
         if model.served is not None and not model.served.server.is_local:
             console.note(f"audio is sent to {model.served.server.url}, to the model {model.served.id}")
-        opens = console.open_backend or open_backend
-        return Runner(job, report.step, console.warning, _on_text(console, writer), open_backend=opens)
+        opens, on_certain = console.open_backend or open_backend, _on_certain(console, writer, task)
+        on_text = _on_text(console, writer)
+        return Runner(job, report.step, console.warning, on_text, on_certain=on_certain, open_backend=opens)
 
     return _Prepared(job, to, make_runner, writer)
 
@@ -199,6 +203,19 @@ def _on_text(console: Console, writer: Writer) -> OnText | None:
         writer.show(one.shown, text)
 
     return show
+
+
+def _on_certain(console: Console, writer: Writer, task: Task[Any]) -> OnCertain | None:
+    """Where results are written while they come: on stdout, in formats that can be."""
+    if not isinstance(writer, StdoutWriter) or not writer.writes_early:
+        return None
+
+    def write(one: Input, certain: Certain[Any]) -> None:
+        console.clear()  # stdout may be the terminal that progress is shown on
+        if writer.write_certain(one, task, certain):
+            console.hold()
+
+    return write
 
 
 def job_of(task: Task[Any], model: Resolved, options: AnalysisOptions, console: Console) -> Job:

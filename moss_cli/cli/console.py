@@ -44,6 +44,7 @@ class Console:
         self.typed = CommandLine()
         self.open_backend: OpenBackend | None = None  # None: the usual ones
         self.progress: bool | None = None
+        self.when_stopped: str | None = None  # what a run that is stopped leaves for the next one
         self.check_stop: Callable[[], None] = lambda: None  # raises if a signal came that a library swallowed
         self._clock = clock
         self._bar: AudioBar | None = None

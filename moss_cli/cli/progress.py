@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ DOING = {
 }
 _REDRAW_S = 0.1
 _COLUMNS = 80  # of a terminal that does not say how wide it is
+_FREE_COLUMNS = 3  # for the `^C` of a Ctrl-C, without which a terminal would wrap; some also wrap in the last column
 _BAR_COLUMNS = 10
 _DESCRIPTION_COLUMNS = 16  # at least; figures are left out where there is no room for it
 _NAME_COLUMNS = 10  # at least, of a name whose end is shown
@@ -39,6 +41,32 @@ _LAYOUTS = (
 _BEFORE_THE_FIRST = "{desc}{postfix}"  # while no length is known
 
 
+class StatusLine:
+    """A line that is written over itself, also where the terminal has become narrower since."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._shown = stream, 0  # columns
+
+    def show(self, text: str) -> None:
+        """Show `text` in the place of what stood there, whose rows are erased where it no longer fits in one."""
+        columns, width = columns_of(self._stream), wcswidth(text)
+        if columns and self._shown > columns:
+            rows_above = (self._shown - 1) // columns if _wraps_anew() else 0
+            self._stream.write((f"\x1b[{rows_above}A" if rows_above else "") + f"\r\x1b[J{text}")
+        else:
+            left_over = self._shown + (0 if text else len("^C")) - width
+            self._stream.write("\r" + text + " " * max(0, left_over))
+        self._stream.flush()
+        self._shown = width
+
+
+def _wraps_anew() -> bool:
+    """Whether a terminal that becomes narrower wraps lines which no longer fit: xterm and a few others cut them."""
+    name = os.environ.get("TERM", "")
+    cuts = "XTERM_VERSION" in os.environ or name == "linux" or (name.startswith("screen") and "TMUX" not in os.environ)
+    return not cuts
+
+
 class AudioBar(tqdm):  # type: ignore[misc]
     """A bar over the seconds of audio of several files, any number of which may be in progress at once.
 
@@ -47,6 +75,10 @@ class AudioBar(tqdm):  # type: ignore[misc]
     """
 
     monitor_interval = 0  # no thread
+
+    @staticmethod
+    def status_printer(file: TextIO) -> Callable[[str], None]:
+        return StatusLine(file).show
 
     def __init__(self, paths: Sequence[Path], stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._stream = clock, stream
@@ -146,7 +178,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
             "whole": ("" if is_exact else "~") + self.format_interval(total_s or 0),
             "files": f"{self._n_done} of {counted(self._n_files, 'file')}",
             "postfix": f"{self._n_done}/{self._n_files} files" if several else "",
-            "ncols": max(1, (columns_of(self._stream) or _COLUMNS) - 1),  # some terminals wrap in the last column
+            "ncols": max(1, (columns_of(self._stream) or _COLUMNS) - _FREE_COLUMNS),
         }
         return values | self._fitted(values)
 

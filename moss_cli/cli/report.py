@@ -24,7 +24,7 @@ from moss_cli.errors import AudioError, ExitCode, MossError, OutputError, UsageE
 from moss_cli.folders.freshness import SkipStatus
 from moss_cli.output import terminal
 from moss_cli.output.atomic import check_writable, write_atomic
-from moss_cli.output.times import human, to_ms
+from moss_cli.output.times import human, length, to_ms
 from moss_cli.run.inputs import Input, identity
 from moss_cli.run.job import Outcome, Step
 from moss_cli.schema import Envelope, Notice
@@ -57,7 +57,8 @@ class Report:
     """Shows outcomes on stderr and adds them up. The end of its `with` block prints a summary, for several inputs, and
     writes the report file, if one is wanted: also when the run is cut short.
 
-    Set `resumes` where a later run goes on from what this one has done.
+    Set `resumes` where a later run goes on from what this one has done, and `kept_s` where it goes on within an input:
+    it says how much of one need not be decoded again.
     Raises UsageError or OutputError at the start for a report file that cannot be written.
     """
 
@@ -66,6 +67,8 @@ class Report:
         self._shows_thinking = options.show_thinking
         self._entries: dict[Path, ReportEntry] = {}
         self.resumes = False
+        self.kept_s: Callable[[Input], float] = lambda one: 0.0
+        self._last: Step | None = None
         self.on_result: OnResult | None = None  # is given each result that was written
         self._waits = False
         self._kept: dict[Path, str] = {}
@@ -85,6 +88,7 @@ class Report:
 
     def step(self, step: Step) -> None:
         """Something is being done to an input."""
+        self._last = step
         self.console.step(step)
 
     def before_write(self) -> None:
@@ -179,6 +183,20 @@ class Report:
         self._n_looked_for += 1
         return near_file_hint(one.path, self.console.typed)
 
+    def _kept_hint(self) -> str | None:
+        """What a run that is stopped now leaves for the next one, within the input that is in progress."""
+        in_progress = [one for one in self.inputs.inputs if one.path not in self._entries and self.kept_s(one)]
+        if not in_progress:
+            return None
+        [one, *_], last = in_progress, self._last
+        kept_s, whole = self.kept_s(one), ""
+        if last is not None and last.input == one:
+            kept_s = max(kept_s, last.done_s)  # also what has no speech
+            if last.total_s is not None:
+                kept_s, whole = min(kept_s, last.total_s), f" of {length(last.total_s)}"
+        named = f" of {terminal.one_line(one.shown)}" if self._says_all else ""
+        return f"{length(kept_s)}{whole}{named} are kept; run the same command again to go on"
+
     def exit_code(self) -> int:
         """The code of all inputs together."""
         found = self._all_entries()
@@ -202,6 +220,7 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.console.clear()
+        self.console.when_stopped = self._kept_hint() if error is not None else None
         seconds = time.monotonic() - self._since
         rest = _rest(error)
         since, until = self._started, datetime.now(UTC)

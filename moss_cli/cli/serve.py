@@ -99,10 +99,10 @@ def serve(
     from moss_cli.tasks.transcribe import Transcribe
 
     chosen = chosen_model(model, console)
-    if chosen.served is not None:
+    if chosen.checkpoint is None:
         raise UsageError(
             f"{chosen.entry.name} is on a server already; moss serve needs a model on this machine",
-            hint="name one with -m; see `moss models list`",
+            hint="choose one, for example `moss serve --model tiny`",
         )
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(

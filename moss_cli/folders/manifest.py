@@ -26,11 +26,11 @@ from moss_cli.output.terminal import one_line
 class Manifest:
     """The manifest of one folder. `names`: stem to input identity; `results`: task and stem to the last record of it.
 
-    What other runs append is seen after `refresh`.
+    It lies in `state`: the folder's `.moss`, unless given. What other runs append is seen after `refresh`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, state: Path | None = None) -> None:
+        self.folder, self.state = folder, state or folder / STATE_FOLDER
         self.names: dict[str, str] = {}
         self.results: dict[str, ManifestEntry] = {}
         self._records: dict[str, list[ManifestEntry]] = {}  # by file name: all that mention it
@@ -38,10 +38,6 @@ class Manifest:
         self._n_records = 0
         self._read_to = 0  # bytes
         self._inode: int | None = None
-
-    @property
-    def state(self) -> Path:
-        return self.folder / STATE_FOLDER
 
     @property
     def file(self) -> Path:
@@ -54,9 +50,9 @@ class Manifest:
         return [self.state, *sorted(parents, key=os.fsencode)]
 
     @classmethod
-    def load(cls, folder: Path) -> Manifest:
+    def load(cls, folder: Path, state: Path | None = None) -> Manifest:
         """The manifest of `folder`; an empty one where there is none or it cannot be read."""
-        manifest = cls(folder)
+        manifest = cls(folder, state)
         manifest.refresh()
         manifest._of_others.clear()
         return manifest

@@ -8,7 +8,7 @@ from typing import Any
 
 from moss_cli.output.text import one_line
 from moss_cli.output.times import to_ms
-from moss_cli.schema import Envelope
+from moss_cli.schema import Envelope, Record
 from moss_cli.tasks.catalogue import entry
 
 
@@ -34,10 +34,13 @@ class Cue:
 
 def cues(envelope: Envelope) -> list[Cue]:
     """The timed items of a result, in its order; none where it has none."""
-    timeline = entry(envelope.task).timeline
-    if envelope.result is None or timeline is None:
-        return []
-    return [_cue(item, timeline.text) for item in getattr(envelope.result, timeline.field)]
+    return [] if envelope.result is None else cues_of(envelope.task, envelope.result)
+
+
+def cues_of(task: str, result: Record) -> list[Cue]:
+    """The timed items of a task's result, in its order."""
+    timeline = entry(task).timeline
+    return [] if timeline is None else [_cue(item, timeline.text) for item in getattr(result, timeline.field)]
 
 
 def _cue(item: Any, attributes: Sequence[str]) -> Cue:

@@ -10,6 +10,7 @@ from moss_cli.tasks.catalogue import entry
 FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "md", "tsv", "csv")
 TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
 WORDLESS = {"txt", "srt"}  # formats that have no place for the times of words
+WHOLE = {"json", "jsonl", "md"}  # formats that begin with what is known at the end
 TABLES = {"tsv", "csv"}
 ONE_DOCUMENT = {"json", "jsonl", "tsv", "csv"}  # formats that hold the results of several inputs
 

@@ -56,7 +56,7 @@ def _dumps(value: Any, *, indent: int | None) -> str:
 def _txt(envelope: Envelope, layout: Layout) -> str:
     timed = [cue for cue in cues(envelope) if lines(cue.text)]
     if envelope.result is None or is_running_text(envelope.task):
-        said = [_line(cue, layout) for cue in timed] or lines(envelope.text or "")
+        said = [cue_line(cue, layout) for cue in timed] or lines(envelope.text or "")
         return "".join(line + "\n" for line in said)
     main = main_text(envelope)
     timeline = _timeline(timed)
@@ -86,7 +86,8 @@ def _columns(found: list[Fact]) -> list[str]:
     return rows
 
 
-def _line(cue: Cue, layout: Layout) -> str:
+def cue_line(cue: Cue, layout: Layout) -> str:
+    """A timed item as a line of running text, with its times where the layout has them."""
     speaker = one_line(cue.speaker or "")
     times = f"[{stamp(cue.start_ms)} → {stamp(cue.end_ms)}] " if layout.times else ""
     return times + (f"[{speaker}] " if speaker else "") + one_line(cue.text)

@@ -1,9 +1,10 @@
 """SubRip and WebVTT subtitles.
 
 Blank lines and empty cues go. Cues never overlap: one ends where the next starts at the latest,
-and what starts in the same millisecond shares a cue, a line each. A cue of no length gets half a
-second, or what there is until the next cue or the end of the file; at the very end of the file it
-starts that much earlier. A cue that a player cannot show is no use, and players want end > start.
+and what starts in the same millisecond shares a cue, a line each, as do channels that are heard at
+once. A cue of no length gets half a second, or what there is until the next cue or the end of the
+file; at the very end of the file it starts that much earlier. A cue that a player cannot show is no
+use, and players want end > start.
 
 Text shows as it is. WebVTT has entities for what would break it. SubRip has none, and its readers
 take `{...}` for style codes: braces are written fullwidth there. A word joiner, which has no width,
@@ -26,6 +27,7 @@ from pysubs2.formats.webvtt import WebVTTFormat
 
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.layout import AS_IT_IS, Layout
+from moss_cli.output.overlaps import side_by_side
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import clock, to_ms
 from moss_cli.output.wrap import fit
@@ -66,12 +68,12 @@ class _Vtt(WebVTTFormat):
 
 def to_srt(envelope: Envelope, layout: Layout = AS_IT_IS) -> str:
     """The timed items as SubRip; nothing at all where there are none."""
-    return _write(envelope, layout, _Srt, _srt_body)
+    return _whole(envelope, SRT, layout)
 
 
 def to_vtt(envelope: Envelope, layout: Layout = AS_IT_IS) -> str:
     """The timed items as WebVTT; the header alone where there are none."""
-    return _write(envelope, layout, _Vtt, _vtt_body) or "WEBVTT\n"
+    return _whole(envelope, VTT, layout) or "WEBVTT\n"
 
 
 def lay_out(items: Iterable[Cue], duration_ms: int | None) -> list[Block]:
@@ -116,22 +118,33 @@ def _joined(first: Block, second: Block) -> Block:
     return Block(first.start_ms, max(first.end_ms, second.end_ms), first.cues + second.cues)
 
 
-def _write(envelope: Envelope, layout: Layout, form: type[SubripFormat], body: Callable[[Cue], str]) -> str:
+@dataclass(frozen=True)
+class SubtitleFormat:
+    """A format: what it begins with, and how a cue's text stands in it."""
+
+    head: str
+    _form: type[SubripFormat]
+    _body: Callable[[Cue], str]
+
+    def written(self, block: Block, number: int) -> str:
+        """A block as it stands in the file, a blank line after it."""
+        text = _not_structure("\n".join(self._body(cue) for cue in block.cues), self._form.TIMESTAMP)
+        if self._form is _Vtt:
+            text = _timed_words(text, block)
+        one, written = SSAFile(), io.StringIO()
+        one.append(SSAEvent(start=block.start_ms, end=block.end_ms, text=text))
+        self._form.to_file(one, written, "", keep_ssa_tags=True)  # else it drops what stands in braces
+        return f"{number}\n" + written.getvalue().removeprefix(self.head).removeprefix("1\n")
+
+
+def _whole(envelope: Envelope, fmt: SubtitleFormat, layout: Layout) -> str:
     duration = _duration(envelope)
     duration_ms = None if duration is None else to_ms(duration)
     fitted = cues(envelope) if layout == AS_IT_IS else fit(cues(envelope), layout, duration_ms)
+    if envelope.params.channel == "each":  # who is heard by themselves may speak at once
+        fitted = side_by_side(fitted)
     blocks = lay_out(fitted, duration_ms)
-    if not blocks:
-        return ""
-    subtitles = SSAFile()
-    for block in blocks:
-        text = _not_structure("\n".join(body(cue) for cue in block.cues), form.TIMESTAMP)
-        if form is _Vtt:
-            text = _timed_words(text, block)
-        subtitles.append(SSAEvent(start=block.start_ms, end=block.end_ms, text=text))
-    written = io.StringIO()
-    form.to_file(subtitles, written, "", keep_ssa_tags=True)  # else it drops what stands in braces
-    return written.getvalue()
+    return (fmt.head if blocks else "") + "".join(fmt.written(one, number) for number, one in enumerate(blocks, 1))
 
 
 def _srt_body(cue: Cue) -> str:
@@ -144,6 +157,10 @@ def _vtt_body(cue: Cue) -> str:
     speaker = html.escape(one_line(cue.speaker or ""), quote=False)
     text = html.escape("\n".join(lines(cue.text)), quote=False)
     return f"<v {speaker}>{text}</v>" if speaker else text
+
+
+SRT = SubtitleFormat("", _Srt, _srt_body)
+VTT = SubtitleFormat("WEBVTT\n\n", _Vtt, _vtt_body)
 
 
 def _timed_words(text: str, block: Block) -> str:

@@ -16,7 +16,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from moss_cli.output.cues import cues
+from moss_cli.output.cues import cues_of
 from moss_cli.output.facts import is_running_text
 from moss_cli.output.text import LINE_BREAKS, clean, lines
 from moss_cli.output.times import decimal_seconds, to_ms
@@ -31,40 +31,63 @@ Row = dict[str, Any]
 
 def to_tsv(envelope: Envelope) -> str:
     """A header line, and a line for each row."""
-    head, rows = _table(envelope)
-    cells = [head, *([_text(row.get(name)).translate(_ESCAPES) for name in head] for row in rows)]
-    return "".join("\t".join(row) + "\n" for row in cells)
+    return _whole(envelope, "tsv")
 
 
 def to_csv(envelope: Envelope) -> str:
     """A header line, and a record for each row."""
-    head, rows = _table(envelope)
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(["\n".join(lines(_text(row.get(name)))) for name in head] for row in rows)
-    return written.getvalue()
+    return _whole(envelope, "csv")
 
 
-def _table(envelope: Envelope) -> tuple[list[str], list[Row]]:
-    """The names of the columns, and the rows by these names."""
-    task = entry(envelope.task)
-    result_type = task.load().result_type
-    items_field = task.timeline.field if task.timeline else None
-    item_names = _item_names(result_type, items_field)
-    shared = {name: name for name in result_type.model_fields if name != items_field}
-    own = {name: _own_name(name, items_field, shared) for name in item_names}
-    with_words = envelope.params.timestamps == "word"
-    head = ["file", *own.values(), *(_WORD if with_words else ()), *shared]
-    if envelope.result is None:
-        return head, []
+def _whole(envelope: Envelope, fmt: str) -> str:
+    table = Table(fmt, envelope.task, with_words=envelope.params.timestamps == "word")
     file = "" if envelope.input is None else envelope.input.path
-    whole: Row = {"file": file} | {name: getattr(envelope.result, name, None) for name in shared}
-    items = getattr(envelope.result, items_field or "", ())
-    shown = [item for item, cue in zip(items, cues(envelope), strict=True) if lines(cue.text)]
-    rows = [row for item in shown for row in _rows(item, own, with_words=with_words)]
-    without_times: Row = {"text": envelope.text} if is_running_text(envelope.task) else {}
-    return head, [whole | row for row in rows or [without_times]]
+    if envelope.result is None:
+        return table.head
+    rows = table.rows(file, envelope.result)
+    return table.head + (rows or table.row_without_items(file, envelope.result, envelope.text))
+
+
+class Table:
+    """The table of a task's results, as tsv or csv: its `head`, a line, and rows."""
+
+    def __init__(self, fmt: str, task: str, *, with_words: bool) -> None:
+        self._fmt, self._task, self._with_words = fmt, task, with_words
+        timeline = entry(task).timeline
+        result_type = entry(task).load().result_type
+        self._field = timeline.field if timeline else None
+        self._shared = {name: name for name in result_type.model_fields if name != self._field}
+        names = _item_names(result_type, self._field)
+        self._own = {name: _own_name(name, self._field, self._shared) for name in names}
+        self._names = ["file", *self._own.values(), *(_WORD if with_words else ()), *self._shared]
+
+    @property
+    def head(self) -> str:
+        return self._written({name: name for name in self._names})
+
+    def rows(self, file: str, result: Record) -> str:
+        """A row for each item of a file's result, or each word of it."""
+        items = getattr(result, self._field or "", ())
+        shown = [item for item, cue in zip(items, cues_of(self._task, result), strict=True) if lines(cue.text)]
+        whole = self._of_all(file, result)
+        found = (row for item in shown for row in _rows(item, self._own, with_words=self._with_words))
+        return "".join(self._written(whole | row) for row in found)
+
+    def row_without_items(self, file: str, result: Record, text: str | None) -> str:
+        """The row of a result that has no items."""
+        without_times: Row = {"text": text} if is_running_text(self._task) else {}
+        return self._written(self._of_all(file, result) | without_times)
+
+    def _of_all(self, file: str, result: Record) -> Row:
+        return {"file": file} | {name: getattr(result, name, None) for name in self._shared}
+
+    def _written(self, row: Row) -> str:
+        cells = [_text(row.get(name)) for name in self._names]
+        if self._fmt == "tsv":
+            return "\t".join(cell.translate(_ESCAPES) for cell in cells) + "\n"
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerow("\n".join(lines(cell)) for cell in cells)
+        return written.getvalue()
 
 
 def _item_names(result_type: type[Record], field: str | None) -> list[str]:

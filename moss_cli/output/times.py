@@ -18,6 +18,12 @@ def human(ms: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
+def length(seconds: float) -> str:
+    """`12:30`, or `1:02:03` from an hour on: how long something is, in whole seconds."""
+    minutes, rest_s = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest_s:02d}" if minutes >= 60 else f"{minutes}:{rest_s:02d}"
+
+
 def stamp(ms: int) -> str:
     """`00:01.2` below an hour, `1:02:03.4` from there, rounded half up: of the same width for each item of an hour;
     `ms` in milliseconds."""

@@ -23,6 +23,11 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(p) for p in files if ".moss" not in p.parts)
 
 
+def state() -> Path:
+    """The state folder of the user whom the test runs as."""
+    return Path(os.environ["MOSS_STATE_DIR"])
+
+
 @pytest.fixture
 def a(wav: Wav) -> Path:
     return wav("a.wav")
@@ -185,7 +190,7 @@ def test_files_have_the_permissions_of_the_umask(moss: Moss, tmp_path: Path) -> 
     finally:
         os.umask(before)
     assert (tmp_path / "x.txt").stat().st_mode & 0o777 == 0o640
-    assert (tmp_path / ".moss").stat().st_mode & 0o777 == 0o700
+    assert (state() / "files").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.usefixtures("a")
@@ -240,6 +245,23 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten_and_the_others_go_on(
 
 
 @pytest.mark.usefixtures("a")
+def test_nothing_but_the_file_appears_beside_it(moss: Moss, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "x.txt"]
+
+
+@pytest.mark.usefixtures("a")
+def test_a_folder_s_own_record_says_what_moss_wrote_into_it_too(moss: Moss, tmp_path: Path) -> None:
+    moss(*TINY, "a.wav", "-o", "out/")
+    assert moss(*TINY, "a.wav", "-o", "out/a.txt", "--timestamps", "none") == Run(0, "", [])
+    record = (tmp_path / "out/.moss/outputs.jsonl").read_bytes()
+    assert moss(*TINY, "a.wav", "-o", "out/other.txt") == Run(0, "", [])
+    assert b'"other.txt"' in (tmp_path / "out/.moss/outputs.jsonl").read_bytes().removeprefix(record)
+    assert not (state() / "files").exists()
+
+
+@pytest.mark.usefixtures("a")
 def test_a_single_output_does_not_decide_the_input_s_name_in_its_folder(moss: Moss, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     moss(*TINY, "a.wav", "-o", "out/other.txt")
@@ -253,7 +275,7 @@ def test_a_single_output_does_not_decide_the_input_s_name_in_its_folder(moss: Mo
 )
 def test_a_damaged_record_means_that_nothing_is_moss_s_own(moss: Moss, tmp_path: Path, content: str) -> None:
     moss(*TINY, "a.wav", "-o", "x.txt")
-    (tmp_path / ".moss/outputs.jsonl").write_text(content)
+    (state() / "files/outputs.jsonl").write_text(content)
     assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2
     assert moss(*TINY, "a.wav", "-o", "x.txt", "--force") == Run(0, "", [])
     assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
@@ -261,7 +283,7 @@ def test_a_damaged_record_means_that_nothing_is_moss_s_own(moss: Moss, tmp_path:
 
 @pytest.mark.usefixtures("a")
 def test_where_no_record_can_be_kept_a_result_is_written_all_the_same(moss: Moss, tmp_path: Path) -> None:
-    (tmp_path / ".moss").write_text("in the way, as another user's folder in /tmp is")
+    (state() / "files").write_text("in the way")
     assert moss(*TINY, "a.wav", "-o", "x.txt") == Run(0, "", [])
     assert (tmp_path / "x.txt").read_text() == "hello there\n"
     assert moss(*TINY, "a.wav", "-o", "x.txt").code == 2

@@ -25,7 +25,11 @@ Wav = Callable[..., Path]
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """As in a cron job: little is set."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "MOSS_CONFIG_DIR", "HF_HUB_CACHE", "LD_LIBRARY_PATH")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k in ("PATH", "MOSS_CONFIG_DIR", "MOSS_STATE_DIR", "HF_HUB_CACHE", "LD_LIBRARY_PATH")
+    }
     return kept | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path_factory.mktemp("tmp")), "OMP_NUM_THREADS": "1"}
 
 

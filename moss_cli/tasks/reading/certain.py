@@ -16,7 +16,8 @@ class Certain(Generic[C_co]):
     """More of the beginning of a merged result: no later chunk can change it.
 
     `result` has the items that follow those which were certain before, and `text` what follows in the running text of
-    a result without items. No item that is still to come begins before `before_s`, in seconds of the file.
+    a result without items. No item that is still to come begins before `before_s`, in seconds of the file; infinity
+    where none is to come, and else the recording goes on for half a second more at least.
     """
 
     result: C_co
