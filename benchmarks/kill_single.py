@@ -31,7 +31,7 @@ from kill_rounds import dying_inside, make_inputs, read, start
 from moss_cli.folders.journal import read_journal
 
 DESTINATIONS = ("stdout txt", "stdout srt", "stdout csv", "file json", "file vtt")
-N_CALLS = 60  # about as many system calls that write as a run makes
+N_CALLS = 40  # about as many system calls that write as a run makes
 LONGEST_RUN_S = 300.0
 
 
