@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format bench bench-long bench-gpu completions reference examples evaluate tiny clean
+.PHONY: demo test lint format bench bench-long bench-gpu completions reference examples picture evaluate tiny clean
 
 demo: $(VENV)/.installed
 	$(BIN)/moss transcribe --model tiny samples/meeting.wav -f txt
@@ -36,6 +36,10 @@ reference: completions
 
 examples: $(VENV)/.installed
 	$(BIN)/python docs/make_examples.py
+
+# Needs tmux.
+picture: $(VENV)/.installed
+	$(BIN)/python docs/make_picture.py
 
 # The next two need Debian's espeak-ng and flite, and fluidsynth with its FluidR3 sound font.
 evaluate: $(VENV)/.dev

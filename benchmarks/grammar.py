@@ -18,8 +18,8 @@ import torch
 import moss_cli
 from moss_cli.answers import Form
 from moss_cli.audio.decode import load
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.row import DecodeRequest, Generation
 from moss_cli.tasks.transcribe import Transcribe

@@ -2,7 +2,8 @@
 
 A hub on this machine gives the embedded model, its weights in shards, no faster than a usual line; `moss models pull`
 runs as a process of its own and is killed (SIGKILL) once the hub has sent a random number of bytes, from none to a
-third of the model. Each download is then completed, and `moss models verify` has to pass.
+third of the model. Each download is then completed, and `moss models verify` has to pass. What is asked for must begin
+where the file on the disk ends; what was sent twice was under way when the process died.
 
     python benchmarks/killed_pulls.py [--kills 50] [--seed 0]
 """
@@ -17,12 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "models")]
 
-from loopback_hub import LoopbackHub, serving  # noqa: E402
+from loopback_hub import LARGE, LoopbackHub, Trouble, git_sha1, serving, sha256  # noqa: E402
 
 from moss_cli.engine.checkpoint import read_header  # noqa: E402
 
@@ -55,21 +57,30 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    draw = random.Random(arguments.seed)
-    files = sharded()
+    draw, files = random.Random(arguments.seed), sharded()
     size = sum(map(len, files.values()))
     with serving() as hub, tempfile.TemporaryDirectory() as work:
         hub.add("a/b", files)
         environ = environment(hub, Path(work))
-        n_runs = n_killed = refetched = worst = 0
+        n_downloads = n_killed = n_again = n_behind = 0
         while n_killed < arguments.kills:
-            refetched_now, n_kills = pulls(hub, environ, draw, arguments.kills - n_killed, size)
-            n_runs, n_killed, refetched = n_runs + 1, n_killed + n_kills, refetched + refetched_now
-            worst = max(worst, refetched_now / max(n_kills, 1))
-            check(environ)
+            result = download(hub, files, environ, draw, arguments.kills - n_killed)
+            n_downloads, n_killed = n_downloads + 1, n_killed + result.n_kills
+            n_again, n_behind = n_again + result.n_sent - size, n_behind + result.n_behind
+            print(command(environ, "verify", "a/b").strip(), flush=True)
             command(environ, "rm", "a/b", "--yes")
-    print(f"{n_killed} kills in {n_runs} downloads of {size} bytes; {refetched} bytes were sent twice")
-    print(f"at most {worst:.0f} a kill on average of a download; verify passed after each")
+    print(f"{n_killed} kills in {n_downloads} downloads of {size} bytes, all completed and verified")
+    print(f"{n_behind} bytes asked for were on the disk; {n_again} were sent twice, {n_again // n_killed} a kill")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A model that was pulled, in as many tries as it took. n_sent: bytes of files that the hub sent, in all; n_behind:
+    of them, those that were on the disk already."""
+
+    n_kills: int
+    n_sent: int
+    n_behind: int
 
 
 def environment(hub: LoopbackHub, work: Path) -> dict[str, str]:
@@ -79,25 +90,35 @@ def environment(hub: LoopbackHub, work: Path) -> dict[str, str]:
     return os.environ | folders | here | {"PYTHONPATH": path}
 
 
-def pulls(
-    hub: LoopbackHub, environ: dict[str, str], draw: random.Random, most_kills: int, size: int
-) -> tuple[int, int]:
-    """Pull until it completes, killed up to so many times; bytes that were sent beyond the model's size, and kills."""
+def download(
+    hub: LoopbackHub, files: dict[str, bytes], environ: dict[str, str], draw: random.Random, most_kills: int
+) -> Download:
+    """Pull until it completes, killed up to so many times."""
     hub.requests.clear()
-    hub.troubles.clear()
-    for name in {file for files in hub.models["a/b"].values() for file in files}:
-        hub.trouble(name, times=10**6, slow_s=SLOW_S)
-    n_kills = 0
+    hub.troubles = [Trouble(name, times=10**6, slow_s=SLOW_S) for name in files]
+    size, n_kills, n_behind = sum(map(len, files.values())), 0, 0
     while True:
+        before, n_requests = sizes(files, Path(environ["HF_HUB_CACHE"])), len(hub.requests)
         process = subprocess.Popen([sys.executable, "-m", "moss_cli", "models", "pull", "a/b"], env=environ, **QUIET)
-        if n_kills < most_kills and killed(process, hub, hub.n_bytes + draw.randrange(size // 3)):
-            n_kills += 1
-        elif process.wait():
+        was_killed = n_kills < most_kills and killed(process, hub, hub.n_bytes + draw.randrange(size // 3))
+        if not was_killed and process.wait():
             raise SystemExit(f"pull ended with {process.returncode}")
-        else:
-            break
-    time.sleep(0.5)  # until the hub has noticed who is gone
-    return sum(one.n_sent for one in hub.requests) - size, n_kills
+        asked = [one for one in hub.requests[n_requests:] if one.name]
+        n_behind += sum(max(0, before[one.name] - one.start) for one in asked)
+        n_kills += was_killed
+        if not was_killed:
+            return Download(n_kills, sum(one.n_sent for one in hub.requests), n_behind)
+
+
+def sizes(files: dict[str, bytes], cache: Path) -> dict[str, int]:
+    """How much of each file is on the disk."""
+    blobs = cache / "models--a--b" / "blobs"
+    found = {}
+    for name, content in files.items():
+        digest = sha256(content) if len(content) >= LARGE else git_sha1(content)
+        paths = (blobs / digest, blobs / f"{digest}.incomplete")
+        found[name] = max((path.stat().st_size for path in paths if path.exists()), default=0)
+    return found
 
 
 def killed(process: subprocess.Popen[bytes], hub: LoopbackHub, at_bytes: int) -> bool:
@@ -117,10 +138,6 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 def command(environ: dict[str, str], *words: str) -> str:
     line = [sys.executable, "-m", "moss_cli", "models", *words]
     return subprocess.run(line, env=environ, check=True, capture_output=True, text=True).stdout
-
-
-def check(environ: dict[str, str]) -> None:
-    print(command(environ, "verify", "a/b").strip())
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ INTRODUCTION = """\
 
 Made by `make examples`, which runs the commands below with `tiny`, the embedded model, on the recordings in
 [samples/](../samples); do not edit it by hand. `tests/test_examples.py` runs them again and compares. How to use the
-commands stands in the [README](../README.md); `moss schema TASK` prints the JSON Schema of what a task gives.
+commands stands in the [guides](index.md); `moss schema TASK` prints the JSON Schema of what a task gives.
 
 Everything is as printed, with `MOSS_DEVICE=cpu` set, but for two things:
 - What a run took differs each time; here `load_seconds` and `seconds` are always {load_seconds} and {seconds}, and

@@ -26,6 +26,7 @@ EXIT_CODES: Mapping[int, str] = {
 ERRORS: Mapping[str, str] = {
     "audio": "The input cannot be read as audio, for a reason without a code of its own.",
     "changed": "The file changed while it was being read.",
+    "channel": "The recording does not have the channel that is asked for.",
     "codec": "The audio is encrypted, or in a codec or sample format that cannot be decoded.",
     "corrupt": "The file is damaged, so that nothing of it can be used.",
     "device": "The device is missing, or does not do what is asked of it.",
@@ -55,6 +56,7 @@ ERRORS: Mapping[str, str] = {
     "range": "The part of the recording that is asked for lies outside it, or is empty.",
     "schema": "The model gave no answer that fits its schema.",
     "too_long": "The recording is longer than `--max-duration`, or the question longer than the model can take.",
+    "track": "The file does not have the audio track that is asked for.",
     "truncated": "The file is cut short before its first samples.",
     "unreadable": "The file could not be read, or none of the answers had the required form.",
     "usage": "The command line asks for something that cannot be meant.",
@@ -64,6 +66,7 @@ ERRORS: Mapping[str, str] = {
 # In `warnings` of an envelope.
 WARNINGS: Mapping[str, str] = {
     "cancelled": "The channels cancel each other out when mixed; only one of them is used there.",
+    "channel_missing": "A piece of the file does not have the channel that is asked for; it is silent there.",
     "corrupt": "Some of the file is damaged and could not be decoded. The result is `partial`.",
     "cut": "The answer reached its maximum length, in tokens or in a field. The result is `partial`.",
     "gap": "The container leaves a stretch without audio; it counts as silence.",
@@ -74,11 +77,13 @@ WARNINGS: Mapping[str, str] = {
     "over_range": "Samples beyond the full scale; they are used unchanged.",
     "range_clamped": "The range ends behind the end of the recording, and was cut there.",
     "retried": "The answer took more than one attempt.",
+    "same_channels": "Channels are copies of others, which alone are heard.",
     "seam": "The clock of the file jumps; what follows is joined on.",
     "speakers_by_piece": "Speakers are told apart only within a chunk; each label carries the number of its chunk.",
     "times_missing": "The model gave no times; the text spans the whole chunk.",
     "times_repaired": "Times were missing, out of order or outside the chunk, and were corrected.",
     "truncated": "The file is cut short. The result is `partial`.",
+    "turns_left_out": "The model had no room for the oldest of the earlier questions that this one goes on from.",
     "uncovered": "The timeline ends long before what is heard. The result is `partial`.",
     "untrained": "The model was not trained for this task or instruction, so its answer is meaningless.",
     "untranscribed": "Somebody speaks there, and the model gave no text. The result is `partial`.",

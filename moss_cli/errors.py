@@ -99,8 +99,10 @@ def counted(n: int, noun: str) -> str:
 
 
 def amount(n_bytes: float) -> str:
-    """Bytes for people: `10.5 GB`, `13.4 MB`."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+    """Bytes for people: `10.5 GB`, `13.4 MB`, `1 kB`."""
+    if n_bytes >= 1e9:
+        return f"{n_bytes / 1e9:.1f} GB"
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
 
 
 def as_moss_error(error: Exception) -> MossError:

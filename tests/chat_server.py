@@ -106,10 +106,15 @@ class ChatServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Listen no longer, as a server that was killed."""
         assert self._http is not None
-        self.is_closing.set()
-        self._http.shutdown()
-        self._http.server_close()
+        if not self.is_closing.is_set():
+            self.is_closing.set()
+            self._http.shutdown()
+            self._http.server_close()
 
     @property
     def port(self) -> int:
@@ -270,6 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _fault(self, fault: Fault) -> None:
+        if fault.status == 999:  # bytes of something else
+            self.wfile.write(fault.body.encode())
+            self.close_connection = True
+            return
         self._json(fault.status, fault.body, fault.headers)
 
     def _json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:

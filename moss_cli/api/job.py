@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moss_cli.answers import Sampling
 from moss_cli.api.options import (
@@ -18,16 +18,19 @@ from moss_cli.api.options import (
     check_context,
     check_flag,
     check_number,
+    check_text,
     seconds,
 )
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import Resolved
 from moss_cli.output.layout import Layout
 from moss_cli.run.job import Job
-from moss_cli.tasks.ask import MOST_CHOICES, Ask
 from moss_cli.tasks.reading.task import Task
-from moss_cli.tasks.summarize import Style, Summarize
-from moss_cli.tasks.transcribe import Timestamps, Transcribe
+
+if TYPE_CHECKING:  # each task is loaded where it is made: a command makes one
+    from moss_cli.tasks.ask import Ask
+    from moss_cli.tasks.summarize import Style, Summarize
+    from moss_cli.tasks.transcribe import Timestamps, Transcribe
 
 DEMO_NOTE = "{name} is a demonstration model for synthetic audio, not for real recordings"
 
@@ -50,6 +53,8 @@ def make_job(
     for name in BOUNDS.keys() & vars(options).keys():
         check_number(name, getattr(options, name), named)
     check_choice("dtype", options.dtype, Dtype, named)
+    check_text("device", options.device, named, optional=False)
+    check_text("prompt", options.prompt, named)
     check_flag("vad", options.vad, named)
     check_flag("time_markers", options.time_markers, named, optional=True)
     check_flag("think", options.think, named, optional=True)
@@ -97,13 +102,18 @@ def transcribe_task(
     named: Named = as_keyword,
 ) -> Transcribe:
     """The task `transcribe`. Raises UsageError."""
+    from moss_cli.tasks.transcribe import Timestamps, Transcribe
+
     check_choice("timestamps", timestamps, Timestamps, named)
     check_flag("speakers", speakers, named)
+    check_text("language", language, named)
     return Transcribe(timestamps, speakers, language or None, prompt)
 
 
 def summarize_task(style: Style = "brief", prompt: str | None = None, *, named: Named = as_keyword) -> Summarize:
     """The task `summarize`. Raises UsageError."""
+    from moss_cli.tasks.summarize import Style, Summarize
+
     check_choice("style", style, Style, named)
     return Summarize(style, prompt)
 
@@ -112,6 +122,9 @@ def ask_task(
     question: str, choices: Sequence[str], options: JobOptions, *, has_audio: bool, named: Named = as_keyword
 ) -> Ask:
     """The task `ask`, with options that go with it; a choice that is given twice counts once. Raises UsageError."""
+    check_text("question", question, named, optional=False)
+    from moss_cli.tasks.ask import MOST_CHOICES, Ask
+
     if not question.strip():
         raise UsageError("the question is empty")
     if isinstance(choices, str):

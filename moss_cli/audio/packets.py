@@ -61,14 +61,11 @@ class ContainerDecoder:
         container: InputContainer,
         stream: AudioStream,
         layout: FileLayout,
-        notices: Sequence[Notice] = (),
+        known: Sequence[Notice],
     ) -> None:
-        """`notices`: what is to be said of the stream beside what is found."""
-        self._notices = notices
         self._file, self._container, self._stream = file, container, stream
-        self._format = container.format.name
-        self._n_bad = 0
-        self._bad_from = self._bad_to = 0
+        self._notices, self._format = known, container.format.name
+        self._n_bad = self._bad_from = self._bad_to = 0
         self.cut_tail = False
         self.end_frame: int | None = None
         self.begins_s = (container.start_time or 0) / 1e6 if layout.begins_s is None else layout.begins_s

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import soxr
 
-from moss_cli.audio.container import no_such_track, open_container
+from moss_cli.audio.container import open_container
+from moss_cli.audio.decoder import AudioDecoder, open_part
 from moss_cli.audio.layout.base import FileLayout, Piece
 from moss_cli.audio.layout.reading import read_layout, split
 from moss_cli.audio.results import Samples, seconds
-from moss_cli.audio.sndfile import SndfileDecoder, open_sndfile
 from moss_cli.audio.source import FilePart, OpenedFile
 from moss_cli.audio.timeline import silences
 from moss_cli.errors import AudioError, UsageError
@@ -23,39 +22,6 @@ _LENGTH_TOLERANCE_S = 0.05  # lossy codecs and their containers count encoder de
 _LAST_S = 2  # before its end a file is read to see how long it is
 _MISSING_S = 0.5  # by which audio may be shorter than ffmpeg takes a header to say
 _MOST_HOLE_S = 600.0  # chosen, as for gaps
-
-
-class AudioDecoder(Protocol):
-    """What libsndfile and PyAV have in common; frames are counted at the file's own sample rate."""
-
-    sample_rate: int
-    channels: int
-    lossy: bool
-    exact: bool  # whether `declared_frames` is what a whole file gives
-    declared_frames: int | None
-    end_frame: int | None  # the file's length, once `blocks` has come to its end
-    failed: bool  # the end came by an error, and another decoder may know how to go on
-    cut_tail: bool  # the last packet was damaged
-    begins_s: float  # the time that the container gives the first sample
-
-    @property
-    def is_sought(self) -> bool:
-        """Whether `blocks` goes to where it is to begin, rather than decode what lies before."""
-        ...
-
-    @property
-    def ends_torn(self) -> bool:
-        """Whether the container does not lead from the last packet to its end."""
-        ...
-
-    @property
-    def ends_early(self) -> bool:
-        """Whether an end before the declared length means that something is missing."""
-        ...
-
-    def notices(self, origin_s: float) -> list[Notice]: ...
-    def blocks(self, first_frame: int) -> Iterator[Samples]: ...
-    def close(self) -> None: ...
 
 
 class PieceDecoder:
@@ -70,7 +36,7 @@ class PieceDecoder:
     ) -> None:
         self.part, self.layout, self._track = part, layout, track
         self._decoder: AudioDecoder
-        self._decoder = open_container(part, layout, track) if by_ffmpeg else _open(part, layout, track)
+        self._decoder = open_container(part, layout, track) if by_ffmpeg else open_part(part, layout, track)
         self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
         self.lossy, self.exact = self._decoder.lossy, self._decoder.exact
         self.declared_frames, self.begins_s = self._decoder.declared_frames, self._decoder.begins_s
@@ -282,30 +248,3 @@ def open_piece(
     if is_torn and not layout.counted:
         layout = replace(layout, cut=True)
     return PieceDecoder(part, layout, by_ffmpeg=by_ffmpeg, track=track)
-
-
-def _open(part: FilePart, layout: FileLayout, track: int | None) -> AudioDecoder:
-    """libsndfile where it reads the whole of the file, else ffmpeg, else libsndfile as far as it gets."""
-    if layout.whole_stream:
-        decoder = open_sndfile(part, layout)
-        if decoder is not None and decoder.trusted:
-            return _only_track(part, decoder, track)
-        if decoder is not None:
-            decoder.close()
-    try:
-        return open_container(part, layout, track)
-    except AudioError:
-        decoder = None if layout.whole_stream else open_sndfile(part, layout)
-        if decoder is None:
-            raise
-        if not decoder.holds_samples:
-            decoder.close()
-            raise
-        return _only_track(part, decoder, track)
-
-
-def _only_track(part: FilePart, decoder: SndfileDecoder, track: int | None) -> SndfileDecoder:
-    if track is None or track == 1:
-        return decoder
-    decoder.close()
-    raise no_such_track(part.name, track, [""])

@@ -50,6 +50,7 @@ class Request:
     room; `n_least` of them it must have room for. `max_new_tokens` is the user's own limit, in the place of both.
     `think` None: as the model pleases, if it `may_think`. `seed` is of this answer alone. `goes_on_from`: an earlier
     answer to the same question, whose settled text this one begins with. `tells`: its text is wanted as it comes.
+    `more_follow`: more questions about the clip are known to come.
     """
 
     prompt: str
@@ -66,6 +67,7 @@ class Request:
     seed: int = 0
     goes_on_from: Reply | None = None
     tells: bool = False
+    more_follow: bool = False
     turns: tuple[Turn, ...] = ()
 
 

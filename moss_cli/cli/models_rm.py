@@ -87,7 +87,9 @@ def _agreed(what: str, removal: Removal, console: Console) -> bool:
     if not (sys.stdin.isatty() and console.is_terminal):
         hint = run_hint(console.typed.added("--yes"))
         raise UsageError("removing a model asks first, and there is no terminal to ask on", hint=hint)
-    return typer.confirm(f"remove {what}, from {shlex.quote(str(removal.root))}?", err=True)
+    console.stream.write(f"remove {what}, from {shlex.quote(str(removal.root))}? [y/N] ")
+    console.stream.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _remove(removal: Removal, copy: Path) -> None:

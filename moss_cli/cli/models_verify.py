@@ -60,6 +60,7 @@ def _check_files(name: str, found: Resolved, console: Console) -> bool:
     """Compare every byte, and whether it is known what it should be. Raises ModelError."""
     from moss_cli.cli.transfer import Transfer
     from moss_cli.models.verify import damages, listing_of
+    from moss_cli.output.terminal import one_line
 
     listing = listing_of(found)
     if listing is None:
@@ -67,7 +68,7 @@ def _check_files(name: str, found: Resolved, console: Console) -> bool:
     with Transfer(name, console) as transfer:
         wrong = damages(found, listing, lambda n_done, n_bytes: transfer.tell("verifying", n_done, n_bytes))
     for damage in wrong:
-        typer.echo(str(damage))
+        typer.echo(one_line(str(damage)))
     if wrong:
         is_one = len(wrong) == 1
         hint = f"run `moss models pull {shlex.quote(name)}`, which downloads what is wrong again"

@@ -63,7 +63,9 @@ def model_option(help: str) -> Any:
     return option("--model", "-m", panel=MODEL, help=help, metavar="NAME", autocompletion=model_names)
 
 
-ModelOption = Annotated[str | None, model_option("A model from `moss models list`, or a checkpoint folder.")]
+ModelOption = Annotated[
+    str | None, model_option("A model from `moss models list`, a checkpoint folder, or the URL of a server.")
+]
 DeviceOption = Annotated[
     str,
     option(

@@ -98,6 +98,12 @@ def serve(
     from moss_cli.serve.config import Limits, ServeConfig
     from moss_cli.tasks.transcribe import Transcribe
 
+    chosen = chosen_model(model, console)
+    if chosen.checkpoint is None:
+        raise UsageError(
+            f"{chosen.entry.name} is on a server already; moss serve needs a model on this machine",
+            hint="choose one, for example `moss serve --model tiny`",
+        )
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
         max_upload_bytes=_bytes("--max-upload", max_upload),
@@ -105,7 +111,7 @@ def serve(
         timeout_s=_seconds("--timeout", timeout),
     )
     config = ServeConfig(
-        job=make_job(Transcribe(), chosen_model(model, console), options, named=as_flag),
+        job=make_job(Transcribe(), chosen, options, named=as_flag),
         token=_token(token_file, address),
         hosts=_hosts(address, allow_host or []),
         keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),

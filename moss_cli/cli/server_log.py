@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LEVELS = {"moss_cli": logging.WARNING, "uvicorn.error": logging.ERROR}  # what is said without --verbose
+# What is said without --verbose. The parser of forms would complain of each that is malformed.
+_LEVELS = {"moss_cli": logging.WARNING, "uvicorn.error": logging.ERROR, "python_multipart": logging.CRITICAL}
 
 
 class _Lines(logging.Formatter):

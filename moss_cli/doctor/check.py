@@ -67,11 +67,6 @@ def install(*packages: str, has_pip: bool | None = None) -> str:
     return f"{pip} {shlex.join(packages)}"
 
 
-def amount(n_bytes: float) -> str:
-    """Bytes for people."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
-
-
 def listed(names: Sequence[str]) -> str:
     """Names one after another, or `none`."""
     return ", ".join(names) or "none"

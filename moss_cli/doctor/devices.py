@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moss_cli.bench.machine import this_machine
-from moss_cli.doctor.check import Check, amount, install, listed
+from moss_cli.doctor.check import Check, install, listed
 from moss_cli.doctor.needs import fits
 from moss_cli.engine.devices import FourBit, compute_of_4bit, device_facts, pick_four_bit
 from moss_cli.engine.fit import DeviceFacts
 from moss_cli.engine.int4 import dequantise_int4, int4_linear, quantise_int4
 from moss_cli.engine.nf4 import dequantise_nf4, has_fused_nf4, nf4_linear, quantise_nf4, values_in_nf4
+from moss_cli.errors import amount
 from moss_cli.models.entry import ModelEntry
 
 N_OUT, N_IN = 64, 256  # of the matrix that is multiplied; the smallest that all kernels take, times two

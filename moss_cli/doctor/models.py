@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from moss_cli.doctor.check import Check, amount
+from moss_cli.doctor.check import Check
 from moss_cli.doctor.needs import fits, parameters_of, weights_bytes
 from moss_cli.engine.checkpoint import read_headers
 from moss_cli.engine.config import load_config
 from moss_cli.engine.devices import FourBit
 from moss_cli.engine.fit import DeviceFacts, pick_dtype
 from moss_cli.engine.quantised_copy import read_copy_info
-from moss_cli.errors import ModelError
+from moss_cli.errors import ModelError, amount
 from moss_cli.models.entry import ModelEntry
 from moss_cli.models.registry import EMBEDDED, Registry, Resolved, resolve
 

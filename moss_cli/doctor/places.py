@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from moss_cli.doctor.check import Check, amount, listed
+from moss_cli.doctor.check import Check, listed
+from moss_cli.errors import amount
 from moss_cli.models.entry import ModelEntry
 from moss_cli.models.hub import hub_cache
 from moss_cli.models.registry import load_registry, locate

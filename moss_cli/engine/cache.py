@@ -5,6 +5,7 @@ Shapes: B rows, S new positions, N positions seen, K key/value heads, D head_dim
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from moss_cli.engine.config import LanguageConfig
 from moss_cli.engine.rotary import rotary
 
+# Attention looks at a multiple of so many positions. Kernels of GPUs want aligned masks, and few shapes.
+SEEN = {"cpu": 1, "cuda": 64, "mps": 64}
 BUCKET = 256  # positions by which the cache grows at least; chosen: a copy every 256 steps is lost in their noise
 
 
@@ -26,6 +29,24 @@ def cache_bytes(config: LanguageConfig, n_slots: int, n_positions: int, dtype: t
     """What keys and values of `n_slots` rows take at the bucket of `n_positions`."""
     per_position = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
     return n_slots * bucket(n_positions) * per_position
+
+
+def seen(n_positions: int, device: torch.device) -> int:
+    """At how many positions attention looks where the longest row has `n_positions`."""
+    step = SEEN[device.type]
+    return -(-n_positions // step) * step
+
+
+@dataclass(frozen=True)
+class KeptPrefix:
+    """A copy of what a slot holds of its first positions: of each layer keys and values, [K, n, D] each."""
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
 
 class KVCache:
@@ -48,6 +69,14 @@ class KVCache:
     def _zeros(self, n_slots: int, n_positions: int) -> Tensor:
         shape = (n_slots, self._config.num_key_value_heads, n_positions, self._config.head_dim)
         return torch.zeros(shape, device=self._device, dtype=self.dtype)
+
+    @property
+    def n_bytes(self) -> int:
+        return self.n_slots * self.n_bytes_of(self.n_positions)
+
+    def n_bytes_of(self, n_positions: int) -> int:
+        """What so many positions of a slot take."""
+        return cache_bytes(self._config, 1, n_positions, self.dtype)
 
     @torch.inference_mode()
     def resize(self, n_slots: int, n_positions: int) -> None:
@@ -78,6 +107,27 @@ class KVCache:
         """Copy the row of one slot over that of another."""
         for tensor in (*self.keys, *self.values):
             tensor[target] = tensor[source]
+
+    @torch.inference_mode()
+    def copy_prefix(self, source: int, target: int, n_positions: int) -> None:
+        """Copy the first positions of one slot to another."""
+        for tensor in (*self.keys, *self.values):
+            tensor[target, :, :n_positions] = tensor[source, :, :n_positions]
+
+    @torch.inference_mode()
+    def prefix(self, slot: int, n_positions: int) -> KeptPrefix:
+        """A copy of the first positions of a slot."""
+        first = slot, slice(None), slice(n_positions)
+        return KeptPrefix(
+            [keys[first].clone() for keys in self.keys], [values[first].clone() for values in self.values]
+        )
+
+    @torch.inference_mode()
+    def put_prefix(self, slot: int, kept: KeptPrefix) -> None:
+        """Put a copy into the first positions of a slot."""
+        pairs = zip((*self.keys, *self.values), (*kept.keys, *kept.values), strict=True)
+        for tensor, copy in pairs:
+            tensor[slot, :, : copy.shape[1]] = copy
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ MAPPED_BYTES = 1_000_000  # chosen
 MAX_HEADER_BYTES = 100_000_000  # as safetensors itself has it
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 QUANTISED_DTYPES = {"BF16": torch.bfloat16, "U8": torch.uint8, "I8": torch.int8, "F32": torch.float32}
-HINT = "delete it and fetch it again with `moss models pull NAME`"
+HINT = "copy it here again; of a model from the hub, `moss models pull NAME` mends what is damaged"
 HINT_FOLDER = "is this a checkpoint folder?"
 
 

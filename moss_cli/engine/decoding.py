@@ -20,12 +20,11 @@ from moss_cli.engine.graphs import Steps
 from moss_cli.engine.memory import is_out_of_memory, out_of_memory, release
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.prefill import prefill, prefill_groups
-from moss_cli.engine.row import DecodeRequest, Generation, Row
-from moss_cli.errors import UsageError
+from moss_cli.engine.row import DecodeRequest, Generation, Row, check_fits
+from moss_cli.engine.shared_prefixes import SharedPrefixes, firsts
 
 GROWTH = 1.25  # of the cache's length, at least; chosen: a long answer then costs few copies of the cache
 
-OnToken = Callable[[int, Sequence[int], int], None]  # (index of the request, tokens so far, n_settled)
 Forward = Callable[[Sequence[Row], int, KVCache], Tensor]  # logits [B, V] of the rows in the slots from so many on
 
 
@@ -62,7 +61,8 @@ class Decoding:
 
     max_cache_bytes: what the cache may take. A request is admitted only if the cache still fits when every row becomes
     as long as it may; one is always admitted. When memory runs out all the same, `n_slots` is lowered for good and what
-    was decoded so far is prefilled again: nothing is lost, or told twice. `graphs`: see `Steps`.
+    was decoded so far is prefilled again: nothing is lost, or told twice. What the prompts of questions about one clip
+    begin with is prefilled once, see `SharedPrefixes`. `graphs`: see `Steps`.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Decoding:
     ) -> None:
         self.n_slots = n_slots
         self.n_steps = 0  # forward passes of decode steps so far
+        self.n_audio_prefilled = 0  # positions of audio that were prefilled so far
         self._model, self._stop_ids, self._max_cache_bytes = model, stop_ids, max_cache_bytes
         self._steps = Steps(model, graphs=graphs)
         self._tickets = itertools.count()
@@ -83,6 +84,7 @@ class Decoding:
         self._joining: list[Row] = []  # being prefilled
         self._active: list[Row] = []  # by slot
         self._cache: KVCache | None = None
+        self._prefixes = SharedPrefixes(max_cache_bytes)
         self._events: list[Event] = []
 
     @property
@@ -96,7 +98,7 @@ class Decoding:
     def submit(self, request: DecodeRequest) -> int:
         """Put a request in the queue; the ticket that its events carry. Raises UsageError for one that does not fit the
         model."""
-        check_fits(self._model, request)
+        check_fits(request, self._model.config.language.max_position_embeddings)
         row = Row(next(self._tickets), request, self._stop_ids)
         try:
             row.take_prefix()
@@ -141,25 +143,48 @@ class Decoding:
         while self._waiting and self._has_room():
             while self._waiting and self._has_room():
                 self._joining.append(self._waiting.popleft())
-            self._reserve([*self._active, *self._joining])
-            for group in prefill_groups(self._joining):
-                self._joining = [row for row in self._joining if row not in group]
-                self._active += group
-                self._advance(group, len(self._active) - len(group), self._prefill)
+            self._reserve([*self._active, *self._joining], n_more=1)
+            while self._joining:
+                self._join()
+
+    def _join(self) -> None:
+        """Give slots to those that join: first to what has the beginning of its prompt stored elsewhere, and then to
+        one of each that begin alike."""
+        assert self._cache is not None
+        stored = self._prefixes.stored(self._joining, self._active)
+        for group in prefill_groups(stored, have_stored=True):
+            self._take_in(self._prefixes.brought(group, self._active, self._cache))
+        stored = self._prefixes.stored(self._joining, self._active)
+        for group in prefill_groups(firsts(row for row in self._joining if row not in stored)):
+            self._take_in(group)
+
+    def _take_in(self, group: Sequence[Row]) -> None:
+        """Prefill rows, which have the next slots."""
+        if not group:
+            return
+        self._joining = [row for row in self._joining if row not in group]
+        self._active += group
+        self._advance(group, len(self._active) - len(group), self._prefill)
 
     def _has_room(self) -> bool:
-        """Whether the next request's row fits beside the others, were all to become as long as they may."""
+        """Whether the next request's row fits beside the others, were all to become as long as they may. What is kept
+        of prefixes makes room."""
         rows = [*self._active, *self._joining, self._waiting[0]]
         most = max(row.request.most_positions for row in rows)
-        return len(rows) == 1 or (len(rows) <= self.n_slots and self._fits(len(rows), most))
+        if len(rows) > max(1, self.n_slots):
+            return False
+        if not self._fits(len(rows), most):
+            self._prefixes.clear()
+        return len(rows) == 1 or self._fits(len(rows), most)
 
     def _fits(self, n_slots: int, n_positions: int) -> bool:
+        """Whether a cache of this size may be there beside what is kept."""
         needed = cache_bytes(self._model.config.language, n_slots, n_positions, self._model.dtype)
-        return self._max_cache_bytes is None or needed <= self._max_cache_bytes
+        return self._max_cache_bytes is None or needed + self._prefixes.n_bytes <= self._max_cache_bytes
 
-    def _reserve(self, rows: Sequence[Row]) -> None:
-        """Bring the cache to a size that holds what the rows have."""
-        model, n_slots, n_positions = self._model, len(rows), max(row.n_positions for row in rows)
+    def _reserve(self, rows: Sequence[Row], n_more: int = 0) -> None:
+        """Bring the cache to a size that holds what the rows have, and `n_more` positions of each."""
+        model, n_slots, n_positions = self._model, len(rows), max(row.n_positions for row in rows) + n_more
         if self._cache is None:
             self._cache = KVCache(model.config.language, 0, 0, device=model.device, dtype=model.dtype)
         held_slots, held = self._cache.n_slots, self._cache.n_positions
@@ -198,6 +223,10 @@ class Decoding:
     def _prefill(self, rows: Sequence[Row], first: int, cache: KVCache) -> Tensor:
         tokens, past = prefill(rows, first, cache, self._model.device)
         logits: Tensor = self._model(tokens, past)
+        for row in rows:
+            if not row.n_stored:
+                self.n_audio_prefilled += int(row.request.prompt.audio_mask.sum())
+                row.n_stored = row.request.prompt.n_shared
         return logits
 
     def _take(self, row: Row, token: int | Exception) -> bool:
@@ -221,6 +250,7 @@ class Decoding:
     def _leave(self, slots: Sequence[int]) -> None:
         """Free some slots, moving the last rows into the gaps."""
         for slot in sorted(slots, reverse=True):
+            self._prefixes.leave(slot, self._active, (*self._waiting, *self._joining), self._cache)
             last = len(self._active) - 1
             if slot < last:
                 assert self._cache is not None
@@ -232,7 +262,10 @@ class Decoding:
         """The rows that are being decoded and have not ended, in the order in which they came; the cache is dropped."""
         rows = {row.ticket: row for row in (*self._active, *self._joining) if not row.is_over}
         self._active, self._joining, self._cache = [], [], None
+        self._prefixes.clear()
         self._steps.forget()
+        for row in rows.values():
+            row.n_stored = 0
         return [rows[ticket] for ticket in sorted(rows)]
 
     def _give_up(self, failure: Exception) -> None:
@@ -244,7 +277,7 @@ class Decoding:
     def _make_do_with_less(self, shortage: Exception) -> None:
         """Put the rows back in front of the queue, drop the cache, and let fewer of them in from now on. What does not
         fit alone has failed."""
-        is_alone = self._cache is None or self._cache.n_slots == 1
+        is_alone = (self._cache is None or self._cache.n_slots == 1) and not self._prefixes.n_bytes
         rows = self._taken_out()
         is_alone = is_alone and len(rows) == 1
         release(shortage, self._model.device)
@@ -254,42 +287,3 @@ class Decoding:
         if len(rows) > 1:
             self.n_slots = min(self.n_slots, len(rows) // 2)
         self._waiting.extendleft(reversed(rows))
-
-
-def check_fits(model: MossAudio, request: DecodeRequest) -> None:
-    """Raises UsageError for a prompt that leaves no room for an answer."""
-    limit = model.config.language.max_position_embeddings
-    n_audio = int(request.prompt.audio_mask.sum())
-    n_text = len(request.prompt.ids) - n_audio
-    needed = request.most_positions
-    if needed <= limit:
-        return
-    what, hint = "the input", "try a shorter --chunk, or analyse a part of it with --start and --end"
-    if request.max_new_tokens > limit // 2:
-        what, hint = "the answer", f"try --max-new-tokens {limit // 2} at most"
-    elif n_text > n_audio:
-        what, hint = "the instruction", "say it in fewer words; those of --context count, too"
-    raise UsageError(
-        f"{what} is too long for this model at once: {needed} positions are needed, and there are {limit}",
-        code="too_long",
-        hint=hint,
-    )
-
-
-def generate(
-    model: MossAudio, requests: Sequence[DecodeRequest], stop_ids: frozenset[int], on_token: OnToken | None = None
-) -> list[Generation]:
-    """Decode all requests together. Raises UsageError for one that does not fit the model, and what breaks one."""
-    decoding = Decoding(model, stop_ids, n_slots=max(1, len(requests)))
-    places = {decoding.submit(request): place for place, request in enumerate(requests)}
-    done: dict[int, Generation] = {}
-    while len(done) < len(requests):
-        for event in decoding.step():
-            place = places[event.ticket]
-            if isinstance(event, Broken):
-                raise event.error
-            if isinstance(event, Ended):
-                done[place] = event.generation
-            elif on_token is not None:
-                on_token(place, event.ids, event.n_settled)
-    return [done[place] for place in range(len(requests))]

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moss_cli.engine.cache import CacheRows, KVCache
+from moss_cli.engine.cache import CacheRows, KVCache, seen
 from moss_cli.engine.memory import is_out_of_memory
 from moss_cli.engine.model import MossAudio
 from moss_cli.engine.row import Row
 from moss_cli.engine.step import DecodeStep
 
-# Attention looks at a multiple of so many positions. Kernels of GPUs want aligned masks, and few shapes.
-SEEN = {"cpu": 1, "cuda": 64, "mps": 64}
-GRAPH_SEEN = 512  # the same for graphs; chosen: of the 8B's 18 GB a step reads, 512 positions of a row are 0.4 %
+# A graph's attention looks at a multiple of so many positions; chosen: of the 8B's 18 GB a step reads, 512 positions of
+# a row are 0.4 %.
+GRAPH_SEEN = 512
 GRAPH_AHEAD = 1024  # positions for which the cache has room when it grows, so that it moves seldom; chosen
 GRAPH_ROWS = (1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64)  # chosen
 
@@ -64,7 +64,7 @@ class Steps:
                 self.forget()
                 _log.info("a decode step cannot be captured as a CUDA graph (%s): decoding goes on without", error)
         ids, positions = numbers.to(self._device)
-        n_seen = _rounded(most, SEEN[self._device.type])
+        n_seen = seen(most, self._device)
         past = CacheRows(cache, first, positions[:, None], n_seen, sees_all=len(rows) == 1 and n_seen == most)
         return self._step(ids, past)
 

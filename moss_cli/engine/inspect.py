@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.prefill import prompt_tokens
 from moss_cli.engine.row import DecodeRequest
 

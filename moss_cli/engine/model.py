@@ -20,7 +20,7 @@ from moss_cli.engine.encoder import AudioEncoder, n_tokens
 WINDOWS_AT_ONCE = 64  # chosen: the released sizes' first convolution then gives 0.8 GB in bf16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AudioFeatures:
     """One clip as the decoder sees it. `adapter` and each of `deepstack`: [n_tokens, hidden]."""
 
@@ -57,11 +57,13 @@ def _joined(pieces: Sequence[EncodedClip]) -> EncodedClip:
 @dataclass(frozen=True)
 class Prompt:
     """Token ids of one request, and its audio, whose features stand at the True places of
-    `audio_mask`. ids and audio_mask: [n] on the CPU."""
+    `audio_mask`. ids and audio_mask: [n] on the CPU. Prompts about the same `audio` with the same `n_shared` have so
+    many positions at their beginning in common."""
 
     ids: Tensor
     audio_mask: Tensor
     audio: AudioFeatures | None = None
+    n_shared: int = 0
 
 
 @dataclass(frozen=True)

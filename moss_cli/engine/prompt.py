@@ -67,7 +67,8 @@ def build_prompt(
     tail = [processor.audio_end_id, *_texts(tokenizer, "\n", turns, text), *after]
     ids = head + [processor.audio_token_id if i is None else i for i in span] + tail
     mask = [False] * len(head) + [i is None for i in span] + [False] * len(tail)
-    return Prompt(torch.tensor(ids), torch.tensor(mask), audio)
+    n_shared = 0 if audio is None else len(head) + len(span) + 1  # the end of the audio too; the text after it differs
+    return Prompt(torch.tensor(ids), torch.tensor(mask), audio, n_shared)
 
 
 def _texts(tokenizer: Tokenizer, before: str, turns: Sequence[Turn], text: str) -> list[int]:

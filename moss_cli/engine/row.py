@@ -11,7 +11,7 @@ import torch
 from moss_cli.answers import FinishReason, Sampling
 from moss_cli.engine.loops import LoopWatch
 from moss_cli.engine.model import Prompt
-from moss_cli.errors import AnswerError
+from moss_cli.errors import AnswerError, UsageError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -40,7 +40,8 @@ class DecodeRequest:
 
     `seed` is of this answer alone (see `draw_seed`). `matcher` holds the answer to its grammar, and is used up by it;
     a thought is free of it. `max_new_tokens` counts what of a thought goes beyond its room. `prefix` is what the answer
-    begins with. `stop_loops`: end where the answer repeats itself. `thought` None: none can begin.
+    begins with. `stop_loops`: end where the answer repeats itself. `thought` None: none can begin. `more_follow`: more
+    questions about its clip are known to come.
     """
 
     prompt: Prompt
@@ -51,6 +52,7 @@ class DecodeRequest:
     stop_loops: bool = False
     thought: Thought | None = None
     prefix: Sequence[int] = ()
+    more_follow: bool = False
 
     @property
     def most_tokens(self) -> int:
@@ -61,6 +63,25 @@ class DecodeRequest:
     def most_positions(self) -> int:
         """How many positions of the cache the request may take."""
         return len(self.prompt.ids) + self.most_tokens
+
+
+def check_fits(request: DecodeRequest, limit: int) -> None:
+    """Raises UsageError for a prompt that leaves no room for an answer in `limit` positions."""
+    n_audio = int(request.prompt.audio_mask.sum())
+    n_text = len(request.prompt.ids) - n_audio
+    needed = request.most_positions
+    if needed <= limit:
+        return
+    what, hint = "the input", "try a shorter --chunk, or analyse a part of it with --start and --end"
+    if request.max_new_tokens > limit // 2:
+        what, hint = "the answer", f"try --max-new-tokens {limit // 2} at most"
+    elif n_text > n_audio:
+        what, hint = "the instruction", "say it in fewer words; those of --context count, too"
+    raise UsageError(
+        f"{what} is too long for this model at once: {needed} positions are needed, and there are {limit}",
+        code="too_long",
+        hint=hint,
+    )
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,7 @@ class Row:
         self.ids: list[int] = []
         self.finish_reason: FinishReason | None = None
         self.is_over = False  # its end, or what broke it, has been told
+        self.n_stored = 0  # positions of what its prompt shares with others that lie in its slot
         self._stop_ids = stop_ids
         self._generator = torch.Generator("cpu").manual_seed(request.seed)
         self._draw: float | None = None
@@ -91,6 +113,21 @@ class Row:
         self._thinking = request.thought is not None and request.thought.is_open
         self._n_thought = 0
         self._n_closing = 0  # tokens of the closing that were taken
+
+    @property
+    def shares(self) -> bool:
+        """Whether its prompt begins as those of other questions about the same clip do."""
+        return self.request.prompt.n_shared > 0
+
+    def begins_like(self, other: Row) -> bool:
+        """Whether it shares the beginning of its prompt with another."""
+        mine, its = self.request.prompt, other.request.prompt
+        return self.shares and mine.audio is its.audio and mine.n_shared == its.n_shared
+
+    @property
+    def more_follow(self) -> bool:
+        """Whether, once it has ended, another question about its clip is to be expected: also the same one again."""
+        return self.request.more_follow or self.finish_reason == "loop"
 
     @property
     def n_positions(self) -> int:
@@ -102,7 +139,8 @@ class Row:
         """Its prompt and what was taken so far, as one prompt."""
         prompt, n_new = self.request.prompt, len(self.ids)
         mask = torch.cat([prompt.audio_mask, torch.zeros(n_new, dtype=torch.bool)])
-        return Prompt(torch.cat([prompt.ids, torch.tensor(self.ids, dtype=prompt.ids.dtype)]), mask, prompt.audio)
+        ids = torch.cat([prompt.ids, torch.tensor(self.ids, dtype=prompt.ids.dtype)])
+        return Prompt(ids, mask, prompt.audio, prompt.n_shared)
 
     @property
     def n_settled(self) -> int:

@@ -126,8 +126,9 @@ def _missing(cached: _Cached, tell: Tell) -> tuple[list[HubFile], tuple[Damage, 
     for file, path in found.items():
         if damage := damage_of(path, file, more):
             damages.append(damage)
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)  # the link, if it was one
+            if path.resolve().parent == cached.blobs.resolve():  # what a link leads to elsewhere is not ours
+                path.resolve().unlink()
+            path.unlink(missing_ok=True)
     wrong = {damage.name for damage in damages}
     return [file for file in cached.listing.files if file not in found or file.name in wrong], tuple(damages)
 
@@ -218,6 +219,7 @@ def _accept(cached: _Cached, revision: str | None) -> None:
 def _link(blob: Path, path: Path) -> None:
     """Have a name lead to a file; on a disk without links the file itself goes there, as the library does it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
     try:
         draft.symlink_to(os.path.relpath(blob, path.parent))
     except OSError:

@@ -111,6 +111,7 @@ class Fetcher:
         furthest, n_tries = size_of(part), 0
         if furthest > file.size:
             part.unlink()
+            self.put(Fetched(-file.size, 0))
             furthest = 0
         while (start := size_of(part)) < file.size:
             hindrance = Passing(_cut_off(file))

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from moss_cli.errors import ModelError, MossError, UsageError
+from moss_cli.models.hub import COMMIT
 from moss_cli.models.hub_file import HASH, HubFile, Listing, is_pickle, is_wanted
 
-PATIENCE_S = 10.0  # for the hub's next bytes; what huggingface_hub waits, too
 _PART, _BEYOND = 206, 416  # statuses: a range as asked for; one that starts behind the end
 _AGAIN = (408, 429, 500, 502, 503, 504)  # what passes
 _LATER = "run the same command again later"
@@ -45,11 +45,13 @@ def list_files(hub_id: str, revision: str | None) -> Listing:
 
     try:
         api = HfApi(endpoint=constants.ENDPOINT)
-        info = api.model_info(hub_id, revision=revision, timeout=PATIENCE_S, files_metadata=True)
+        info = api.model_info(hub_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT, files_metadata=True)
     except Exception as error:
         raise _said(hub_id, revision, error) from error
-    files = tuple(_hub_file(hub_id, one) for one in info.siblings or () if is_wanted(one.rfilename))
-    if info.sha is None or not any(file.name.endswith(".safetensors") for file in files):
+    if info.sha is None or not COMMIT.fullmatch(info.sha):
+        raise _no_hub()
+    files = tuple(_hub_file(one) for one in info.siblings or () if is_wanted(one.rfilename))
+    if not any(file.name.endswith(".safetensors") for file in files):
         pickled = any(is_pickle(one.rfilename) for one in info.siblings or ())
         hint = (
             "pickled weights are not read: look for one with safetensors" if pickled else "is this a MOSS-Audio model?"
@@ -58,12 +60,11 @@ def list_files(hub_id: str, revision: str | None) -> Listing:
     return Listing(hub_id, info.sha, files)
 
 
-def _hub_file(hub_id: str, sibling: Any) -> HubFile:
+def _hub_file(sibling: Any) -> HubFile:
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     size = sibling.lfs.size if sibling.lfs else sibling.size
     if not isinstance(digest, str) or not HASH.fullmatch(digest) or not isinstance(size, int):
-        message = f"{hub_host()} does not say what {sibling.rfilename} of {hub_id} should be"
-        raise ModelError(message, hint="check HF_ENDPOINT: is this a hub?", code="fetch_failed")
+        raise _no_hub()
     return HubFile(sibling.rfilename, size, digest)
 
 
@@ -82,7 +83,9 @@ def opened(listing: Listing, file: HubFile, start: int) -> Iterator[tuple[int, I
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        with get_session().stream("GET", url, headers=headers, timeout=PATIENCE_S, follow_redirects=True) as response:
+        with get_session().stream(
+            "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, follow_redirects=True
+        ) as response:
             if response.status_code == _BEYOND:
                 yield 0, iter(())
                 return
@@ -111,6 +114,8 @@ def _said(hub_id: str, revision: str | None, error: Exception) -> Exception:
     host, at = hub_host(), f" at {revision}" if revision else ""
     if isinstance(error, errors.HFValidationError):
         return UsageError(f"{hub_id} cannot be a hub id", hint="it is written ORG/NAME")
+    if not isinstance(error, OSError) and isinstance(error, (ValueError, KeyError, TypeError, AttributeError)):
+        return _no_hub()
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _refusal("the variable HF_HUB_OFFLINE forbids downloads", "unset it, and run the same command again")
     if isinstance(error, errors.GatedRepoError):
@@ -151,6 +156,13 @@ def _wanted_wait_s(headers: Any) -> float | None:
     """How long the hub asks to wait, in seconds (Retry-After), None where it does not say."""
     asked = str(headers.get("Retry-After", "")).strip()
     return float(asked) if asked.isascii() and asked.isdigit() else None
+
+
+def _no_hub() -> ModelError:
+    """What answers is another server, or the page of a network to log in to."""
+    return _refusal(
+        f"{hub_host()} does not answer as a hub does", "check HF_ENDPOINT, and whether the network wants a login"
+    )
 
 
 def _refusal(message: str, hint: str) -> ModelError:

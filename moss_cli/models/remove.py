@@ -48,7 +48,7 @@ def removal_of(hub_id: str, commit: str) -> Removal | None:
     names = {file.hash for file in record.listing.files} if record else set()
     listed = [root / "blobs" / f"{name}{end}" for name in sorted(names) for end in ("", ".incomplete")]
     found = dict.fromkeys(path for path in (*_blobs(snapshots / commit), *listed) if path.is_file())
-    blobs = tuple(path for path in found if path not in needed)
+    blobs = tuple(path for path in found if path not in needed and path.is_relative_to(root))
     if not blobs and not (snapshots / commit).is_dir():
         return None
     return Removal(hub_id, commit, blobs, record is not None and record.fetched, not others)

@@ -1,14 +1,13 @@
-"""Plain text on a terminal: lines broken between words, what continues a column stays in it."""
+"""Plain text on a terminal: lines broken between words, what continues a column stays in it.
+
+What breaks lines is loaded where it is needed: off a terminal it is not.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from typing import TextIO
-
-from wcwidth import width as display_width
-
-from moss_cli.output.wrap import tokens, wrapped
 
 NARROWEST = 20  # columns; below, lines are left to the terminal
 
@@ -25,7 +24,13 @@ def folded(text: str, columns: int) -> str:
 
 def hanging(text: str, columns: int, indent: int) -> str:
     """`text`, a line, with none wider than `columns`; what is broken off goes on `indent` columns from the left."""
-    if columns < NARROWEST or display_width(text) <= columns:
+    if columns < NARROWEST:
+        return text
+    from wcwidth import width as display_width
+
+    from moss_cli.output.wrap import wrapped
+
+    if display_width(text) <= columns:
         return text
     head, rest = text[:indent], text[indent:]
     return head + ("\n" + " " * indent).join(wrapped(rest, columns - indent))
@@ -41,10 +46,16 @@ def columns_of(stream: TextIO) -> int:
 
 def settled(text: str) -> str:
     """What of a text's beginning is folded the same way however it goes on: all but its last word."""
+    from moss_cli.output.wrap import tokens
+
     return "".join(tokens(text)[:-1]).rstrip()
 
 
 def _folded_line(line: str, columns: int) -> str:
+    from wcwidth import width as display_width
+
+    from moss_cli.output.wrap import wrapped
+
     bare = line.rstrip("\n")
     if display_width(bare) <= columns:
         return line

@@ -1,9 +1,10 @@
 """SubRip and WebVTT subtitles.
 
 Blank lines and empty cues go. Cues never overlap: one ends where the next starts at the latest,
-and what starts in the same millisecond shares a cue, a line each. A cue of no length gets half a
-second, or what there is until the next cue or the end of the file; at the very end of the file it
-starts that much earlier. A cue that a player cannot show is no use, and players want end > start.
+and what starts in the same millisecond shares a cue, a line each, as do channels that are heard at
+once. A cue of no length gets half a second, or what there is until the next cue or the end of the
+file; at the very end of the file it starts that much earlier. A cue that a player cannot show is no
+use, and players want end > start.
 
 Text shows as it is. WebVTT has entities for what would break it. SubRip has none, and its readers
 take `{...}` for style codes: braces are written fullwidth there. A word joiner, which has no width,
@@ -26,6 +27,7 @@ from pysubs2.formats.webvtt import WebVTTFormat
 
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.layout import AS_IT_IS, Layout
+from moss_cli.output.overlaps import side_by_side
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import clock, to_ms
 from moss_cli.output.wrap import fit
@@ -139,6 +141,8 @@ def _whole(envelope: Envelope, fmt: SubtitleFormat, layout: Layout) -> str:
     duration = _duration(envelope)
     duration_ms = None if duration is None else to_ms(duration)
     fitted = cues(envelope) if layout == AS_IT_IS else fit(cues(envelope), layout, duration_ms)
+    if envelope.params.channel == "each":  # who is heard by themselves may speak at once
+        fitted = side_by_side(fitted)
     blocks = lay_out(fitted, duration_ms)
     return (fmt.head if blocks else "") + "".join(fmt.written(one, number) for number, one in enumerate(blocks, 1))
 

@@ -7,13 +7,13 @@ the answer; whoever drives it may have any number of them going at once.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from moss_cli.answers import Cost, Sampling, draw_seed
 from moss_cli.audio.chunk import Chunk
-from moss_cli.audio.results import Samples
+from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.protocol import Clip, Reply, Request
 from moss_cli.errors import AnswerError, MossError
 from moss_cli.run.context import beside
@@ -34,9 +34,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Listen:
-    """Wanted: these samples, [n] float32 at 16 kHz, as a clip."""
+    """Wanted: these samples, [n] float32 at 16 kHz, as a clip. `piece` stands for them, where others may want the same
+    ones."""
 
     samples: Samples
+    piece: Hashable = None
 
 
 Conversation = Generator[Listen | Request, Any, T]
@@ -55,12 +57,13 @@ class _Answers:
 @dataclass(frozen=True)
 class Asking:
     """One task, asked as a job says. `input_id` is the file's own: draws depend on it. `tells`: answers are wanted as
-    they come, if the task shows them."""
+    they come, if the task shows them. `source` stands for the samples of which chunks are made."""
 
     task: Task[Any]
     job: Job
     input_id: str = ""
     tells: bool = False
+    source: Hashable = None
 
     def about(self, chunk: Chunk, n_again: int = MOST_AGAIN) -> Conversation[list[Part[Any]]]:
         """What comes of a chunk: several parts where an answer was cut, or left something untold, and was asked for
@@ -73,7 +76,7 @@ class Asking:
 
     def _told(self, chunk: Chunk, n_again: int) -> Conversation[list[Part[Any]]]:
         """See `about`."""
-        clip = yield Listen(chunk.samples)
+        clip = yield Listen(chunk.samples, self._piece(chunk))
         part = yield from self._part(clip, chunk.span, chunk.name)
         del clip  # its memory, before that of its pieces is taken
         heard = heard_in(chunk, self.task)
@@ -94,6 +97,11 @@ class Asking:
             return [replace(part, cost=cost, untold=part.untold if left else ())]
         again = [replace(one, cost=Cost(), untold=inside(left, one.span)) for one in again]
         return [replace(again[0], cost=cost), *again[1:]]
+
+    def _piece(self, chunk: Chunk) -> Hashable:
+        if self.source is None:
+            return None
+        return self.source, chunk.channel, round(chunk.span.start_s * SAMPLE_RATE), len(chunk.samples)
 
     def _in_pieces(self, pieces: Sequence[Chunk], n_again: int) -> Conversation[list[Part[Any]]]:
         """What comes of pieces of a chunk; [] where one of them fails: what came of the whole is more than nothing."""
@@ -213,6 +221,7 @@ class Asking:
             seed=draw_seed(job.seed, draws_of, name, attempt),
             goes_on_from=goes_on_from,
             tells=self.tells and self.task.shows,
+            more_follow=place < len(self.task.questions) - 1,
             turns=self.task.turns,
         )
 

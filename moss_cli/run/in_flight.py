@@ -1,18 +1,20 @@
 """Conversations in flight: each goes on as soon as what it waits for has come, and fails alone.
 
 Clips are listened to together: as many as have come when one is needed or, where the backend can listen beside
-answering, when it has nothing else to listen to. So it need not take in each by itself as soon as there is room.
+answering, when it has nothing else to listen to. So it need not take in each by itself as soon as there is room. What
+several conversations want is listened to once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
-from moss_cli.audio.results import SAMPLE_RATE, Samples
-from moss_cli.backends.protocol import Answered, Backend, Delta, Event
+from moss_cli.audio.results import SAMPLE_RATE
+from moss_cli.backends.protocol import Answered, Backend, Clip, Delta, Event
 from moss_cli.errors import MossError, as_moss_error
 from moss_cli.run.conversation import Conversation, Listen
 from moss_cli.run.listening import Listening
@@ -42,23 +44,25 @@ class InFlight:
     def __init__(self, backend: Backend, on_decoded: Callable[[Hashable, int], None]) -> None:
         self.backend = backend
         self._on_decoded = on_decoded
-        self._unheard: dict[_Open, Samples] = {}  # that wait for a clip, in the order in which they came
+        self._unheard: dict[_Open, Listen] = {}  # that wait for a clip, in the order in which they came
         self._listening: Listening | None = None  # to the clips of these:
-        self._listened_for: list[_Open] = []
+        self._listened_for: dict[Hashable, list[_Open]] = {}  # by piece
+        self._clips: WeakValueDictionary[Hashable, Clip] = WeakValueDictionary()  # by piece, that are asked about
         self._open: dict[int, _Open] = {}  # that wait for an answer, by ticket
 
     def __len__(self) -> int:
         return len(self._all())
 
     def _all(self) -> list[_Open]:
-        given = [one for one in self._listened_for if not one.is_dropped]
+        given = [one for them in self._listened_for.values() for one in them if not one.is_dropped]
         return [*self._unheard, *given, *self._open.values()]
 
     @property
     def has_room(self) -> bool:
         """Whether the backend could be at one more, or could listen to one more together with those that wait."""
         n_together, n_all = self.backend.n_together, len(self)
-        waiting_s = sum(len(samples) for samples in self._unheard.values()) / SAMPLE_RATE
+        waiting = _by_piece(self._unheard)
+        waiting_s = sum(len(wanted.samples) for wanted, _ in waiting.values()) / SAMPLE_RATE
         return n_all < n_together or (
             len(self._unheard) < n_together - 1 and waiting_s < AHEAD_S and n_all < MOST_TIMES * n_together
         )
@@ -99,23 +103,28 @@ class InFlight:
         self._take_clips()
         has_time = self.backend.listens_beside or len(self._open) < self.backend.n_together
         if self._unheard and self._listening is None and has_time:
-            self._listened_for, waiting = list(self._unheard), list(self._unheard.values())
+            waiting = _by_piece(self._unheard)
             self._unheard.clear()
-            self._listening = Listening(self.backend, waiting)
+            self._listened_for = {piece: them for piece, (_, them) in waiting.items()}
+            self._listening = Listening(self.backend, [wanted.samples for wanted, _ in waiting.values()])
             self._take_clips()
 
     def _take_clips(self) -> None:
         if self._listening is None or (self._open and not self._listening.is_done):
             return
         heard, listened_for = self._listening.heard(), self._listened_for
-        self._listening, self._listened_for = None, []
-        for one, clip in zip(listened_for, heard, strict=True):
-            if one.is_dropped:
-                continue
-            if isinstance(clip, MossError):
-                self._go_on(one, error=clip)
-            else:
-                self._go_on(one, clip)
+        self._listening, self._listened_for = None, {}
+        found = dict(zip(listened_for, heard, strict=True))
+        self._clips.update({piece: clip for piece, clip in found.items() if not isinstance(clip, MossError)})
+        for piece, them in listened_for.items():
+            clip = found.pop(piece)
+            for one in them:
+                if one.is_dropped:
+                    continue
+                if isinstance(clip, MossError):
+                    self._go_on(one, error=clip)
+                else:
+                    self._go_on(one, clip)
 
     def _decode(self) -> None:
         try:
@@ -134,7 +143,8 @@ class InFlight:
         for ticket in [ticket for ticket, one in self._open.items() if one.owner == owner]:
             self.backend.cancel(ticket)
             self._forget(self._open.pop(ticket))
-        for one in [one for one in (*self._unheard, *self._listened_for) if one.owner == owner]:
+        given = [one for them in self._listened_for.values() for one in them]
+        for one in [one for one in (*self._unheard, *given) if one.owner == owner]:
             self._unheard.pop(one, None)
             self._forget(one)
 
@@ -180,7 +190,13 @@ class InFlight:
                 return
             value = error = None
             if isinstance(wanted, Listen):
-                self._unheard[one] = wanted.samples
+                value = self._clips.get(wanted.piece) if wanted.piece is not None else None
+                if value is not None:
+                    continue
+                if wanted.piece in self._listened_for:
+                    self._listened_for[wanted.piece].append(one)
+                else:
+                    self._unheard[one] = wanted
                 return
             try:
                 ticket = self.backend.submit(wanted)
@@ -190,3 +206,12 @@ class InFlight:
             one.text = ""
             self._open[ticket] = one
             return
+
+
+def _by_piece(unheard: Mapping[_Open, Listen]) -> dict[Hashable, tuple[Listen, list[_Open]]]:
+    """What is to be listened to, and who waits for it. What stands for no piece is its own."""
+    found: dict[Hashable, tuple[Listen, list[_Open]]] = {}
+    for one, wanted in unheard.items():
+        piece = one if wanted.piece is None else wanted.piece
+        found.setdefault(piece, (wanted, []))[1].append(one)
+    return found

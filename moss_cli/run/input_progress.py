@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ from moss_cli.audio.chunk import Chunk
 from moss_cli.errors import MossError
 from moss_cli.run.channels import SkippedSpan
 from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.run.journal import Journal, Opened
 from moss_cli.run.kept_parts import from_json, to_json
 from moss_cli.run.open_input import Facts
@@ -21,14 +20,15 @@ from moss_cli.run.second_pass import Whole
 from moss_cli.schema import InputInfo, Notice
 from moss_cli.span import Span
 from moss_cli.tasks.reading.certain import Certain
-from moss_cli.tasks.reading.task import Part, Reading, Task
+from moss_cli.tasks.reading.task import Part, Reading
 
 
 class InputProgress:
     """One input. It is `done` when it has failed, or when it was read to its end and the `whole` of it is known."""
 
-    def __init__(self, input: Input, task: Task[Any], journal: Journal) -> None:
-        self.input, self.task, self._journal = input, task, journal
+    def __init__(self, input: Input, job: Job, journal: Journal) -> None:
+        self.input, self.job, self.task, self._journal = input, job, job.task, journal
+        self.source: Hashable = None  # of its samples
         self.error: MossError | None = None
         self.whole: Whole | None = None
         self.is_settling = False  # its chunks are being brought together
@@ -38,10 +38,9 @@ class InputProgress:
         self._offset_s, self._end_s = 0.0, 0.0
         self._found: list[list[Part[Any]] | None] = []  # by chunk
         self._next_s: list[float] = []  # by chunk: what follows it begins no earlier
-        self._merging, self._n_merged = task.merging(), 0
+        self._merging, self._n_merged = job.task.merging(), 0
         self._n_asked, self._n_channels = 0, 1
         self._facts: Facts | None = None
-        self._since: float | None = None
 
     def begin(self, opened: PlannedInput, sha256: str) -> None:
         """The input could be opened."""
@@ -50,6 +49,7 @@ class InputProgress:
         self._merging = self.task.merging() if opened.n_channels == 1 else None
         self._offset_s = self._end_s = opened.offset_s
         self._n_channels = opened.n_channels
+        self.source = opened.source
         self._journal.begin(Opened(sha256, self._offset_s, self.total_s))
 
     def expect(self, chunk: Chunk | Span) -> int | None:
@@ -156,23 +156,3 @@ class InputProgress:
     def took(self, seconds: float) -> None:
         """So much time went into it."""
         self.seconds += seconds
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """What happens in here takes this input's time."""
-        self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds += time.monotonic() - self._since
-            self._since = None
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Within `timed`: what happens in here does not count."""
-        assert self._since is not None
-        self.seconds += time.monotonic() - self._since
-        try:
-            yield
-        finally:
-            self._since = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from moss_cli.audio.channels import Channel
 from moss_cli.errors import MossError
 from moss_cli.models.registry import Resolved
 from moss_cli.run.inputs import Input
+from moss_cli.run.journal import Journal
 from moss_cli.schema import Envelope
 from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Task
@@ -47,8 +48,16 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What is to be done with an input: tasks by name, each with the journal that keeps what is found."""
+
+    input: Input
+    journals: Mapping[str, Journal]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """An input's envelope, and the error that it reports, if it failed."""
+    """What came of a task over an input: the envelope, and the error that it reports, if it failed."""
 
     input: Input
     envelope: Envelope

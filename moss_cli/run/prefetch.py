@@ -7,21 +7,24 @@ another run could be at. Whatever goes wrong is raised when its turn has come.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.errors import MossError
 from moss_cli.run.input_progress import InputProgress
-from moss_cli.run.inputs import STDIN, Input
+from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
-from moss_cli.run.open_input import Facts, open_input
-from moss_cli.run.planned_input import PlannedInput, planned
-from moss_cli.span import Span
+from moss_cli.run.open_input import Facts, is_file
+from moss_cli.run.planned_input import PlannedInput
+from moss_cli.run.together import Pieces, PlannedTogether, plan_together
+
+T = TypeVar("T")
 
 AHEAD_S = 120.0  # of an input's samples that wait, 8 MB; with 0 each input is read in its turn
 _STOP_S = 0.5  # that is waited for a thread to end: it may be hashing a large file, or importing torch
@@ -29,8 +32,16 @@ _STOP_S = 0.5  # that is waited for a thread to end: it may be hashing a large f
 
 @dataclass(frozen=True)
 class _Taken:
-    file: InputProgress
+    files: Sequence[InputProgress]
     ahead: Prefetch | None  # None: it is read in its turn
+
+    @property
+    def input(self) -> Input:
+        return self.files[0].input
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [file.job for file in self.files]
 
     @property
     def is_read(self) -> bool:
@@ -38,25 +49,26 @@ class _Taken:
 
 
 class InputQueue:
-    """The inputs of a run, to be iterated once. One thread uses it; `close` stops what is being read."""
+    """The inputs of a run, each for all jobs that are about it, to be iterated once. One thread uses it; `close` stops
+    what is being read."""
 
-    def __init__(self, files: Iterable[InputProgress], job: Job) -> None:
-        self._files, self._job = iter(files), job
+    def __init__(self, files: Iterable[Sequence[InputProgress]]) -> None:
+        self._files = iter(files)
         self._now: _Taken | None = None
         self._next: deque[_Taken] = deque()
         self._failure: Exception | None = None  # to take the next one
         self._is_open = False  # the one whose turn it is
 
-    def __iter__(self) -> Iterator[InputProgress]:
+    def __iter__(self) -> Iterator[Sequence[InputProgress]]:
         return self
 
-    def __next__(self) -> InputProgress:
+    def __next__(self) -> Sequence[InputProgress]:
         if not self._next:
             if self._failure is not None:
                 raise self._failure
             self._take()
         self._now, self._is_open = self._next.popleft(), False
-        return self._now.file
+        return self._now.files
 
     def look_ahead(self, n_inputs: int = 1) -> None:
         """Take the next input, if all that are taken have been read, unless `n_inputs` wait for their turn already."""
@@ -69,9 +81,10 @@ class InputQueue:
             self._failure = error
 
     def _take(self) -> None:
-        file = next(self._files)
-        ahead = Prefetch(file.input, self._job) if _can_be_read_ahead(file.input, self._job) else None
-        self._next.append(_Taken(file, ahead))
+        files = next(self._files)
+        jobs = [file.job for file in files]
+        ahead = Prefetch(files[0].input, jobs) if _can_be_read_ahead(files[0].input, jobs) else None
+        self._next.append(_Taken(files, ahead))
         if ahead is not None:
             ahead.start()
 
@@ -79,7 +92,7 @@ class InputQueue:
     def may_block(self) -> bool:
         """Whether to open the one whose turn it is may take for ever: a pipe, into which somebody has yet to write."""
         assert self._now is not None
-        return not self._is_open and self._now.ahead is None and not _is_file(self._now.file.input)
+        return not self._is_open and self._now.ahead is None and not is_file(self._now.input)
 
     @property
     def is_ready(self) -> bool:
@@ -87,12 +100,12 @@ class InputQueue:
         ahead."""
         return self._now is None or self._now.ahead is None or self._now.ahead.is_ready
 
-    def open(self) -> PlannedInput:
-        """The one whose turn it is, open. Raises what `open_input` does."""
+    def open(self) -> PlannedTogether:
+        """The one whose turn it is, open. Raises what `plan_together` does."""
         assert self._now is not None
         self._is_open = True
         if self._now.ahead is None:
-            return planned(open_input(self._now.file.input, self._job), self._job)
+            return plan_together(self._now.input, self._now.jobs)
         return self._now.ahead.opened()
 
     def close(self) -> None:
@@ -101,28 +114,26 @@ class InputQueue:
                 taken.ahead.close()
 
 
-def _can_be_read_ahead(input: Input, job: Job) -> bool:
-    if job.start_s or job.task.may_name_a_time:  # to go to a place in an MP3 file, stderr is muted: the process's own
+def _can_be_read_ahead(input: Input, jobs: Iterable[Job]) -> bool:
+    # To go to a place in an MP3 file, stderr is muted: the process's own.
+    if any(job.start_s or job.task.may_name_a_time for job in jobs):
         return False
     # Standard input and a FIFO may keep a thread waiting for ever, and the interpreter with it.
-    return AHEAD_S > 0 and _is_file(input)
-
-
-def _is_file(input: Input) -> bool:
-    return input.path != STDIN and os.path.isfile(input.path)  # noqa: PTH113 - Path.is_file raises for some names
+    return AHEAD_S > 0 and is_file(input)
 
 
 class Prefetch:
     """An input that a thread opens, hashes and reads, `AHEAD_S` and a chunk at most before its pieces are taken."""
 
-    def __init__(self, input: Input, job: Job) -> None:
-        self._input, self._job = input, job
+    def __init__(self, input: Input, jobs: Sequence[Job]) -> None:
+        self._input, self._jobs = input, jobs
         self._changed = threading.Condition()  # what follows is shared with the thread
-        self._opened: PlannedInput | None = None
-        self._sha256: str | None = None
-        self._pieces: deque[Chunk | Span] = deque()
+        self._opened: PlannedTogether | None = None
+        self._hashes: dict[int, str] = {}  # by job
+        self._facts: dict[int, Facts] = {}
+        self._pieces: deque[Pieces] = deque()
         self._n_waiting = 0
-        self._end: Facts | BaseException | None = None
+        self._end: bool | BaseException = False
         self._closed = False
         # A daemon: the process may end while it waits for a disk.
         self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
@@ -134,15 +145,15 @@ class Prefetch:
     def is_read(self) -> bool:
         """Whether the thread has come to the end."""
         with self._changed:
-            return self._end is not None
+            return self._end is not False
 
     @property
     def is_ready(self) -> bool:
         """Whether there is a piece, or the end, to be had."""
         with self._changed:
-            return bool(self._pieces) or self._end is not None
+            return bool(self._pieces) or self._end is not False
 
-    def opened(self) -> PlannedInput:
+    def opened(self) -> PlannedTogether:
         """The input, with pieces that the thread has read. Waits until it is open; its `sha256` waits, too."""
         with self._changed:
             self._changed.wait_for(lambda: self._opened or self._end)
@@ -161,30 +172,46 @@ class Prefetch:
             self._thread.join(_STOP_S)
 
     def _run(self) -> None:
-        end: Facts | BaseException
+        end: bool | BaseException = True
         try:
-            end = self._read()
+            self._read()
         except BaseException as error:  # noqa: BLE001 - raised where the input's turn has come
             end = error
         with self._changed:
             self._end = end
             self._changed.notify_all()
 
-    def _read(self) -> Facts:
-        with closing(open_input(self._input, self._job)) as opened:
-            read = planned(replace(opened, blocks=self._until_closed(opened.blocks)), self._job)
+    def _read(self) -> None:
+        with closing(plan_together(self._input, self._jobs, self._until_closed)) as read:
+            ours = [self._in_turn(place, plan) for place, plan in enumerate(read.by_job)]
             with self._changed:
-                self._opened = replace(
-                    read, pieces=self._taken(), sha256=self._hashed, facts=self._facts, close=self.close
-                )
+                self._opened = PlannedTogether(ours, self._taken(), self.close)
                 self._changed.notify_all()
-            sha256 = opened.sha256()
-            with self._changed:
-                self._sha256 = sha256
-                self._changed.notify_all()
-            for piece in read.pieces:
-                self._put(piece)
-            return opened.facts()
+            plans = [(place, plan) for place, plan in enumerate(read.by_job) if isinstance(plan, PlannedInput)]
+            for place, plan in plans:
+                self._tell(self._hashes, place, plan.sha256())
+            for pieces in read.pieces:
+                self._put(pieces)
+            for place, plan in plans:
+                self._tell(self._facts, place, plan.facts())
+
+    def _in_turn(self, place: int, plan: PlannedInput | MossError) -> PlannedInput | MossError:
+        """A plan whose hash and facts are those that the thread has found."""
+        if isinstance(plan, MossError):
+            return plan
+        return replace(plan, sha256=lambda: self._told(self._hashes, place), facts=lambda: self._facts[place])
+
+    def _tell(self, found: dict[int, T], place: int, value: T) -> None:
+        with self._changed:
+            found[place] = value
+            self._changed.notify_all()
+
+    def _told(self, found: dict[int, T], place: int) -> T:
+        with self._changed:
+            self._changed.wait_for(lambda: place in found or self._end)
+            if place not in found:
+                self._raise()
+            return found[place]
 
     def _until_closed(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
         for block in blocks:
@@ -192,47 +219,36 @@ class Prefetch:
                 raise _closed()
             yield block
 
-    def _put(self, piece: Chunk | Span) -> None:
-        """Give a piece, and wait until there is room for the next."""
+    def _put(self, pieces: Pieces) -> None:
+        """Give pieces, and wait until there is room for the next."""
         with self._changed:
-            self._pieces.append(piece)
-            self._n_waiting += _n_samples(piece)
+            self._pieces.append(pieces)
+            self._n_waiting += _n_samples(pieces)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed or self._n_waiting < AHEAD_S * SAMPLE_RATE)
             if self._closed:
                 raise _closed()
 
-    def _taken(self) -> Iterator[Chunk | Span]:
+    def _taken(self) -> Iterator[Pieces]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pieces or self._end)
                 if not self._pieces:
                     self._raise()
                     return
-                piece = self._pieces.popleft()
-                self._n_waiting -= _n_samples(piece)
+                pieces = self._pieces.popleft()
+                self._n_waiting -= _n_samples(pieces)
                 self._changed.notify_all()
-            yield piece
-
-    def _hashed(self) -> str:
-        with self._changed:
-            self._changed.wait_for(lambda: self._sha256 or self._end)
-            if self._sha256 is None:
-                self._raise()
-            assert self._sha256 is not None
-            return self._sha256
+            yield pieces
 
     def _raise(self) -> None:
         if isinstance(self._end, BaseException):
             raise self._end
 
-    def _facts(self) -> Facts:
-        assert isinstance(self._end, Facts)
-        return self._end
 
-
-def _n_samples(piece: Chunk | Span) -> int:
-    return len(piece.samples) if isinstance(piece, Chunk) else 0
+def _n_samples(pieces: Pieces) -> int:
+    """How many samples wait in them: some of them may be the same ones."""
+    return sum({id(piece.samples): len(piece.samples) for _, piece in pieces if isinstance(piece, Chunk)}.values())
 
 
 def _closed() -> ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +17,20 @@ from moss_cli.run.envelopes import Analysis, Envelopes
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
-from moss_cli.run.job import Job, OnCertain, OnStep, OnText, Outcome, Step
+from moss_cli.run.job import Job, OnCertain, OnStep, OnText, Outcome, Step, Work
 from moss_cli.run.journal import Journal, NoJournal
 from moss_cli.run.loading import Loading
-from moss_cli.run.scheduler import Scheduler
+from moss_cli.run.scheduler import STEP_EVERY, Scheduler
 from moss_cli.run.second_pass import Whole
 from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Part, Task
 
-STEP_EVERY = 16  # tokens; chosen
 QUESTION = Input(Path("the question"))  # what stands for an input where there is no audio
 
 
 class Runner:
-    """Runs one job. The model is loaded from when the first input could be opened, beside the reading of it."""
+    """Runs one job; with `also`, several that differ in their tasks alone. The model is loaded from when the first
+    input could be opened, beside the reading of it."""
 
     def __init__(
         self,
@@ -39,10 +39,11 @@ class Runner:
         on_warning: Callable[[str], None] | None = None,
         on_text: OnText | None = None,
         *,
+        also: Sequence[Job] = (),
         on_certain: OnCertain | None = None,
         open_backend: OpenBackend = open_backend,
     ) -> None:
-        self.job = job
+        self.job, self.jobs = job, {one.task.name: one for one in (job, *also)}
         self._on_step = on_step or (lambda step: None)
         self._on_warning = on_warning or (lambda message: None)
         self._on_text, self._on_certain = on_text, on_certain
@@ -60,7 +61,16 @@ class Runner:
         What is wrong with one input is in its outcome; ModelError and DeviceError while the model is loaded, which hold
         for all of them, are raised.
         """
-        return Scheduler(self).outcomes(InputProgress(one, self.job.task, journal_of(one)) for one in inputs)
+        return self.run_all(Work(one, {self.job.task.name: journal_of(one)}) for one in inputs)
+
+    def run_all(self, work: Iterable[Work]) -> Generator[Outcome, None, None]:
+        """Likewise an outcome for each task of each input. What several tasks ask about the same piece of audio is
+        asked together."""
+
+        def files(one: Work) -> list[InputProgress]:
+            return [InputProgress(one.input, self.jobs[task], journal) for task, journal in one.journals.items()]
+
+        return Scheduler(self).outcomes(map(files, work))
 
     def with_task(self, task: Task[Any], *, think: bool | None = None) -> Runner:
         """A runner of the same job but for the task and whether it is thought over; see `with_job`."""
@@ -97,7 +107,7 @@ class Runner:
         task, started = self.job.task, time.monotonic()
         backend, load_s = self.loaded(QUESTION)
         ended: list[Part[Any] | MossError] = []
-        flight = InFlight(backend, self.decoded)
+        flight = InFlight(backend, self._decoded)
         asking = Asking(task, self.job, tells=self._on_text is not None)
         self.step(Step("answering", QUESTION))
         flight.begin(
@@ -111,12 +121,11 @@ class Runner:
             raise part
         seconds = time.monotonic() - started - load_s
         analysis = Analysis(task, [part], Whole(part.reading), 0.0, load_s, seconds)
-        return Outcome(QUESTION, self.envelopes.analysed(analysis, None))
+        return Outcome(QUESTION, self.envelopes(self.job).analysed(analysis, None))
 
-    @property
-    def envelopes(self) -> Envelopes:
-        """Those of this job, with the backend as far as it is loaded."""
-        return Envelopes(self.job, self._backend.info if self._backend else None)
+    def envelopes(self, job: Job) -> Envelopes:
+        """Those of a job, with the backend as far as it is loaded."""
+        return Envelopes(job, self._backend.info if self._backend else None)
 
     @property
     def shows_text(self) -> bool:
@@ -147,7 +156,7 @@ class Runner:
             device=job.device,
             dtype=job.dtype,
             n_together=job.batch_size,
-            has_forms=any(question.form for question in job.task.questions),
+            has_forms=any(question.form for one in self.jobs.values() for question in one.task.questions),
         )
 
     def loaded(self, input: Input) -> tuple[Backend, float]:
@@ -176,13 +185,8 @@ class Runner:
         """Tell what is being done."""
         self._on_step(step)
 
-    def decoded(self, owner: Any, n_decoded: int) -> None:
-        """Tell, once in a while, that more of an answer has come."""
-        if n_decoded % STEP_EVERY:
-            return
-        if isinstance(owner, InputProgress):
-            self.step(Step("answering", owner.input, n_decoded, owner.done_s, owner.total_s))
-        else:
+    def _decoded(self, owner: Any, n_decoded: int) -> None:
+        if n_decoded % STEP_EVERY == 0:
             self.step(Step("answering", QUESTION, n_decoded))
 
     def certain(self, input: Input, certain: Certain[Any]) -> None:

@@ -1,62 +1,41 @@
 """Which inputs are being read, asked about and brought to their end.
 
-Inputs are read one after another, chunk by chunk, and every chunk is a conversation of its own: chunks of all inputs
-are in flight together, as many as the backend answers at once. So a long input is never in memory as a whole, nothing
-waits for its neighbour, and what goes wrong with one input is its own affair. The model is loaded while the first input
-is read, and what is in flight goes on while the next chunk has yet to be read.
+Inputs are read one after another, chunk by chunk, and what a task asks about a chunk is a conversation of its own: they
+are in flight together, those of all inputs, as many as the backend answers at once. So a long input is never in memory
+as a whole, nothing waits for its neighbour, and what goes wrong with one task of one input is its own affair. The model
+is loaded while the first input is read, and what is in flight goes on while the next chunk has yet to be read.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal
 
 from moss_cli.audio.chunk import Chunk
-from moss_cli.backends.protocol import Backend
 from moss_cli.errors import ExitCode, MossError, as_moss_error
+from moss_cli.run.clock import SharedClock
 from moss_cli.run.conversation import Asking
-from moss_cli.run.envelopes import Analysis, Envelopes
+from moss_cli.run.envelopes import Analysis
+from moss_cli.run.host import Host
 from moss_cli.run.in_flight import InFlight
 from moss_cli.run.input_progress import InputProgress
-from moss_cli.run.inputs import Input
-from moss_cli.run.job import Job, Outcome, Step
+from moss_cli.run.job import Outcome, Step
+from moss_cli.run.planned_input import PlannedInput
 from moss_cli.run.prefetch import InputQueue
 from moss_cli.run.second_pass import Whole, needs_second_pass, second_pass
-from moss_cli.span import Span
-from moss_cli.tasks.reading.certain import Certain
+from moss_cli.run.together import Pieces
 
+STEP_EVERY = 16  # tokens; chosen
 MOST_AHEAD = 4  # inputs read before their turn, as far as so many chunks are answered together; chosen
 OF_ALL_INPUTS = (ExitCode.MODEL, ExitCode.DEVICE)  # what goes wrong with these while the model is loaded
 
 
-class Host(Protocol):
-    """What a scheduler needs of its runner."""
-
-    job: Job
-
-    @property
-    def envelopes(self) -> Envelopes: ...
-    @property
-    def shows_text(self) -> bool: ...
-    @property
-    def tells_certain(self) -> bool: ...
-    @property
-    def is_loaded(self) -> bool: ...
-    def load(self, input: Input) -> None: ...
-    def loaded(self, input: Input) -> tuple[Backend, float]: ...
-    def tell_warnings(self) -> None: ...
-    def step(self, step: Step) -> None: ...
-    def decoded(self, owner: Any, n_decoded: int) -> None: ...
-    def shown(self, input: Input) -> Callable[[str], None]: ...
-    def certain(self, input: Input, certain: Certain[Any]) -> None: ...
-
-
 @dataclass(frozen=True)
 class _Wanted:
-    """A chunk to be asked about, and its place among those of its input."""
+    """A chunk that a task is to be asked about, and its place among the chunks of its input."""
 
     file: InputProgress
     place: int
@@ -67,14 +46,15 @@ class Scheduler:
     """One run over inputs."""
 
     def __init__(self, host: Host) -> None:
-        self._host, self._job = host, host.job
+        self._host = host
         self._waiting: deque[InputProgress] = deque()  # in the order in which their outcomes come
         self._flight: InFlight | None = None  # once the model is loaded
+        self._beside: dict[InputProgress, Sequence[InputProgress]] = {}  # all that is about the same input
 
-    def outcomes(self, files: Iterable[InputProgress]) -> Generator[Outcome, None, None]:
-        """An outcome for each input, in their order."""
+    def outcomes(self, files: Iterable[Sequence[InputProgress]]) -> Generator[Outcome, None, None]:
+        """An outcome for each task of each input, in their order. `files`: what stands together is about one input."""
         is_read = False
-        with closing(InputQueue(files, self._job)) as queue, closing(self._wanted(queue)) as wanted:
+        with closing(InputQueue(files)) as queue, closing(self._wanted(queue)) as wanted:
             try:
                 while True:
                     if not is_read and self._has_room and (queue.is_ready or not self._n_in_flight):
@@ -84,7 +64,8 @@ class Scheduler:
                             is_read = True
                         else:
                             if one is not None:
-                                self._ask(one)
+                                for wanted_now in one:
+                                    self._ask(wanted_now)
                             elif queue.may_block:  # nobody else is to wait for whoever writes into that pipe
                                 yield from self._drained()
                     elif self._n_in_flight:
@@ -130,70 +111,101 @@ class Scheduler:
             self._tell_certain()
             yield from self._finished()
 
-    def _wanted(self, queue: InputQueue) -> Generator[_Wanted | None, None, None]:
-        """The chunks that are to be asked about; None before each input is opened, and where the next piece of one may
-        have yet to be read."""
-        for file in queue:
-            self._waiting.append(file)
+    def _wanted(self, queue: InputQueue) -> Generator[list[_Wanted] | None, None, None]:
+        """The chunks that are to be asked about, those that begin together at once; None before each input is opened,
+        and where the next piece of one may have yet to be read."""
+        for files in queue:
+            self._waiting.extend(files)
             yield None
-            self._host.step(Step("reading", file.input))
+            self._host.step(Step("reading", files[0].input))
             try:
-                yield from self._read(file, queue)
+                yield from self._read(files, queue)
             except Exception as error:
                 failure = as_moss_error(error)
                 if not self._host.is_loaded and failure.exit_code in OF_ALL_INPUTS:
                     raise failure from error
-                self._fail(file, failure)
-            self._settle(file)
+                for file in files:
+                    self._fail(file, failure)
+            for file in files:
+                self._settle(file)
 
-    def _read(self, file: InputProgress, queue: InputQueue) -> Iterator[_Wanted | None]:
+    def _read(self, files: Sequence[InputProgress], queue: InputQueue) -> Iterator[list[_Wanted] | None]:
         """Read an input; what is neither skipped nor known from an earlier run is yielded.
 
         The model begins to be loaded when the first input is open, and is waited for where a piece is to be asked
         about, or at the end: also where nobody speaks, one that cannot be loaded is an error.
         """
-        held: _Wanted | None = None
-        with file.timed():
+        held: list[_Wanted] | None = None
+        input, clock = files[0].input, SharedClock([file.took for file in files])
+        with clock.running():
             opened = queue.open()
             try:
-                with file.paused():
-                    self._host.load(file.input)
-                file.begin(opened, opened.sha256())
-                for piece in opened.pieces:
-                    with file.paused():
+                with clock.paused():
+                    self._host.load(input)
+                self._begin(files, opened.by_job)
+                for pieces in opened.pieces:
+                    with clock.paused():
                         queue.look_ahead()
-                    wanted = self._wanted_of(file, piece)
+                    wanted = self._wanted_of(files, pieces) or None
                     if wanted is not None:
-                        with file.paused():
-                            file.load_s += self._load(file.input)
-                    self._host.step(Step("listening", file.input, 0, file.done_s, file.total_s))
+                        with clock.paused():
+                            self._load(files)
+                    self._tell("listening", files[0])
                     # Only what is known to be all of its input is shown while it comes.
                     if self._host.shows_text and wanted is not None:
                         held, wanted = wanted, held
-                    with file.paused():
+                    with clock.paused():
                         yield wanted
-                    if file.error is not None:  # the rest of it is not worth reading
+                    if all(file.error is not None for file in files):  # the rest of it is not worth reading
                         return
-                with file.paused():
-                    file.load_s += self._load(file.input)
-                file.end(opened.facts())
+                with clock.paused():
+                    self._load(files)
+                for file, plan in zip(files, opened.by_job, strict=True):
+                    if isinstance(plan, PlannedInput):
+                        file.end(plan.facts())
                 if held is not None:
-                    with file.paused():
+                    with clock.paused():
                         yield held
             finally:
                 opened.close()
 
-    def _wanted_of(self, file: InputProgress, piece: Chunk | Span) -> _Wanted | None:
-        """A piece as it is asked about; None where it is skipped, or known from an earlier run."""
-        place = file.expect(piece)
-        return None if place is None or isinstance(piece, Span) else _Wanted(file, place, piece)
+    def _begin(self, files: Sequence[InputProgress], plans: Sequence[PlannedInput | MossError]) -> None:
+        for file, plan in zip(files, plans, strict=True):
+            if isinstance(plan, MossError):
+                self._fail(file, plan)
+            else:
+                file.begin(plan, plan.sha256())
+        for file in files:
+            self._beside[file] = files
 
-    def _load(self, input: Input) -> float:
-        """Have the model loaded; the seconds that this took."""
-        backend, load_s = self._host.loaded(input)
+    def _wanted_of(self, files: Sequence[InputProgress], pieces: Pieces) -> list[_Wanted]:
+        """Pieces as they are asked about, without what is skipped, or known from an earlier run."""
+        found = ((files[number], piece, files[number].expect(piece)) for number, piece in pieces)
+        return [
+            _Wanted(file, place, piece)
+            for file, piece, place in found
+            if place is not None and isinstance(piece, Chunk) and file.error is None
+        ]
+
+    def _load(self, files: Sequence[InputProgress]) -> None:
+        """Have the model loaded."""
+        backend, load_s = self._host.loaded(files[0].input)
+        for file in files:
+            file.load_s += load_s
         if self._flight is None:
-            self._flight = InFlight(backend, self._host.decoded)
-        return load_s
+            self._flight = InFlight(backend, self._decoded)
+
+    def _decoded(self, owner: Hashable, n_decoded: int) -> None:
+        """Tell, once in a while, that more of an answer has come."""
+        if isinstance(owner, InputProgress) and n_decoded % STEP_EVERY == 0:
+            self._tell("answering", owner, n_decoded)
+
+    def _tell(self, what: Literal["listening", "answering"], file: InputProgress, n_decoded: int = 0) -> None:
+        """Tell what is being done, and how much of the input is done by all its tasks together."""
+        beside = self._beside.get(file, (file,))
+        done_s = sum(one.done_s for one in beside) / len(beside)
+        total_s = next((one.total_s for one in beside if one.total_s is not None), None)
+        self._host.step(Step(what, file.input, n_decoded, done_s, total_s))
 
     def _ask(self, wanted: _Wanted) -> None:
         file, chunk = wanted.file, wanted.chunk
@@ -207,7 +219,7 @@ class Scheduler:
                 file.found(wanted.place, chunk, found)
                 self._settle(file)
 
-        asking = Asking(file.task, self._job, file.sha256, tells=self._host.shows_text)
+        asking = Asking(file.task, file.job, file.sha256, tells=self._host.shows_text, source=file.source)
         self._flight.begin(file, asking.about(chunk), take, on_seconds=file.took, on_text=self._shown(file))
 
     def _shown(self, file: InputProgress) -> Callable[[str], None] | None:
@@ -229,7 +241,7 @@ class Scheduler:
         file.is_settling = True
         try:
             merged, parts = file.merged(), file.parts
-            asks = self._job.model.entry.text_only and needs_second_pass(file.task, parts)
+            asks = file.job.model.entry.text_only and needs_second_pass(file.task, parts)
         except Exception as error:  # noqa: BLE001 - one input must not take the others with it
             file.fail(as_moss_error(error))
             return
@@ -243,8 +255,8 @@ class Scheduler:
             else:
                 file.whole = whole
 
-        self._host.step(Step("answering", file.input, 0, file.done_s, file.total_s))
-        asking = second_pass(file.task, parts, merged, self._job, self._flight.backend.fits)
+        self._tell("answering", file)
+        asking = second_pass(file.task, parts, merged, file.job, self._flight.backend.fits)
         self._flight.begin(file, asking, take, on_seconds=file.took)
 
     def _fail(self, file: InputProgress, error: MossError) -> None:
@@ -259,7 +271,8 @@ class Scheduler:
 
     def _outcome(self, file: InputProgress) -> Outcome:
         self._host.tell_warnings()
-        envelopes = self._host.envelopes
+        envelopes = self._host.envelopes(file.job)
+        self._beside.pop(file, None)
         if file.error is None and file.whole is not None:
             try:
                 analysis = Analysis(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from moss_cli.audio.chunk import Chunk, chunks
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.audio.spoken import spoken_stretches
-from moss_cli.audio.vad import has_speech, silent_stretches, speech_probability
+from moss_cli.audio.vad import Probability, has_speech, silent_stretches, speech_probability
 from moss_cli.span import Span
 from moss_cli.tasks.reading.task import Task
 
@@ -31,16 +32,28 @@ def skipped(task: Task[Any], *, vad: bool) -> Skipped:
     return "stretches" if task.ignores_pauses else "chunks"
 
 
-def plan(chunked: Iterable[Chunk], what: Skipped, *, finds_speech: bool = True) -> Iterator[Chunk | Span]:
+class SearchedChunk:
+    """A chunk, and the probability of speech in it, which is computed when it is first wanted."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+
+    @cached_property
+    def probability(self) -> Probability:
+        return speech_probability(self.chunk.samples)
+
+
+def plan(chunked: Iterable[SearchedChunk], what: Skipped, *, finds_speech: bool = True) -> Iterator[Chunk | Span]:
     """The chunks to be analysed and, as bare spans, what is skipped, in the order of their times.
 
     A chunk is told where somebody surely speaks in it, with `finds_speech` also where nothing is skipped.
     """
-    for chunk in chunked:
+    for one in chunked:
+        chunk = one.chunk
         if what == "nothing" and not finds_speech:
             yield chunk
             continue
-        probability = speech_probability(chunk.samples)
+        probability = one.probability
         heard = replace(chunk, speech=_later(spoken_stretches(probability), chunk.span))
         if what == "stretches":
             yield from spoken(heard, silent_stretches(chunk.samples, probability))

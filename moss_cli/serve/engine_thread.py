@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from moss_cli.audio.results import SAMPLE_RATE, Samples
 from moss_cli.backends.protocol import Backend, BackendInfo, Clip, Delta, Event, Failed, Request
@@ -25,6 +26,7 @@ TOGETHER_S = 64.0  # of clips that are listened to at once; chosen: 16 of the en
 NO_TICKET = -1  # of a request that never came to have one
 MOST_TIMES = 2  # as many clips as are answered together are listened to at most before their turn; chosen
 
+T = TypeVar("T")
 OnClip = Callable[[Clip | MossError], None]
 OnEvent = Callable[[Event], None]
 
@@ -255,7 +257,7 @@ class EngineThread:
     def _tell_clips(self, waiting: Sequence[WantedClip], heard: Sequence[Clip | MossError]) -> None:
         for one, clip in zip(waiting, heard, strict=True):
             if not one.is_cancelled:
-                one.on_clip(clip)
+                _call(one.on_clip, clip)
 
     def _submit(self, asked: AskedRequest) -> None:
         if asked.is_cancelled:
@@ -263,7 +265,7 @@ class EngineThread:
         try:
             asked.ticket = self._opened().submit(asked.request)
         except Exception as error:  # noqa: BLE001 - told as the request's own
-            asked.on_event(Failed(NO_TICKET, as_moss_error(error)))
+            _call(asked.on_event, Failed(NO_TICKET, as_moss_error(error)))
             return
         self._open[asked.ticket] = asked
 
@@ -288,10 +290,10 @@ class EngineThread:
         if isinstance(event, Delta):
             self.n_tokens += 1
             if event.text and asked.request.tells:
-                asked.on_event(event)
+                _call(asked.on_event, event)
             return
         del self._open[event.ticket]
-        asked.on_event(event)
+        _call(asked.on_event, event)
 
     def _forget(self, one: WantedClip | AskedRequest) -> None:
         if isinstance(one, WantedClip):
@@ -309,7 +311,15 @@ class EngineThread:
     def _fail_open(self, error: MossError) -> None:
         asked, self._open = list(self._open.values()), {}
         for one in asked:
-            one.on_event(Failed(NO_TICKET, error))
+            _call(one.on_event, Failed(NO_TICKET, error))
+
+
+def _call(tell: Callable[[T], None], told: T) -> None:
+    """Tell somebody something. That it is lost there is no reason to tell the others nothing."""
+    try:
+        tell(told)
+    except Exception:
+        log.exception("what came of a request could not be told")
 
 
 def _first_of(waiting: list[WantedClip], most: int) -> tuple[list[WantedClip], list[WantedClip]]:

@@ -84,6 +84,15 @@ def test_every_format_says_who_speaks(
     assert moss(*TINY, "call.wav", "--channel", "each", "-f", fmt).out.rstrip("\n") == expected.rstrip("\n")
 
 
+def test_who_speaks_at_once_stands_at_once_in_subtitles(moss: Moss, call: Path, backend: ScriptedBackend) -> None:
+    backend.say = lambda request, n: "[1.00]of course[1.60]" if is_right(request) else "[0.00]can you hear me[2.50]"
+    assert moss(*TINY, "call.wav", "--channel", "each", "-f", "srt").out.rstrip("\n").split("\n") == [
+        *("1", "00:00:00,000 --> 00:00:01,000", "[left] can you hear me", ""),
+        *("2", "00:00:01,000 --> 00:00:01,600", "[left] can you hear me", "[right] of course", ""),
+        *("3", "00:00:01,600 --> 00:00:02,500", "[left] can you hear me"),
+    ]
+
+
 def test_one_channel_is_heard_alone(moss: Moss, call: Path, backend: ScriptedBackend) -> None:
     for channel in ("left", "1", "RIGHT", "2"):
         envelope = json.loads(moss(*TINY, "call.wav", "--channel", channel, "-f", "json").out)

@@ -143,11 +143,16 @@ CASES = {
     ),
     "run `moss models list`; known models: {names}; to name a folder, write ./{name}": Case(
         "transcribe a.wav -m zzz",
-        "run `moss models list`; known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking; "
-        "to name a folder, write ./zzz",
+        "run `moss models list`; known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking, "
+        "music-8b-instruct, music-8b-thinking; to name a folder, write ./zzz",
         ("models list",),
     ),
-    "see `moss models list`": Case("transcribe a.wav -m some/model", "see `moss models list`", ("models list",)),
+    "see `moss models list`": Case("models rm 4b-instruct --yes", "see `moss models list`", ("models list",)),
+    "download it with `moss models pull {shlex.quote(name)}`, or see `moss models list`": Case(
+        "transcribe a.wav -m some/model",
+        "download it with `moss models pull some/model`, or see `moss models list`",
+        ("models pull --help", "models list"),
+    ),
     "use --force to overwrite it": Case(
         "transcribe a.wav -o mine.txt", "use --force to overwrite it", ("transcribe a.wav -o mine.txt --force",)
     ),
@@ -163,7 +168,18 @@ ELSEWHERE = {
     "; without a model, measure a size with `--shape 4b`": ("cli/test_cli_bench.py", "measure a size with"),
     "moss completions {command} bash": ("cli/completion/test_completion_install.py", "run `moss completions install"),
     "this is a bug; run again with --debug for details": ("cli/test_cli_boundary.py", "run again with --debug"),
-    "delete it and fetch it again with `moss models pull NAME`": ("cli/test_cli_model.py", "`moss models pull NAME`"),
+    "copy it here again; of a model from the hub, `moss models pull NAME` mends what is damaged": (
+        "cli/test_cli_model.py",
+        "`moss models pull NAME`",
+    ),
+    "`moss models rm {shlex.quote(name)}` removes it": (
+        "models/test_models_pull.py",
+        "`moss models rm a/b` removes it",
+    ),
+    "run `moss models pull {shlex.quote(name)}`, which downloads what is wrong again": (
+        "models/test_models_pull.py",
+        "run `moss models pull a/b`, which downloads what is wrong again",
+    ),
     "make it anew with `moss models quantize NAME`": ("engine/test_quantised_copy.py", "`moss models quantize NAME`"),
     "use --dtype 4bit": ("engine/test_quantised_copy.py", "holds 4-bit weights"),
     "try --dtype 4bit, a smaller --batch-size or a shorter --chunk": ("engine/test_decoding.py", "a smaller --batch-s"),
@@ -175,10 +191,6 @@ ELSEWHERE = {
     ),
     "mkdir -p {one_line(shlex.quote(str(path.parent)))}": ("cli/test_cli_output.py", "mkdir -p"),
     "say it in fewer words; those of --context count, too": ("backends/test_local.py", "say it in fewer words"),
-    "check the network and run the same command again, or copy a checkpoint here and use --model FOLDER/": (
-        "models/test_hub.py",
-        "check the network",
-    ),
     "run moss on a node of the cluster, with --ray auto": ("cluster/test_cluster_cli.py", "--ray auto"),
     "add --ray-collect: files are then sent to the nodes, and results brought back": (
         "cluster/test_cluster_runner.py",

@@ -17,7 +17,7 @@ from moss_cli.models.registry import resolve
 Moss = Callable[..., Run]
 Wav = Callable[..., Path]
 
-AGAIN = "hint: delete it and fetch it again with `moss models pull NAME`"
+AGAIN = "hint: copy it here again; of a model from the hub, `moss models pull NAME` mends what is damaged"
 PULL_OR_LIST = "download it with `moss models pull {}`, or see `moss models list`"
 KNOWN = "known models: tiny, 4b-instruct, 4b-thinking, 8b-instruct, 8b-thinking, music-8b-instruct, music-8b-thinking"
 

@@ -136,6 +136,9 @@ def test_flag_beats_variable_beats_config_beats_default(moss: Moss, monkeypatch:
     monkeypatch.setenv("MOSS_SEED", "3")
     assert seed() == 3
     assert seed("--seed", "4") == 4
+    monkeypatch.setenv("MOSS_SEED", "")  # counts as not set
+    assert seed() == 2
+    assert seed("--seed", "4") == 4
 
 
 def test_config_keys_are_the_long_names_with_either_dash(moss: Moss) -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import moss_cli
-from moss_cli.engine.decoding import Decoding, Ended, generate
+from moss_cli.engine.decoding import Decoding, Ended
 from moss_cli.engine.devices import FourBit
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.int4 import Int4Linear, dequantise_int4, int4_linear, quantise_int4
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.nf4 import CudaNF4Linear, dequantise_nf4, nf4_linear, quantise_nf4

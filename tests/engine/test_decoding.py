@@ -12,8 +12,9 @@ import torch
 from decoding_requests import MOOD, SAMPLED, WORDS, asked, broken, finish, generations, heard, told
 
 from moss_cli.engine.cache import BUCKET, CacheRows, cache_bytes
-from moss_cli.engine.decoding import Broken, Decoding, Ended, generate
+from moss_cli.engine.decoding import Broken, Decoding, Ended
 from moss_cli.engine.engine import Engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.row import DecodeRequest, Generation
 from moss_cli.errors import AnswerError, DeviceError, ExitCode, UsageError
 
@@ -341,7 +342,7 @@ def test_what_breaks_outside_a_row_fails_those_that_are_decoded_and_the_rest_goe
     decoding = Decoding(engine.model, NO_STOP, n_slots=2)
     broken_device = RuntimeError("CUDA error: unspecified launch failure")
 
-    def reserve(rows: Sequence[Any]) -> None:
+    def reserve(rows: Sequence[Any], n_more: int = 0) -> None:
         monkeypatch.undo()
         raise broken_device
 

@@ -18,9 +18,9 @@ import moss_cli
 from moss_cli.engine import quantize
 from moss_cli.engine.checkpoint import CheckpointFiles, read_headers
 from moss_cli.engine.config import load_config
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.devices import FourBit, HeldDtype, Placement
 from moss_cli.engine.engine import Engine, fill_model, load_engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.int4 import (
     DenseInt4Linear,
     Int4Linear,

@@ -14,8 +14,8 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.inspect import inspect
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.prefill import prompt_tokens

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moss_cli.answers import Grammar, Sampling
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import OUT_OF_TIME, Engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.model import Prompt
 from moss_cli.engine.row import DecodeRequest, Row, Thought
 from moss_cli.errors import AnswerError

@@ -13,8 +13,8 @@ from decoding_requests import asked, heard
 
 import moss_cli
 from moss_cli.engine.cache import CacheRows, KVCache
-from moss_cli.engine.decoding import generate
 from moss_cli.engine.engine import Engine, load_engine
+from moss_cli.engine.generate import generate
 from moss_cli.engine.graphs import GRAPH_AHEAD, GRAPH_SEEN, Steps, _Graph
 from moss_cli.engine.model import Tokens
 from moss_cli.engine.prefill import prefill

@@ -61,15 +61,17 @@ class Request:
 
 @dataclass
 class LoopbackHub:
-    """Models by hub id and commit, each with its files; `main` is the last that was added. n_bytes: sent of files."""
+    """Models by hub id and commit, each with its files; `main` is the last that was added. n_bytes: sent of files;
+    n_open: answers that are being sent."""
 
     url: str
     models: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
+    log: list[Request] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     n_bytes: int = 0
+    n_open: int = 0
 
     def add(self, hub_id: str, files: dict[str, bytes]) -> str:
         """Publish a model, or a new version of it, and return its commit."""
@@ -88,6 +90,13 @@ class LoopbackHub:
                     self.troubles[i] = replace(one, times=one.times - 1)
                     return one
         return Trouble(name)
+
+    @property
+    def requests(self) -> list[Request]:
+        """All that came, once the answers that are being sent have come to their end, or to nobody."""
+        while self.n_open:
+            time.sleep(0.001)
+        return self.log
 
     def came(self, name: str) -> list[Request]:
         """The requests for a file's content."""
@@ -138,9 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _api(self, hub_id: str, rest: list[str]) -> None:
-        self.hub.requests.append(Request(self.headers["Host"], "", 0, self.headers.get("Authorization")))
-        if self._in_trouble(self.hub.next_trouble("")):
+        self.hub.log.append(Request(self.headers["Host"], "", 0, self.headers.get("Authorization")))
+        trouble = self.hub.next_trouble("")
+        if self._in_trouble(trouble):
             return None
+        if trouble.content is not None:
+            return self._send(200, trouble.content, {"Content-Type": "application/json"})
         revision = rest[1] if rest else "main"
         commit = self.hub.commit(hub_id, revision)
         if hub_id not in self.hub.models:
@@ -187,14 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
         request = Request(self.headers["Host"], name, start, self.headers.get("Authorization"))
         if trouble.status is not None:
-            self.hub.requests.append(request)
+            self.hub.log.append(request)
         if self._in_trouble(trouble):
             return None
         content = content if trouble.content is None else trouble.content
         status = 200
         if start and not trouble.whole:
             if start >= len(content):
-                self.hub.requests.append(request)
+                self.hub.log.append(request)
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             status = 206
             headers = headers | {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
@@ -225,6 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         sent = 0
+        with self.hub.lock:
+            self.hub.n_open += 1
         try:
             while self.command != "HEAD" and sent < len(content):
                 if trouble.cut_at is not None and sent >= trouble.cut_at:
@@ -240,8 +254,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if trouble.slow_s:
                     time.sleep(trouble.slow_s)
         finally:
-            if request is not None:
-                self.hub.requests.append(replace(request, n_sent=sent))
+            with self.hub.lock:
+                self.hub.n_open -= 1
+                if request is not None:
+                    self.hub.log.append(replace(request, n_sent=sent))
 
 
 class _Server(ThreadingHTTPServer):

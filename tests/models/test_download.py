@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import snapshot_download
+from huggingface_hub import close_session, snapshot_download
 from loopback_hub import LoopbackHub, git_sha1, sha256
 
 from moss_cli.errors import ModelError, OutputError, UsageError
@@ -34,6 +34,8 @@ FILES = {
 WANTED = {name: content for name, content in FILES.items() if name.endswith(("json", "safetensors", "txt"))}
 del WANTED["onnx/config.json"]
 SIZE = sum(map(len, WANTED.values()))
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WITHOUT_HASH = b'{"id": "a/b", "sha": "%b", "siblings": [{"rfilename": "config.json"}]}' % COMMIT.encode()
 
 
 class Reports:
@@ -398,7 +400,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_that_looks_whole(
     usage = namedtuple("usage", "total used free")
     frees = iter([10**12, 0])
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, next(frees)))
-    with pytest.raises(OutputError, match=r"the disk is full: a/b needs 0\.\d MB more in .*: 0\.\d MB are missing"):
+    with pytest.raises(OutputError, match=r"the disk is full: a/b needs \d+ kB more in .*: \d+ kB are missing"):
         pulled()
     assert nothing_looks_whole(cache, commit)
 
@@ -412,6 +414,89 @@ def test_an_error_of_the_disk_is_not_taken_for_one_of_the_network(
     reason = os.strerror(errno.EEXIST).lower()
     with pytest.raises(OutputError, match=rf"{root(cache)}/blobs cannot be written: {reason}"):
         pulled()
+
+
+def test_a_hub_that_falls_silent_is_asked_again(
+    hub: LoopbackHub, pulled: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    hub.add("a/b", FILES)
+    hub.trouble("model-1.safetensors", slow_s=1.0)
+    assert contents(pulled().folder) == WANTED
+    assert hub.url.removeprefix("http://") in pulled.notes[0] and pulled.notes[0].endswith(
+        "timed out; trying again in 1 s"
+    )
+
+
+def test_what_is_left_of_a_file_with_other_bytes_is_given_up(hub: LoopbackHub, cache: Path, pulled: Reports) -> None:
+    hub.add("a/b", FILES)
+    part = root(cache) / "blobs" / f"{sha256(WEIGHTS)}.incomplete"
+    for rest in (b"x" * 1000, b"x" * len(WEIGHTS), b"x" * (len(WEIGHTS) + 1)):
+        shutil.rmtree(cache, ignore_errors=True)
+        part.parent.mkdir(parents=True)
+        part.write_bytes(rest)
+        assert contents(pulled().folder) == WANTED
+        assert not part.exists()
+    assert pulled.told[-1] == ("downloading", SIZE, SIZE)
+
+
+def test_proxies_are_honoured(hub: LoopbackHub, pulled: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_session()
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://hub.invalid")
+    commit = hub.add("a/b", FILES)
+    try:
+        assert pulled().folder.name == commit
+    finally:
+        close_session()
+    assert {one.host for one in hub.came("") + hub.came("config.json")} == {"hub.invalid"}
+
+
+def test_a_damaged_file_of_ones_own_that_a_link_leads_to_stays(
+    hub: LoopbackHub, tmp_path: Path, pulled: Reports
+) -> None:
+    hub.add("a/b", FILES)
+    folder = pulled().folder
+    own = tmp_path / "own.txt"
+    own.write_bytes(b"mine")
+    (folder / "merges.txt").unlink()
+    (folder / "merges.txt").symlink_to(own)
+    assert contents(pulled().folder) == WANTED
+    assert own.read_bytes() == b"mine"
+
+
+def test_on_a_disk_without_links_the_files_themselves_have_the_names(
+    hub: LoopbackHub, cache: Path, pulled: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def symlink(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    commit = hub.add("a/b", FILES)
+    monkeypatch.setattr("os.symlink", symlink)
+    folder = pulled().folder
+    assert contents(folder) == WANTED
+    assert not [path for path in folder.iterdir() if path.is_symlink()]
+    assert (pulled(revision=commit).n_fetched, cached("a/b", commit)) == (0, folder)
+    (folder / "config.json").write_bytes(bytes(len(WANTED["config.json"])))
+    assert pulled().n_fetched == len(WANTED["config.json"])
+    assert contents(folder) == WANTED
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>log in</html>", b"[]", b"{}", b'{"id": "a/b", "sha": "../..", "siblings": []}', WITHOUT_HASH],
+)
+def test_what_is_no_hub_is_not_taken_for_one(
+    hub: LoopbackHub, cache: Path, pulled: Reports, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("a/b", FILES)
+    hub.trouble("", content=answer)
+    with pytest.raises(ModelError) as caught:
+        pulled()
+    assert caught.value.message.endswith("does not answer as a hub does")
+    assert caught.value.hint == "check HF_ENDPOINT, and whether the network wants a login"
+    assert not cache.exists()
 
 
 def test_two_pulls_at_once_fetch_each_file_once(hub: LoopbackHub, cache: Path) -> None:

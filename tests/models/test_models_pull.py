@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback_hub import LoopbackHub
+from loopback_hub import LoopbackHub, sha256
 
+from moss_cli.models.download import pull
+from moss_cli.models.hub import cached
 from moss_cli.models.registry import resolve
 from moss_cli.settings import config_folder
 
 Moss = Callable[..., Any]
+PACKAGE = Path(__file__).parents[2]
 SIZE = "13.4 MB"
 
 
@@ -159,3 +168,49 @@ def test_the_embedded_model_needs_no_download(moss: Moss) -> None:
     run = moss("pull", "tiny")
     assert (run.code, run.out) == (0, f"{resolve('tiny').folder}\n")
     assert run.err == ["moss: tiny is a local model; there is nothing to download"]
+
+
+def test_a_disk_that_is_full_leaves_nothing_that_looks_whole_and_the_rest_comes_later(
+    hub: LoopbackHub, cache: Path, tiny_files: dict[str, bytes]
+) -> None:
+    """The limit is one on the size of files, which the system reports as it does a full disk."""
+    hub.add("a/b", tiny_files)
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, resource.RLIM_INFINITY)); "
+        "from moss_cli.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    )
+    line = [sys.executable, "-c", code, "models", "pull", "a/b"]
+    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PACKAGE)})
+    said = done.stderr.splitlines()[-2]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"moss: error: the disk is full: a/b needs 8\.[45] MB more in .*", said)
+    assert cached("a/b", None) is None
+    part = root(cache) / "blobs" / f"{sha256(tiny_files['model.safetensors'])}.incomplete"
+    assert part.stat().st_size == 5_000_000
+    pull("a/b", None)
+    assert hub.came("model.safetensors")[-1].start == 5_000_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pull_that_is_killed_goes_on_where_it_was(
+    hub: LoopbackHub, cache: Path, moss: Moss, tiny_files: dict[str, bytes], seed: int
+) -> None:
+    """benchmarks/killed_pulls.py does it fifty times."""
+    hub.add("a/b", tiny_files)
+    for name in tiny_files:
+        hub.trouble(name, times=99, slow_s=0.002)
+    line = [sys.executable, "-m", "moss_cli", "models", "pull", "a/b"]
+    environ = os.environ | {"PYTHONPATH": str(PACKAGE)}
+    killed_at = random.Random(seed).randrange(len(tiny_files["model.safetensors"]))
+    process = subprocess.Popen(line, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while hub.n_bytes < killed_at and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert cached("a/b", None) is None
+    kept = sum(path.stat().st_size for path in (root(cache) / "blobs").glob("*")) if root(cache).exists() else 0
+    before = len(hub.requests)
+    assert moss("pull", "a/b").code == 0
+    again = sum(one.n_sent for one in hub.requests[before:])
+    assert again == sum(map(len, tiny_files.values())) - kept
+    assert moss("verify", "a/b").code == 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +61,19 @@ def test_what_another_revision_needs_stays(hub: LoopbackHub, cache: Path) -> Non
     assert files_below(cache) == []
 
 
+def test_a_file_of_ones_own_that_a_link_leads_to_stays(hub: LoopbackHub, tmp_path: Path) -> None:
+    commit = hub.add("a/b", FILES)
+    folder = pull("a/b", None).folder
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(FILES["model.safetensors"])
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(own)
+    removal = removal_of("a/b", commit)
+    assert removal is not None
+    remove(removal)
+    assert own.read_bytes() == FILES["model.safetensors"]
+
+
 def test_a_download_that_was_not_finished_can_be_removed(hub: LoopbackHub, moss: Moss, cache: Path) -> None:
     hub.add("a/b", FILES)
     hub.trouble("model.safetensors", cut_at=100_000)
@@ -64,7 +81,7 @@ def test_a_download_that_was_not_finished_can_be_removed(hub: LoopbackHub, moss:
     assert moss("pull", "a/b").code == 5
     assert any(name.endswith(".incomplete") for name in files_below(cache))
     run = moss("rm", "a/b", "--yes")
-    assert (run.code, run.err) == (0, ["moss: removed a/b, 0.1 MB"])
+    assert (run.code, run.err) == (0, ["moss: removed a/b, 100 kB"])
     assert files_below(cache) == []
 
 
@@ -74,7 +91,7 @@ def test_what_another_tool_pulled_is_said_to_be(hub: LoopbackHub, moss: Moss, ca
     run = moss("rm", "a/b", "--yes")
     assert run.err == [
         "moss: a/b was downloaded by another tool, which may still need it",
-        "moss: removed a/b, 0.2 MB",
+        "moss: removed a/b, 200 kB",
     ]
     assert files_below(cache) == ["CACHEDIR.TAG"]
 
@@ -115,3 +132,21 @@ def test_what_is_not_removed(moss: Moss, name: str, code: int, line: str) -> Non
     (config_folder() / "models.toml").write_text('[models.mine]\npath = "here"\n')
     run = moss("rm", name, "--yes")
     assert (run.code, run.err[0]) == (code, line.replace("FOLDER", str(config_folder())))
+
+
+@pytest.mark.parametrize(("answer", "code", "is_left"), [("n", 1, True), ("", 1, True), ("y", 0, False)])
+def test_on_a_terminal_it_asks(hub: LoopbackHub, tmp_path: Path, answer: str, code: int, is_left: bool) -> None:
+    hub.add("a/b", FILES)
+    folder = pull("a/b", None).folder
+    leader, follower = pty.openpty()
+    line = [sys.executable, "-m", "moss_cli", "models", "rm", "a/b"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1"}
+    process = subprocess.Popen(line, stdin=follower, stderr=follower, stdout=subprocess.PIPE, env=environ)
+    os.write(leader, f"{answer}\n".encode())
+    assert process.communicate()[0] == b""
+    os.close(follower)
+    shown = os.read(leader, 10_000).decode()
+    os.close(leader)
+    assert "remove a/b, 200 kB, from " in shown.replace("\r\n", "") and "[y/N]" in shown
+    assert shown.rstrip().endswith("moss: nothing was removed" if is_left else "moss: removed a/b, 200 kB")
+    assert (process.returncode, (folder / "config.json").exists()) == (code, is_left)

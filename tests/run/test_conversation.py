@@ -16,7 +16,7 @@ from moss_cli.backends.protocol import Reply, Request
 from moss_cli.errors import AnswerError, DeviceError, MossError, UsageError
 from moss_cli.run.conversation import AGAIN
 from moss_cli.run.envelopes import ending_notices
-from moss_cli.run.speech_pieces import halves, plan, spoken
+from moss_cli.run.speech_pieces import SearchedChunk, halves, plan, spoken
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.describe_speaker import DescribeSpeaker
@@ -196,7 +196,7 @@ def test_stretches_without_speech_are_skipped() -> None:
 
 def test_without_a_search_for_silence_chunks_stay_whole() -> None:
     chunk = clip(50.0)
-    assert list(plan([chunk], "nothing", finds_speech=False)) == [chunk]
+    assert list(plan([SearchedChunk(chunk)], "nothing", finds_speech=False)) == [chunk]
 
 
 TOO_LONG = UsageError("too long", code="too_long")

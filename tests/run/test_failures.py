@@ -17,7 +17,7 @@ from moss_cli.backends.protocol import Request
 from moss_cli.errors import AnswerError, DeviceError, ExitCode, MossError
 from moss_cli.models.registry import resolve
 from moss_cli.run import open_input as opening_inputs
-from moss_cli.run import prefetch
+from moss_cli.run import prefetch, together
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Outcome
 from moss_cli.run.runner import Runner
@@ -190,12 +190,12 @@ def test_a_file_that_cannot_be_read(files: list[Input]) -> None:
 def test_an_exception_while_a_file_is_opened(files: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:
     open_input = opening_inputs.open_input
 
-    def odd(input: Input, job: Job) -> Any:
+    def odd(input: Input, job: Job, *audio: Any) -> Any:
         if input is files[BAD]:
             raise ZeroDivisionError("odd")
-        return open_input(input, job)
+        return open_input(input, job, *audio)
 
-    monkeypatch.setattr(prefetch, "open_input", odd)
+    monkeypatch.setattr(together, "open_input", odd)
     assert_only_the_bad_one_failed(
         run(files, ScriptedBackend()), "internal", "ZeroDivisionError: odd", ExitCode.FAILURE
     )

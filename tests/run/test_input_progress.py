@@ -11,8 +11,10 @@ import pytest
 from moss_cli.answers import Cost
 from moss_cli.audio.chunk import Chunk
 from moss_cli.errors import MossError
+from moss_cli.models.registry import resolve
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
+from moss_cli.run.job import Job
 from moss_cli.run.journal import Opened
 from moss_cli.run.kept_parts import from_json, to_json
 from moss_cli.run.speech_pieces import skipped
@@ -56,7 +58,7 @@ def part(text: str, start_s: float = 0.0) -> Part[Transcription]:
 
 
 def progress(kept: dict[str, list[dict[str, Any]]]) -> InputProgress:
-    return InputProgress(Input(Path("a.wav")), TASK, KeptJournal(kept))
+    return InputProgress(Input(Path("a.wav")), Job(TASK, resolve("tiny")), KeptJournal(kept))
 
 
 def test_a_part_is_kept_whole() -> None:

@@ -16,7 +16,7 @@ from scripted_backend import ENOUGH_S, ScriptedBackend, opening
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.errors import DeviceError, ModelError, MossError, UsageError
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch
+from moss_cli.run import together
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Step
 from moss_cli.run.loading import Loading
@@ -55,8 +55,8 @@ def test_the_model_is_loaded_once_while_the_first_file_is_read(tmp_path: Path, m
         loads.set()
         both.append(reads.wait(ENOUGH_S))
 
-    def noted(opened: OpenInput, job: Job) -> PlannedInput:
-        one = planned(opened, job)
+    def noted(opened: OpenInput, job: Job, *shared: Any) -> PlannedInput:
+        one = planned(opened, job, *shared)
 
         def pieces() -> Iterator[Any]:
             reads.set()
@@ -65,7 +65,7 @@ def test_the_model_is_loaded_once_while_the_first_file_is_read(tmp_path: Path, m
 
         return replace(one, pieces=pieces())
 
-    monkeypatch.setattr(prefetch, "planned", noted)
+    monkeypatch.setattr(together, "planned", noted)
     backend = ScriptedBackend(at_open=at_open)
     outcomes = list(runner(backend).run([wav(tmp_path / "a.wav"), wav(tmp_path / "b.wav")]))
     assert [outcome.envelope.status for outcome in outcomes] == ["ok", "ok"]
@@ -125,14 +125,14 @@ def test_a_file_that_breaks_off_before_its_first_chunk_does_not_wait_for_the_mod
     def at_open() -> None:
         go_on.wait(ENOUGH_S)
 
-    def broken(opened: OpenInput, job: Job) -> PlannedInput:
+    def broken(opened: OpenInput, job: Job, *shared: Any) -> PlannedInput:
         def pieces() -> Iterator[Any]:
             raise ValueError("torn")
             yield
 
-        return replace(planned(opened, job), pieces=pieces())
+        return replace(planned(opened, job, *shared), pieces=pieces())
 
-    monkeypatch.setattr(prefetch, "planned", broken)
+    monkeypatch.setattr(together, "planned", broken)
     [outcome] = runner(ScriptedBackend(at_open=at_open)).run([wav(tmp_path / "a.wav")])
     assert str(outcome.error) == "ValueError: torn"
     assert "loading" in {thread.name for thread in threading.enumerate()}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from moss_cli.audio.chunk import Chunk
 from moss_cli.audio.results import SAMPLE_RATE, AudioInfo, Samples
 from moss_cli.errors import AudioError
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch
+from moss_cli.run import prefetch, together
 from moss_cli.run.input_progress import InputProgress
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
@@ -25,6 +26,7 @@ from moss_cli.run.journal import NoJournal
 from moss_cli.run.open_input import Facts, OpenInput, open_input
 from moss_cli.run.planned_input import PlannedInput, planned
 from moss_cli.run.prefetch import InputQueue, Prefetch
+from moss_cli.run.together import PlannedTogether
 from moss_cli.span import Span
 from moss_cli.tasks.ask import Ask
 from moss_cli.tasks.reading.task import Task
@@ -66,7 +68,7 @@ class Tape:
         self.closed.set()
 
 
-def block_by_block(opened: OpenInput, job: Job) -> PlannedInput:
+def block_by_block(opened: OpenInput, job: Job, *shared: Any) -> PlannedInput:
     """Stands for `planned`: every block is a chunk."""
     pieces = (Chunk(block, Span(10.0 * n, 10.0 * n + 10), str(n)) for n, block in enumerate(opened.blocks))
     return PlannedInput(job.task, pieces, 0.0, 50.0, opened.sha256, opened.facts, opened.close)
@@ -75,8 +77,8 @@ def block_by_block(opened: OpenInput, job: Job) -> PlannedInput:
 @pytest.fixture
 def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
     one = Tape()
-    monkeypatch.setattr(prefetch, "open_input", one)
-    monkeypatch.setattr(prefetch, "planned", block_by_block)
+    monkeypatch.setattr(together, "open_input", one)
+    monkeypatch.setattr(together, "planned", block_by_block)
     return one
 
 
@@ -87,8 +89,16 @@ def file(tmp_path: Path) -> Input:
     return Input(path)
 
 
+def alone(opened: PlannedTogether) -> Iterator[Chunk | Span]:
+    """The pieces of an input that is read for one job."""
+    for pieces in opened.pieces:
+        [(place, piece)] = pieces
+        assert place == 0
+        yield piece
+
+
 def started(file: Input, job: Job) -> Prefetch:
-    one = Prefetch(file, job)
+    one = Prefetch(file, [job])
     one.start()
     return one
 
@@ -109,9 +119,11 @@ def test_a_thread_decodes_no_more_than_the_bound_before_it_is_asked_and_ends_whe
 def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefetch, "AHEAD_S", 10.0)
     one = started(file, job())
-    recording = one.opened()
+    opened = one.opened()
+    [recording] = opened.by_job
+    assert isinstance(recording, PlannedInput)
     assert (recording.sha256(), recording.total_s) == ("hash", 50.0)
-    assert [piece.name for piece in recording.pieces if isinstance(piece, Chunk)] == ["0", "1", "2", "3", "4"]
+    assert [piece.name for piece in alone(opened) if isinstance(piece, Chunk)] == ["0", "1", "2", "3", "4"]
     assert recording.facts() is FACTS
     assert one.is_read
     assert (tape.closed.is_set(), tape.threads) == (True, {"prefetch"})
@@ -120,9 +132,9 @@ def test_what_is_taken_makes_room_up_to_the_end(tape: Tape, file: Input, monkeyp
 @pytest.mark.parametrize("n_good", [0, 2])
 def test_an_error_comes_after_the_pieces_before_it(file: Input, monkeypatch: pytest.MonkeyPatch, n_good: int) -> None:
     tape = Tape(fails_after=n_good)
-    monkeypatch.setattr(prefetch, "open_input", tape)
-    monkeypatch.setattr(prefetch, "planned", block_by_block)
-    pieces = started(file, job()).opened().pieces
+    monkeypatch.setattr(together, "open_input", tape)
+    monkeypatch.setattr(together, "planned", block_by_block)
+    pieces = alone(started(file, job()).opened())
     assert [isinstance(next(pieces), Chunk) for _ in range(n_good)] == [True] * n_good
     with pytest.raises(AudioError, match="the tape is torn"):
         next(pieces)
@@ -160,10 +172,12 @@ def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
     path = tmp_path / "a"
     write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (25 * 44_100, 2)).astype(np.float32))
     file, whole = Input(path), job(**options)
-    plain, one = planned(open_input(file, whole), whole), started(file, whole).opened()
+    plain, opened = planned(open_input(file, whole), whole), started(file, whole).opened()
+    [one] = opened.by_job
+    assert isinstance(one, PlannedInput)
     assert (one.task, one.offset_s, one.total_s) == (plain.task, plain.offset_s, plain.total_s)
     assert one.sha256() == plain.sha256()
-    for ours, theirs in zip(one.pieces, plain.pieces, strict=True):
+    for ours, theirs in zip(alone(opened), plain.pieces, strict=True):
         if isinstance(ours, Chunk) and isinstance(theirs, Chunk):
             assert np.array_equal(ours.samples, theirs.samples)
             assert (ours.span, ours.name) == (theirs.span, theirs.name)
@@ -174,7 +188,7 @@ def test_the_samples_and_all_that_is_said_of_them_are_those_of_reading_in_turn(
 
 
 def inputs(sources: Iterator[Input], job: Job) -> InputQueue:
-    return InputQueue((InputProgress(file, job.task, NoJournal()) for file in sources), job)
+    return InputQueue([InputProgress(file, job, NoJournal())] for file in sources)
 
 
 def test_the_next_input_is_taken_once_the_one_before_has_been_read_and_not_earlier(
@@ -228,18 +242,18 @@ def test_whether_the_next_piece_would_have_to_be_waited_for_is_known(
 ) -> None:
     go_on = threading.Event()
 
-    def slow(opened: OpenInput, job: Job) -> PlannedInput:
+    def slow(opened: OpenInput, job: Job, *shared: Any) -> PlannedInput:
         def pieces() -> Iterator[Chunk | Span]:
             yield Span(0.0, 10.0)
             go_on.wait(ENOUGH_S)
 
-        return replace(block_by_block(opened, job), pieces=pieces())
+        return replace(block_by_block(opened, job, *shared), pieces=pieces())
 
-    monkeypatch.setattr(prefetch, "planned", slow)
+    monkeypatch.setattr(together, "planned", slow)
     them = inputs(iter([file]), job())
     assert them.is_ready  # there is none that could be waited for
     next(them)
-    pieces = them.open().pieces
+    pieces = alone(them.open())
     assert next(pieces) == Span(0.0, 10.0)
     assert not them.is_ready
     go_on.set()
@@ -251,17 +265,18 @@ def test_whether_the_next_piece_would_have_to_be_waited_for_is_known(
 def test_an_input_is_open_before_it_is_hashed(file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
 
-    def slowly_hashed(file: Input, job: Job) -> OpenInput:
+    def slowly_hashed(file: Input, job: Job, *audio: Any) -> OpenInput:
         def sha256() -> str:
             go_on.wait(ENOUGH_S)
             return "hash"
 
         return replace(Tape()(file, job), sha256=sha256)
 
-    monkeypatch.setattr(prefetch, "open_input", slowly_hashed)
-    monkeypatch.setattr(prefetch, "planned", block_by_block)
+    monkeypatch.setattr(together, "open_input", slowly_hashed)
+    monkeypatch.setattr(together, "planned", block_by_block)
     one = started(file, job())
-    recording = one.opened()
+    [recording] = one.opened().by_job
+    assert isinstance(recording, PlannedInput)
     assert not one.is_ready
     go_on.set()
     assert recording.sha256() == "hash"
@@ -274,7 +289,7 @@ def test_what_goes_wrong_with_taking_the_next_input_is_raised_when_its_turn_come
         raise OSError("no more")
 
     them = inputs(sources(), job())
-    assert next(them).input is file
+    assert [one.input for one in next(them)] == [file]
     assert len(list(them.open().pieces)) == 5
     them.look_ahead()
     with pytest.raises(OSError, match="no more"):
@@ -313,8 +328,8 @@ def test_closing_stops_the_one_that_is_read_and_the_next(file: Input, monkeypatc
     monkeypatch.setattr(prefetch, "AHEAD_S", 25.0)
     tapes = [Tape(), Tape()]
     unread = iter(tapes)
-    monkeypatch.setattr(prefetch, "open_input", lambda file, job: next(unread)(file, job))
-    monkeypatch.setattr(prefetch, "planned", block_by_block)
+    monkeypatch.setattr(together, "open_input", lambda file, job: next(unread)(file, job))
+    monkeypatch.setattr(together, "planned", block_by_block)
     them = inputs(iter([file, file]), job())
     next(them)
     list(them.open().pieces)
@@ -326,9 +341,9 @@ def test_closing_stops_the_one_that_is_read_and_the_next(file: Input, monkeypatc
 
 
 def test_any_error_in_the_thread_reaches_the_one_who_asks(file: Input, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(file: Input, job: Job) -> OpenInput:
+    def broken(file: Input, job: Job, *audio: Any) -> OpenInput:
         raise MemoryError
 
-    monkeypatch.setattr(prefetch, "open_input", broken)
+    monkeypatch.setattr(together, "open_input", broken)
     with pytest.raises(MemoryError):
         started(file, job()).opened()

@@ -19,7 +19,7 @@ from scripted_backend import HeardClip, ScriptedBackend, all_is_read, opening
 from moss_cli.audio.results import SAMPLE_RATE
 from moss_cli.backends.protocol import Request
 from moss_cli.models.registry import resolve
-from moss_cli.run import prefetch
+from moss_cli.run import prefetch, together
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job, Outcome
 from moss_cli.run.open_input import OpenInput, open_input
@@ -72,8 +72,8 @@ def test_the_next_file_is_opened_and_decoded_while_the_model_answers(
 ) -> None:
     decoded = {name: threading.Event() for name in ("a.wav", "b.wav")}
 
-    def noted(input: Input, job: Job) -> OpenInput:
-        opened = open_input(input, job)
+    def noted(input: Input, job: Job, *audio: Any) -> OpenInput:
+        opened = open_input(input, job, *audio)
 
         def blocks() -> Iterator[Any]:
             yield from opened.blocks
@@ -81,7 +81,7 @@ def test_the_next_file_is_opened_and_decoded_while_the_model_answers(
 
         return dataclasses.replace(opened, blocks=blocks())
 
-    monkeypatch.setattr(prefetch, "open_input", noted)
+    monkeypatch.setattr(together, "open_input", noted)
     seen = []
 
     def at_step(n: int) -> None:
@@ -154,8 +154,8 @@ def test_a_run_that_is_closed_leaves_no_thread_and_nothing_in_flight(
 ) -> None:
     has_one = threading.Event()
 
-    def noted(opened: OpenInput, job: Job) -> PlannedInput:
-        one = planned(opened, job)
+    def noted(opened: OpenInput, job: Job, *shared: Any) -> PlannedInput:
+        one = planned(opened, job, *shared)
 
         def pieces() -> Iterator[Any]:
             for n, piece in enumerate(one.pieces):
@@ -171,7 +171,7 @@ def test_a_run_that_is_closed_leaves_no_thread_and_nothing_in_flight(
         else:
             has_one.wait(ENOUGH_S)
 
-    monkeypatch.setattr(prefetch, "planned", noted)
+    monkeypatch.setattr(together, "planned", noted)
     backend = ScriptedBackend(
         lambda request, n: f"[0.00]{'x' * (999 if n == 1 else 99_999)}[0.05]",
         pace=99,
