@@ -1,4 +1,4 @@
-"""The Dockerfile: what it copies exists and is let through, and what it sets is read. `.ci/dockerfile` does its steps."""
+"""The Dockerfile: what it copies is there, and what it sets is read. `.ci/dockerfile` does its steps."""
 
 from __future__ import annotations
 
