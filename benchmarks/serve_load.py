@@ -8,7 +8,8 @@ clients at once without giving anything up, for the throughput; then all request
 its body is sent, while it waits, or in the middle of a stream. Every answer is compared with the right one. At the end
 no slot may be busy and nothing may wait. Memory is the server's, after each hundred requests.
 
-The client takes CPU as well: on two cores the figures are those of server and client together.
+The client takes CPU as well: on two cores the figures are those of server and client together. The milliseconds of
+CPU are the server's alone, and tell something on a machine that does other things, too.
 """
 
 from __future__ import annotations
@@ -173,11 +174,23 @@ def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(client: Client, pid: int, options: argparse.Namespace) -> int:
+    await client.alone(0)
+    began_s = cpu_s(pid)
     alone = await client.alone(options.alone)
-    print(f"one client at a time: {alone:.2f} requests/s", flush=True)
+    used = (cpu_s(pid) - began_s) / (options.alone + len(client.whole))
+    print(f"one client at a time: {alone:.2f} requests/s, {1000 * used:.0f} ms of CPU each", flush=True)
+    began_s = cpu_s(pid)
     rate, tally = await client.together(options.clients, options.even, cuts=False, pid=pid)
-    print(f"{options.clients} clients at once: {rate:.2f} requests/s, {rate / alone:.2f} x, {len(tally.wrong)} wrong")
+    used = (cpu_s(pid) - began_s) / options.even
+    print(f"{options.clients} clients at once: {rate:.2f} requests/s, {1000 * used:.0f} ms of CPU each")
+    print(f"  that is {rate / alone:.2f} times as many requests; {len(tally.wrong)} wrong", flush=True)
     n_wrong = len(tally.wrong)
     rate, tally = await client.together(options.clients, options.requests, cuts=True, pid=pid)
     n_wrong += len(tally.wrong)

@@ -90,7 +90,7 @@ def drawn(shown: str) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(shown.removesuffix("$").rstrip()))
     template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    template = template.replace("Fira Code", "ui-monospace, Menlo, Consolas")
+    template = template.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
     return console.export_svg(title="moss", code_format=template, unique_id="moss")
 
 

@@ -275,6 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _fault(self, fault: Fault) -> None:
+        if fault.status == 999:  # bytes of something else
+            self.wfile.write(fault.body.encode())
+            self.close_connection = True
+            return
         self._json(fault.status, fault.body, fault.headers)
 
     def _json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:

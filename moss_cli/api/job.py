@@ -18,6 +18,7 @@ from moss_cli.api.options import (
     check_context,
     check_flag,
     check_number,
+    check_text,
     seconds,
 )
 from moss_cli.errors import UsageError
@@ -52,6 +53,8 @@ def make_job(
     for name in BOUNDS.keys() & vars(options).keys():
         check_number(name, getattr(options, name), named)
     check_choice("dtype", options.dtype, Dtype, named)
+    check_text("device", options.device, named, optional=False)
+    check_text("prompt", options.prompt, named)
     check_flag("vad", options.vad, named)
     check_flag("time_markers", options.time_markers, named, optional=True)
     check_flag("think", options.think, named, optional=True)
@@ -103,6 +106,7 @@ def transcribe_task(
 
     check_choice("timestamps", timestamps, Timestamps, named)
     check_flag("speakers", speakers, named)
+    check_text("language", language, named)
     return Transcribe(timestamps, speakers, language or None, prompt)
 
 
@@ -118,6 +122,7 @@ def ask_task(
     question: str, choices: Sequence[str], options: JobOptions, *, has_audio: bool, named: Named = as_keyword
 ) -> Ask:
     """The task `ask`, with options that go with it; a choice that is given twice counts once. Raises UsageError."""
+    check_text("question", question, named, optional=False)
     from moss_cli.tasks.ask import MOST_CHOICES, Ask
 
     if not question.strip():

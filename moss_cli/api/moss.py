@@ -18,6 +18,7 @@ from moss_cli.api.options import Dtype, JobOptions, SharedOptions, TaskOptions
 from moss_cli.api.task_result import TaskResult
 from moss_cli.errors import UsageError
 from moss_cli.models.registry import resolve
+from moss_cli.output.terminal import one_line
 from moss_cli.run.job import Job, OnStep, Outcome
 from moss_cli.run.runner import Runner
 from moss_cli.schema import Record
@@ -265,7 +266,7 @@ class Moss:
     def _told(self, outcome: Outcome) -> TaskResult[Any]:
         result = TaskResult[Any](outcome.envelope, outcome.error)
         for notice in result.warnings:
-            self._warn(f"{result.path}: {notice.message}" if result.path else notice.message)
+            self._warn(f"{one_line(result.path)}: {notice.message}" if result.path else notice.message)
         return result
 
     def _warn(self, message: str) -> None:

@@ -168,6 +168,12 @@ def check_choice(name: str, value: object, choices: Any, named: Named) -> None:
         raise UsageError(f"{named(name)} must be one of {', '.join(map(repr, values))}, and not {value!r}")
 
 
+def check_text(name: str, value: object, named: Named, *, optional: bool = True) -> None:
+    """Raise UsageError for what is neither a text nor, with `optional`, None."""
+    if not isinstance(value, str) and not (optional and value is None):
+        raise UsageError(f"{named(name)} must be a text, and not {value!r}")
+
+
 def check_flag(name: str, value: object, named: Named, *, optional: bool = False) -> None:
     """Raise UsageError for what is neither True nor False nor, with `optional`, None."""
     if not isinstance(value, bool) and not (optional and value is None):

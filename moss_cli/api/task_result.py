@@ -14,6 +14,7 @@ from moss_cli.output.formats import FORMATS, check_has_times, format_of
 from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
 from moss_cli.output.render import render
+from moss_cli.output.terminal import one_line
 from moss_cli.schema import ChunkInfo, Envelope, Notice
 
 R_co = TypeVar("R_co", covariant=True)  # what a task's result holds
@@ -154,8 +155,9 @@ class TaskResult(Generic[R_co]):
         return file
 
     def __str__(self) -> str:
-        return self.to("txt").rstrip("\n")
+        return repr(self) if self.error is not None else self.to("txt").rstrip("\n")
 
     def __repr__(self) -> str:
-        of = f" of {self.path}" if self.path else ""
-        return f"<{self.envelope.task}{of}: {self.status}>"
+        of = f" of {one_line(self.path)}" if self.path else ""
+        why = f", {self.error}" if self.error is not None else ""
+        return f"<{self.envelope.task}{of}: {self.status}{why}>"

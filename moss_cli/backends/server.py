@@ -11,9 +11,7 @@ import random
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import urllib3
-from urllib3.exceptions import HTTPError
+from http.client import HTTPException
 
 from moss_cli.answers import Grammar, JsonSchema
 from moss_cli.audio.results import SAMPLE_RATE, Samples
@@ -33,7 +31,7 @@ from moss_cli.backends.protocol import (
 )
 from moss_cli.backends.wire import Extra
 from moss_cli.errors import MossError, UsageError, as_moss_error
-from moss_cli.models.connection import Connection, Retry, ServerFault, as_model_error
+from moss_cli.models.connection import Connection, Retry, ServerFault, Stream, as_model_error
 from moss_cli.models.served import Served
 
 STEP_S = 0.05  # that a step waits for something to come: meanwhile the next piece may have been read
@@ -61,7 +59,7 @@ class _Posted:
     ticket: int
     request: Request
     is_cancelled: threading.Event = field(default_factory=threading.Event)
-    response: urllib3.BaseHTTPResponse | None = None
+    response: Stream | None = None
     told: str = ""
     is_short: bool = False
 
@@ -190,8 +188,8 @@ class ServerBackend:
                         break
                     if asked.is_cancelled.is_set() or (answer.is_looping and not self._served.is_moss):
                         break
-        except (HTTPError, OSError, ValueError) as error:  # ValueError: it was hung up on while it was read
-            raise self._connection.fault(error if isinstance(error, HTTPError | OSError) else OSError()) from error
+        except (HTTPException, OSError, ValueError) as error:  # ValueError: it was hung up on while it was read
+            raise self._connection.fault(error) from error
         finally:
             asked.response = None
             response.close()  # also of one that was left in the middle, whose rest the next answer must not find
@@ -273,10 +271,7 @@ def _hang_up(asked: _Posted) -> None:
     """Wake the thread that reads an answer: the server then frees its place."""
     response = asked.response
     if response is not None:
-        try:
-            response.shutdown()
-        except (ValueError, OSError, RuntimeError):  # it has ended meanwhile
-            return
+        response.hang_up()
 
 
 def _is_too_long(fault: ServerFault) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
+from http.client import HTTPException
 from typing import Literal
 
 import numpy as np
-from urllib3.exceptions import HTTPError
 
 from moss_cli.answers import Form, Grammar, JsonSchema, Sampling
 from moss_cli.audio.results import SAMPLE_RATE
@@ -34,7 +34,7 @@ def open_server(model: Resolved, *, n_together: int | None, has_forms: bool) -> 
     started = time.monotonic()
     told = served.told.get("n_together")
     usual = told if isinstance(told, int) and 0 < told <= 256 else USUAL_TOGETHER
-    connection = Connection(served.server, n_together or usual)
+    connection = Connection(served.server)
     able = Abilities("lark") if served.is_moss else _found_out(served, connection, has_forms=has_forms)
     info = replace(info_from(served.told), load_seconds=time.monotonic() - started, warnings=_risks(connection))
     return ServerBackend(
@@ -80,7 +80,7 @@ def _said(connection: Connection, asked: ChatRequest, able: Abilities) -> str:
     try:
         for event in events(response):
             answer.take(event)
-    except (HTTPError, OSError) as error:
+    except (HTTPException, OSError) as error:
         raise connection.fault(error) from error
     finally:
         response.close()

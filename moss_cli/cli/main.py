@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from copy import copy
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ from moss_cli.errors import (
 )
 
 if TYPE_CHECKING:
+    from typer import Typer
+
     from moss_cli.backends.opening import OpenBackend
 
 CLOSED_STDOUT = 141  # what a shell reports of a program that died of SIGPIPE
@@ -95,7 +98,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
     from moss_cli.cli.app import app
 
     console.debug = "--debug" in argv
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(_only(argv, app))
     if shell := os.environ.get("_MOSS_COMPLETE"):
         from moss_cli.cli.completion.reply import reply
 
@@ -106,7 +109,7 @@ def _run(argv: Sequence[str], console: Console) -> int:
     except TyperException as error:
         from moss_cli.cli.usage import usage_error
 
-        raise usage_error(error, root, console.typed) from error
+        raise usage_error(error, typer.main.get_command(app), console.typed) from error
     except Exit as stop:
         return stop.exit_code
     except Abort:
@@ -116,6 +119,20 @@ def _run(argv: Sequence[str], console: Console) -> int:
             raise stop.__context__ from None
         return int(stop.code or 0)
     return int(result or 0)
+
+
+def _only(argv: Sequence[str], app: Typer) -> Typer:
+    """The commands, of which a task that is called is enough, unless completion or config.toml may ask for others:
+    to make all of them takes a tenth of a second."""
+    from moss_cli.settings import config_path
+    from moss_cli.tasks.catalogue import TASKS
+
+    called = [info for info in app.registered_commands if argv and info.name == argv[0] in TASKS]
+    if not called or "_MOSS_COMPLETE" in os.environ or os.path.lexists(config_path()):
+        return app
+    alone = copy(app)
+    alone.registered_commands, alone.registered_groups = called, []
+    return alone
 
 
 def _failed(console: Console, error: BaseException) -> int:

@@ -268,11 +268,11 @@ def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: in
 
     from moss_cli.api.job import DEMO_NOTE
     from moss_cli.cli.server_log import logging_to_stderr
-    from moss_cli.serve.address import bound
+    from moss_cli.serve.address import listening
     from moss_cli.serve.detached import log_of, tell_ready
     from moss_cli.serve.running import announced
 
-    made = bound(address)
+    made = listening(address)
     if config.model.entry.demo:
         console.note(DEMO_NOTE.format(name=config.model.entry.name))
     try:

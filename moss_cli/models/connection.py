@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
+from ssl import SSLError
 from typing import Any, Literal
-
-import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError, TimeoutError
+from urllib.parse import urlsplit
 
 from moss_cli import __version__
 from moss_cli.errors import ModelError, MossError, UsageError
@@ -26,6 +35,7 @@ CONNECT_S = 10.0  # chosen: a second handshake packet is sent after 1 s, then af
 SILENCE_S = (
     300.0  # chosen: ten minutes of audio wait for other requests, and are taken in, before the first token comes
 )
+_LONGEST_LINE = 1 << 26  # of a stream: an answer in one event, and far more
 MOST_SAID = 300  # characters of a server's own words that are repeated
 
 Kind = Literal["unreachable", "untrusted", "silent", "cut", "garbage", "status"]
@@ -78,17 +88,41 @@ def as_model_error(fault: ServerFault, server: Server) -> MossError:
     return ModelError(f"{url} failed ({fault.status}): {said}", code="server_error")
 
 
-class Connection:
-    """Requests to one server, from any number of threads. Raises UsageError for a key that can be none."""
+class Stream:
+    """A response of which only the head has been read. Iterating gives its lines. `close` it; `hang_up`, from any
+    thread, ends it for whoever reads it."""
 
-    def __init__(self, server: Server, n_together: int = 1) -> None:
+    def __init__(self, response: HTTPResponse, opened: socket.socket | None, connection: HTTPConnection) -> None:
+        self._response, self._socket, self._connection = response, opened, connection
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self._response.readline(_LONGEST_LINE):
+            yield line
+
+    def read(self, most: int = -1) -> bytes:
+        return self._response.read() if most < 0 else self._response.read(most)
+
+    def close(self) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def hang_up(self) -> None:
+        with suppress(OSError):  # it has ended meanwhile
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+class Connection:
+    """Requests to one server, from any number of threads, each over a connection of its own. Raises UsageError for a
+    key that can be none."""
+
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self._key = _key()
-        self._timeout = urllib3.Timeout(connect=CONNECT_S, read=_silence_s())
-        headers = {"User-Agent": f"moss/{__version__}", "Content-Type": "application/json"}
+        self._key, self._silence_s = _key(), _silence_s()
+        self._proxy = None if server.is_local else _proxy(server)
+        self._headers = {"User-Agent": f"moss/{__version__}", "Content-Type": "application/json", "Connection": "close"}
         if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        self._headers, self._pool = headers, _pool(server, n_together)
+            self._headers["Authorization"] = f"Bearer {self._key}"
 
     @property
     def has_key(self) -> bool:
@@ -96,57 +130,73 @@ class Connection:
 
     def get(self, path: str) -> Any:
         """The JSON below the API's path. Raises ServerFault."""
-        response = self._response("GET", path, None)
+        response = self._opened("GET", path, None)
         try:
             return json.loads(response.read())
+        except (HTTPException, OSError) as error:
+            raise self.fault(error) from error
         except (ValueError, RecursionError) as error:
             raise ServerFault("garbage", "it is not JSON") from error
-        except (HTTPError, OSError) as error:
-            raise self.fault(error) from error
         finally:
-            response.release_conn()
+            response.close()
 
-    def post(self, path: str, body: bytes) -> urllib3.BaseHTTPResponse:
-        """The response to a JSON document, of which only the head has been read: close it. Raises ServerFault."""
-        return self._response("POST", path, body)
+    def post(self, path: str, body: bytes) -> Stream:
+        """The response to a JSON document. Raises ServerFault."""
+        return self._opened("POST", path, body)
 
     def fault(self, error: Exception) -> ServerFault:
-        """What went wrong between here and there."""
-        cause = getattr(error, "reason", None) or error
-        if isinstance(cause, SSLError):
-            return ServerFault("untrusted", self._plain(str(cause.__cause__ or cause)))
-        if isinstance(cause, NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
-            system = cause.__cause__ if isinstance(cause.__cause__, OSError) else None
-            said = system.strerror if system is not None and system.strerror else "no answer to the connection"
-            return ServerFault("unreachable", said[:1].lower() + said[1:])
-        if isinstance(cause, TimeoutError | socket.timeout):
-            return ServerFault("silent", f"nothing came for {self._timeout.read_timeout:g} s")
-        if isinstance(cause, ProtocolError | OSError | HTTPError):
-            return ServerFault("cut", "the connection was closed")
-        raise error
+        """What went wrong between here and there, after it could be reached."""
+        if isinstance(error, TimeoutError):
+            return ServerFault("silent", f"nothing came for {self._silence_s:g} s")
+        if isinstance(error, (UnknownProtocol, BadStatusLine)) and not isinstance(error, RemoteDisconnected):
+            return ServerFault("garbage", "it is not HTTP")
+        return ServerFault("cut", "the connection was closed")
 
-    def _response(self, method: str, path: str, body: bytes | None) -> urllib3.BaseHTTPResponse:
+    def _opened(self, method: str, path: str, body: bytes | None) -> Stream:
+        connection = self._connected()
         try:
-            response = self._pool.urlopen(
-                method,
-                self.server.path + path,
-                body=body,
-                headers=self._headers,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                timeout=self._timeout,
-            )
-        except (HTTPError, OSError) as error:
-            raise self.fault(error) from error
-        if response.status == 200:
-            return response
-        try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it has read all
+                connection.request(method, self._target(path), body, self._headers)
+            opened = connection.sock  # the response takes it away from the connection
+            head = connection.getresponse()
+            response = Stream(head, opened, connection)
+            if head.status == 200:
+                return response
             text = response.read(1 << 16).decode("utf-8", "replace")
-        except (HTTPError, OSError):
-            text = ""
+        except (HTTPException, OSError) as error:
+            connection.close()
+            raise self.fault(error) from error
         response.close()
-        raise self._refusal(response.status, text, response.headers)
+        raise self._refusal(head.status, text, head.headers)
+
+    def _connected(self) -> HTTPConnection:
+        """A connection that is made. Raises ServerFault."""
+        connection = self._connection()
+        try:
+            connection.connect()
+        except SSLError as error:
+            raise ServerFault("untrusted", self._plain(getattr(error, "verify_message", "") or str(error))) from error
+        except OSError as error:
+            said = error.strerror or "no answer to the connection"
+            raise ServerFault("unreachable", self._plain(said[:1].lower() + said[1:])) from error
+        connection.sock.settimeout(self._silence_s)
+        return connection
+
+    def _connection(self) -> HTTPConnection:
+        server = self.server
+        if server.socket is not None:
+            return _SocketConnection(server.socket)
+        kind = HTTPSConnection if server.scheme == "https" else HTTPConnection
+        if self._proxy is None:
+            return kind(server.host, server.port, timeout=CONNECT_S)
+        connection = kind(*self._proxy, timeout=CONNECT_S)
+        if server.scheme == "https":
+            connection.set_tunnel(server.host, server.port)
+        return connection
+
+    def _target(self, path: str) -> str:
+        is_told_whole = self._proxy is not None and self.server.scheme == "http"
+        return (self.server.url if is_told_whole else self.server.path) + path
 
     def _refusal(self, status: int, text: str, headers: Any) -> ServerFault:
         message, field = _told(text)
@@ -208,55 +258,37 @@ def _silence_s() -> float:
     return seconds
 
 
-def _pool(server: Server, n_together: int) -> urllib3.HTTPConnectionPool | urllib3.PoolManager:
-    if server.socket is not None:
-        return _SocketPool(server.socket, n_together)
-    proxy = None if server.is_local else _proxy(server)
-    if proxy is not None:
-        manager = urllib3.ProxyManager(proxy, maxsize=n_together)
-        return manager.connection_from_host(server.host, server.port, server.scheme)
-    kind = urllib3.HTTPSConnectionPool if server.scheme == "https" else urllib3.HTTPConnectionPool
-    return kind(server.host, server.port, maxsize=n_together)
-
-
-def _proxy(server: Server) -> str | None:
-    """What HTTPS_PROXY, HTTP_PROXY and NO_PROXY say of a server, as for curl."""
+def _proxy(server: Server) -> tuple[str, int] | None:
+    """The host and port that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a server, as for curl. Raises UsageError."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     from urllib.request import getproxies, proxy_bypass
 
-    if proxy_bypass(server.origin) or proxy_bypass(server.host):
-        return None
     found = getproxies()
-    return found.get(server.scheme) or found.get("all")
+    named = found.get(server.scheme) or found.get("all")
+    if not named or proxy_bypass(server.origin) or proxy_bypass(server.host):
+        return None
+    try:
+        parts = urlsplit(named if "://" in named else f"http://{named}")
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host, port = None, 0
+    if not host or parts.scheme != "http":
+        raise UsageError(f"{server.scheme.upper()}_PROXY is no http:// address", hint="set NO_PROXY to do without one")
+    return host, port
 
 
 class _SocketConnection(HTTPConnection):
     """A connection to a Unix socket."""
 
-    def __init__(self, path: str, timeout: Any) -> None:
-        super().__init__("localhost", timeout=timeout)
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
         self._path = path
 
-    def _new_conn(self) -> socket.socket:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.settimeout(CONNECT_S)
-        try:
-            made.connect(self._path)
-        except OSError as error:
-            made.close()
-            raise NewConnectionError(self, str(error)) from error
-        return made
-
-
-class _SocketPool(urllib3.HTTPConnectionPool):
-    def __init__(self, path: str, n_together: int) -> None:
-        super().__init__("localhost", maxsize=n_together)
-        self._path = path
-
-    def _new_conn(self) -> Any:
-        self.num_connections += 1
-        return _SocketConnection(self._path, self.timeout.connect_timeout)
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CONNECT_S)
+        self.sock.connect(self._path)
 
 
 FIRST_WAIT_S = 0.5  # then 1, 2, 4 and 8 s: a server that is started again is back within these

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from moss_cli.errors import MossError, UsageError
 
+BACKLOG = 512  # connections that wait to be taken; chosen: as many as are taken at most
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -49,10 +50,12 @@ class Address:
         return LOOPBACK_NAMES | {own.lower()}
 
 
-def bound(address: Address) -> socket.socket:
-    """A socket that is bound to an address, but does not listen yet. Raises MossError."""
+def listening(address: Address) -> socket.socket:
+    """A socket that listens: who connects now waits until the model is loaded. Raises MossError."""
     try:
-        return _bound_path(address.path) if address.path is not None else _bound_port(address)
+        made = _bound_path(address.path) if address.path is not None else _bound_port(address)
+        made.listen(BACKLOG)
+        return made
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno == errno.EADDRINUSE:

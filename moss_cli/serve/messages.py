@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from moss_cli.answers import Turn
 from moss_cli.serve.refusals import bad_request
 
-MOST_CHARACTERS = 200_000  # of all texts; chosen: several times what any model here reads
+MOST_CHARACTERS = 100_000  # of all texts; chosen: several times what any model here reads
 
 
 class Fields(BaseModel):

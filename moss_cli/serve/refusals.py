@@ -15,7 +15,8 @@ _STATUS: tuple[tuple[type[MossError], int], ...] = (
     (ModelError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeviceError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-_CODES = {"too_long": "context_length_exceeded"}  # under which clients know it
+_CODES = {"too_long": "context_length_exceeded", "usage": "invalid_value"}  # under which clients know them
+MOST_MESSAGE = 500  # characters; a grammar's errors quote all of it
 
 
 class Refusal(Exception):
@@ -63,4 +64,5 @@ def refusal_of(error: MossError, *, hides: str = "", name: str = "the audio", pa
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         message = "the server failed to answer; its log says why"
     code = _CODES.get(error.code, error.code)
+    message = (message.splitlines() or [""])[0][:MOST_MESSAGE]
     return Refusal(status, message, code=code, param=param if status == HTTPStatus.BAD_REQUEST else None)

@@ -14,8 +14,10 @@ from moss_cli.audio.torch_threads import usual_threads
 from moss_cli.backends.opening import OpenBackend, open_backend, return_memory
 from moss_cli.backends.protocol import Backend
 from moss_cli.errors import counted
+from moss_cli.serve.address import BACKLOG
 from moss_cli.serve.app import make_app
 from moss_cli.serve.config import ServeConfig
+from moss_cli.serve.connection import ASKS_WITHIN_S, PunctualProtocol
 from moss_cli.serve.desk import Desk
 from moss_cli.serve.engine_thread import EngineThread
 
@@ -23,7 +25,6 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 512  # chosen: half of the files that a process may usually have open
 CUT_WITHIN_S = 2.0  # for those that are cut off to be told so, which a step of the engine may delay; chosen
-IDLE_S = 75  # after which a connection without a request is closed; as nginx does
 
 
 class GracefulServer(uvicorn.Server):
@@ -67,7 +68,7 @@ def serve(
     on_ready: Callable[[GracefulServer], None],
     open_backend: OpenBackend = open_backend,
 ) -> int | None:
-    """Load the model and serve on a bound socket until a signal ends it; the signal that cut off answers, if one did.
+    """Load the model and serve on a socket that listens, until a signal ends it; that signal, if it cut off answers.
 
     Raises what loading the model raises. `on_ready` is called when requests are taken.
     """
@@ -83,15 +84,16 @@ def serve(
     try:
         settings = uvicorn.Config(
             make_app(desk),
-            http="h11",
+            http=PunctualProtocol,
             ws="none",
             loop="asyncio",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=IDLE_S,
+            timeout_keep_alive=round(ASKS_WITHIN_S),
             limit_concurrency=MOST_CONNECTIONS,
+            backlog=BACKLOG,
         )
         server = GracefulServer(settings, desk, on_ready)
         server.run(sockets=[made])

@@ -97,6 +97,7 @@ def test_several_inputs_are_an_iterator_and_one_that_fails_leaves_the_others_alo
     first, second, third = found
     assert [one.status for one in (first, second, third)] == ["ok", "error", "ok"]
     assert [one.path for one in (first, second, third)] == [MEETING, "gone.wav", WEATHER]
+    assert str(second) == repr(second) == "<transcribe of gone.wav: error, no such file: gone.wav>"
     assert json.loads(second.json())["error"] == {"code": "not_found", "message": "no such file: gone.wav"}
     for use in (lambda: second.text, lambda: second.segments, lambda: second.to_srt(), lambda: second.save("x.srt")):
         with pytest.raises(AudioError, match=r"^no such file: gone\.wav$"):
@@ -171,6 +172,14 @@ def test_a_partial_result_says_so_and_warns(moss: Moss) -> None:
     assert [one.code for one in found.warnings] == ["cut"]
     assert [str(one.message) for one in warned] == [f"{found.path}: {found.warnings[0].message}"]
     assert warned[0].filename == __file__
+
+
+def test_a_name_that_drives_a_terminal_does_so_in_no_warning(moss: Moss, tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31m.wav"
+    path.write_bytes((SAMPLES / "minutes.wav").read_bytes())
+    with pytest.warns(MossWarning) as warned:
+        found = moss.summarize(path, max_new_tokens=5)
+    assert "\x1b" not in str(warned[0].message) + repr(found)
 
 
 def test_the_demonstration_model_warns_once() -> None:

@@ -86,6 +86,8 @@ def test_numbers_are_held_to_their_bounds(name: str) -> None:
         ({"end": "soon"}, "end: 'soon' is not a time"),
         ({"start": 5, "end": "0:05"}, "end 0:05 is not after the start"),
         ({"prompt": " "}, "the prompt is empty"),
+        ({"prompt": 5}, "prompt must be a text, and not 5"),
+        ({"device": 0}, "device must be a text, and not 0"),
         ({"chunk": 31}, "chunk 31 is too long: tiny takes at most 30 s at once"),
         ({"batch_size": 0}, "batch_size 0 is neither auto nor a positive number"),
         ({"batch_size": True}, "batch_size True is neither auto nor a positive number"),

@@ -433,7 +433,7 @@ def backend_of(
 ) -> ServerBackend:
     address, _ = parse_server(server.url)
     one = Served(address, server.model, **served)
-    connection = Connection(address, n_together)
+    connection = Connection(address)
     info = BackendInfo("server", "server")
     return ServerBackend(one, connection, able or Abilities(), n_together=n_together, info=info, retry=NO_WAIT)
 

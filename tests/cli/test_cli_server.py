@@ -245,6 +245,20 @@ def test_what_passes_is_asked_for_again_and_nobody_is_told(moss: Moss, folder: P
         assert len(server.asked) == 6
 
 
+def test_the_chunks_of_a_long_recording_that_were_answered_are_not_asked_for_again(moss: Moss, wav: Wav) -> None:
+    wav("in/long.wav", 16_000 * 9)
+    line = ("transcribe", "in", "--no-vad", "--chunk", "2", "--batch-size", "1", "-o", "out/")
+    with ChatServer(lambda heard: Fault(400, {"error": "no"}) if heard.n == 4 else HELLO) as server:
+        assert moss(*line, "-m", server.url).code == 2
+        first, server.asked[:] = [one.samples for one in server.asked], []
+        server.say = lambda heard: HELLO
+        assert moss(*line, "-m", server.url).code == 0
+        second = [one.samples for one in server.asked]
+    assert len(first) == 4
+    assert not [one for one in second for other in first[:3] if one is not None and np.array_equal(one, other)]
+    assert second[0] is not None and np.array_equal(second[0], first[3])
+
+
 def test_a_server_that_goes_away_costs_nothing_that_is_done(moss: Moss, folder: Path) -> None:
     with ChatServer(lambda heard: HELLO) as server:
         url = server.url
@@ -282,6 +296,7 @@ def test_a_server_that_is_not_there_ends_the_run_at_once(moss: Moss, folder: Pat
         (Fault(200, "[]"), "gave an answer that cannot be read: it is no list of models"),
         (Fault(500, "<html>"), "failed (500): without a reason"),
         ([], "has no model"),
+        (Fault(999, "SSH-2.0-OpenSSH_9.2\r\n"), "gave an answer that cannot be read: it is not HTTP"),
     ],
 )
 def test_what_is_no_such_server_ends_the_run_at_once(moss: Moss, folder: Path, models: Any, said: str) -> None:

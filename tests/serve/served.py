@@ -23,7 +23,7 @@ from moss_cli.audio.results import Samples
 from moss_cli.backends.opening import OpenBackend
 from moss_cli.models.registry import resolve
 from moss_cli.run.job import Job
-from moss_cli.serve.address import Address, bound
+from moss_cli.serve.address import Address, listening
 from moss_cli.serve.config import ServeConfig
 from moss_cli.serve.server import GracefulServer, serve
 from moss_cli.tasks.transcribe import Transcribe
@@ -124,7 +124,7 @@ def serving(
 ) -> Iterator[Served]:
     """A server on a free port, until the context is left. Of `tiny`, unless a backend is given."""
     config = config or ServeConfig(JOB)
-    made = bound(Address(port=0))
+    made = listening(Address(port=0))
     ready = threading.Event()
     servers: list[GracefulServer] = []
     failures: list[BaseException] = []

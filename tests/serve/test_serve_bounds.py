@@ -150,6 +150,16 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         assert slow.recv(12) == b"HTTP/1.1 408"
 
 
+@pytest.mark.parametrize("said", [b"", b"GET /health HTTP/1.1\r\nHo"])
+def test_a_connection_on_which_no_request_comes_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    monkeypatch.setattr("moss_cli.serve.connection.ASKS_WITHIN_S", 0.2)
+    with serving(config(), ScriptedBackend()) as served:
+        idle = socket.create_connection(("127.0.0.1", served.port), timeout=SOON_S)
+        idle.sendall(said)
+        assert idle.recv(1) == b""
+        assert served.get("/health").status == 200
+
+
 def test_what_is_in_work_is_finished_after_a_signal_and_nothing_else_comes_in(held: Held) -> None:
     with serving(config(), held.backend) as served:
         waiting = served.open_chat(about(wav()))
