@@ -71,7 +71,7 @@ ENVELOPE = {
     "error": "code message",
 }
 
-NOT_YET = {"analyze", "serve", "models:verify", "models:rm", "analyze --tasks", "models rm --yes"} | {
+NOT_YET = {"analyze", "models:verify", "models:rm", "analyze --tasks", "models rm --yes"} | {
     f"{task} {option}" for task in SEVEN.split() for option in ("--channel", "--track")
 }
 
