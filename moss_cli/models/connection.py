@@ -20,7 +20,7 @@ from http.client import (
     RemoteDisconnected,
     UnknownProtocol,
 )
-from ssl import SSLError
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -174,8 +174,10 @@ class Connection:
         connection = self._connection()
         try:
             connection.connect()
+        except SSLCertVerificationError as error:
+            raise ServerFault("untrusted", self._plain(error.verify_message)) from error
         except SSLError as error:
-            raise ServerFault("untrusted", self._plain(getattr(error, "verify_message", "") or str(error))) from error
+            raise ServerFault("garbage", "it is not TLS, so the address may begin with http://") from error
         except OSError as error:
             said = error.strerror or "no answer to the connection"
             raise ServerFault("unreachable", self._plain(said[:1].lower() + said[1:])) from error
