@@ -160,7 +160,7 @@ def test_the_golden_values_are_those_of_nf4_with_the_scales_of_the_avx_512_kerne
 @torch.inference_mode()
 def test_nf4_weights_give_the_logits_of_the_quantised_case(compute: torch.dtype, least: float, tmp_path: Path) -> None:
     case = next(case for case in CASES if case.get("quantization") == "nf4")
-    engine = load_engine(REFERENCE / "checkpoint", device="cpu", dtype="4bit", compute_dtype=compute)
+    engine = load_engine(REFERENCE / "checkpoint", device="cpu", dtype="4bit", four_bit="nf4", compute_dtype=compute)
     assert case["linears"] == 7 * engine.model.config.language.num_hidden_layers
     whole = next(c for c in PLAIN if c["golden"] == "speech_en")
     logits = logits_of(engine, prompt_of(engine, case, golden(whole))).float().numpy()
