@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from moss_cli.models.connection import ServerFault
+from moss_cli.models.server_fault import ServerFault
 
 GrammarField = Literal["lark", "structured_outputs", "regex"]
 

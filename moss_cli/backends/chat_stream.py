@@ -12,7 +12,7 @@ from moss_cli.answers import Cost, FinishReason
 from moss_cli.backends.protocol import Reply
 from moss_cli.backends.wire import KEY, ending_from
 from moss_cli.engine.loops import LoopWatch, without_loop
-from moss_cli.models.connection import ServerFault
+from moss_cli.models.server_fault import ServerFault
 
 THINK, END_THINK = "<think>", "</think>"
 _ENDINGS: dict[str, FinishReason] = {

@@ -31,8 +31,9 @@ from moss_cli.backends.protocol import (
 )
 from moss_cli.backends.wire import Extra
 from moss_cli.errors import MossError, UsageError, as_moss_error
-from moss_cli.models.connection import Connection, Retry, ServerFault, Stream, as_model_error
+from moss_cli.models.connection import Connection, Retry, Stream
 from moss_cli.models.served import Served
+from moss_cli.models.server_fault import ServerFault, as_model_error
 
 STEP_S = 0.05  # that a step waits for something to come: meanwhile the next piece may have been read
 TOKENS_PER_SECOND = 15  # of audio, with its time markers: 12.5 and the digits of a number every 2 s
@@ -263,7 +264,9 @@ class ServerBackend:
             message = f"{self._served.server.url} finds it too long ({fault.status}): {fault.said}"
             return UsageError(message, hint="try a shorter --chunk", code="too_long")
         if fault.status in (400, 422):
-            return UsageError(f"{self._served.server.url} refuses it ({fault.status}): {fault.said}", code="refused")
+            return UsageError(
+                f"{self._served.server.url} refuses it ({fault.status}): {fault.said}", code="request_refused"
+            )
         return as_model_error(fault, self._served.server)
 
 

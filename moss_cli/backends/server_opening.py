@@ -17,9 +17,10 @@ from moss_cli.backends.chat_body import CHAT, ChatRequest, body
 from moss_cli.backends.chat_stream import Incoming, events
 from moss_cli.backends.server import ServerBackend
 from moss_cli.backends.wire import info_from
-from moss_cli.models.connection import Connection, Retry, ServerFault, as_model_error
+from moss_cli.models.connection import Connection, Retry
 from moss_cli.models.registry import Resolved
 from moss_cli.models.served import Served
+from moss_cli.models.server_fault import ServerFault, as_model_error
 
 USUAL_TOGETHER = 8  # chosen: keeps a GPU's batch filled, and few enough for a server with a queue of its own
 PROBE_S = 0.5

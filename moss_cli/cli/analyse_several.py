@@ -119,6 +119,8 @@ def _prepare(
         from moss_cli.backends.opening import open_backend
         from moss_cli.run.runner import Runner
 
+        if model.served is not None and not model.served.server.is_local:
+            console.note(f"audio is sent to {model.served.server.url}, to the model {model.served.id}")
         opens = console.open_backend or open_backend
         runner = Runner(jobs[0], report.step, console.warning, also=jobs[1:], open_backend=opens)
         return SeveralRunner(runner, writer, report.before_write)

@@ -75,7 +75,6 @@ def serve(
     quiet: Annotated[bool, option("--quiet", "-q", panel=MESSAGES, help="Print errors only.")] = False,
     verbose: Annotated[bool, option("--verbose", "-v", panel=MESSAGES, help="Print a line for each request.")] = False,
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False,
-    ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
 ) -> int:
     """Serve a model to other programs.
 
@@ -89,7 +88,9 @@ def serve(
     address = _address(host, port, socket)
     if stop:
         return _stop(console, address if _names_address(context) else None)
-    if detach and ready_fd is None:
+    from moss_cli.serve.detached import is_detached
+
+    if detach and not is_detached():
         return _detach(console, address)
     _check_installed()
     from moss_cli.api.job import make_job
@@ -117,7 +118,7 @@ def serve(
         keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),
         limits=limits,
     )
-    return _serve(console, config, address, ready_fd)
+    return _serve(console, config, address)
 
 
 def _address(host: str, port: int, socket: str | None) -> Address:
@@ -262,14 +263,14 @@ def _bytes(name: str, text: str) -> int:
     return n_bytes
 
 
-def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: int | None) -> int:
+def _serve(console: Console, config: ServeConfig, address: Address) -> int:
     """Serve until a signal ends it."""
     from dataclasses import replace
 
     from moss_cli.api.job import DEMO_NOTE
     from moss_cli.cli.server_log import logging_to_stderr
     from moss_cli.serve.address import listening
-    from moss_cli.serve.detached import log_of, tell_ready
+    from moss_cli.serve.detached import is_detached, log_of, tell_ready
     from moss_cli.serve.running import announced
 
     made = listening(address)
@@ -278,15 +279,14 @@ def _serve(console: Console, config: ServeConfig, address: Address, ready_fd: in
     try:
         if address.path is None:
             address = replace(address, port=made.getsockname()[1])
-        log = log_of(address) if ready_fd is not None else None
+        log = log_of(address) if is_detached() else None
         speaks = logging_to_stderr(verbose=console.verbose, debug=console.debug)
         with announced(address, config.model.entry.name, log), speaks:
             from moss_cli.backends.opening import open_backend
             from moss_cli.serve.server import serve
 
             def on_ready(server: object) -> None:
-                if ready_fd is not None:
-                    tell_ready(ready_fd, address.url)
+                tell_ready(address.url)
                 console.note(f"serving {config.model.entry.name} at {address.url}")
 
             signal = serve(config, made, on_ready, console.open_backend or open_backend)

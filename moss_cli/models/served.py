@@ -12,7 +12,8 @@ from typing import Any
 
 from moss_cli.errors import ModelError, MossError
 from moss_cli.models.address import Server
-from moss_cli.models.connection import Connection, Retry, ServerFault, as_model_error
+from moss_cli.models.connection import Connection, Retry
+from moss_cli.models.server_fault import ServerFault, as_model_error
 
 MOSS = "moss"  # owned_by of what `moss serve` serves, and the key under which it says more than others do
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Clip, Event, Failed, Request
 from moss_cli.errors import MossError
-from moss_cli.serve.engine_thread import NO_TICKET, AskedRequest, EngineThread, WantedClip
+from moss_cli.serve.engine_thread import EngineThread
+from moss_cli.serve.engine_work import NO_TICKET, AskedRequest, WantedClip
 
 
 class ChatAnswer:

@@ -14,6 +14,7 @@ from moss_cli.serve.address import Address
 from moss_cli.serve.running import folder, key_of, make_folder
 
 MOST_LOG_BYTES = 10_000_000  # of a log, which then begins anew, the old one beside it; chosen
+_TELLS = "_MOSS_TELLS"  # the variable that says on which descriptor a server tells that it can be used
 SHOWN_LINES = 5  # of the log of one that did not come up
 
 
@@ -44,7 +45,8 @@ def start(words: Sequence[str], log: Path) -> Detached:
     ready, tells = os.pipe()
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "moss_cli", *words, "--ready-fd", str(tells)],
+            [sys.executable, "-m", "moss_cli", *words],
+            env={**os.environ, _TELLS: str(tells)},
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
@@ -69,7 +71,13 @@ def start(words: Sequence[str], log: Path) -> Detached:
     return Detached(None, code if code >= 0 else 128 - code, tuple(said[-SHOWN_LINES:]))
 
 
-def tell_ready(descriptor: int, url: str) -> None:
-    """Tell whoever started this server that it can be used."""
-    with os.fdopen(descriptor, "w", encoding="utf-8") as told:
-        told.write(url + "\n")
+def is_detached() -> bool:
+    """Whether this process is a server that `start` has started."""
+    return _TELLS in os.environ
+
+
+def tell_ready(url: str) -> None:
+    """Tell whoever started this server, if it is a detached one, that it can be used."""
+    if is_detached():
+        with os.fdopen(int(os.environ[_TELLS]), "w", encoding="utf-8") as told:
+            told.write(url + "\n")

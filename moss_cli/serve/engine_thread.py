@@ -13,52 +13,24 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
 
-from moss_cli.audio.results import SAMPLE_RATE, Samples
+from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Backend, BackendInfo, Clip, Delta, Event, Failed, Request
 from moss_cli.errors import MossError, as_moss_error
+from moss_cli.serve.engine_work import (
+    NO_TICKET,
+    AskedRequest,
+    Load,
+    OnClip,
+    OnEvent,
+    WantedClip,
+    call,
+    first_of,
+)
 
 log = logging.getLogger(__name__)
 
-TOGETHER_S = 64.0  # of clips that are listened to at once; chosen: 16 of the encoder's windows
-NO_TICKET = -1  # of a request that never came to have one
 MOST_TIMES = 2  # as many clips as are answered together are listened to at most before their turn; chosen
-
-T = TypeVar("T")
-OnClip = Callable[[Clip | MossError], None]
-OnEvent = Callable[[Event], None]
-
-
-@dataclass(eq=False)
-class WantedClip:
-    """A clip that is wanted. `on_clip` is called in the engine's thread."""
-
-    samples: Samples
-    on_clip: OnClip
-    is_cancelled: bool = False
-
-
-@dataclass(eq=False)
-class AskedRequest:
-    """A request on its way. `on_event` is called in the engine's thread, with the end and, if the request `tells`, what
-    comes before it."""
-
-    request: Request
-    on_event: OnEvent
-    ticket: int | None = None
-    is_cancelled: bool = False
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the engine is busy with: answers being decoded, of so many slots, and clips and requests that wait."""
-
-    is_loaded: bool
-    n_active: int
-    n_slots: int
-    n_waiting: int
 
 
 class EngineThread:
@@ -232,7 +204,7 @@ class EngineThread:
         has_time = n_ahead < (MOST_TIMES if backend.listens_beside else 1) * backend.n_together
         if self._is_listening or not has_time:
             return
-        together, self._unheard = _first_of(self._unheard, backend.n_together)
+        together, self._unheard = first_of(self._unheard, backend.n_together)
         self._listened_for, self._is_listening = together, True
         clips = [one.samples for one in together]
         if backend.listens_beside:
@@ -257,7 +229,7 @@ class EngineThread:
     def _tell_clips(self, waiting: Sequence[WantedClip], heard: Sequence[Clip | MossError]) -> None:
         for one, clip in zip(waiting, heard, strict=True):
             if not one.is_cancelled:
-                _call(one.on_clip, clip)
+                call(one.on_clip, clip)
 
     def _submit(self, asked: AskedRequest) -> None:
         if asked.is_cancelled:
@@ -265,7 +237,7 @@ class EngineThread:
         try:
             asked.ticket = self._opened().submit(asked.request)
         except Exception as error:  # noqa: BLE001 - told as the request's own
-            _call(asked.on_event, Failed(NO_TICKET, as_moss_error(error)))
+            call(asked.on_event, Failed(NO_TICKET, as_moss_error(error)))
             return
         self._open[asked.ticket] = asked
 
@@ -290,10 +262,10 @@ class EngineThread:
         if isinstance(event, Delta):
             self.n_tokens += 1
             if event.text and asked.request.tells:
-                _call(asked.on_event, event)
+                call(asked.on_event, event)
             return
         del self._open[event.ticket]
-        _call(asked.on_event, event)
+        call(asked.on_event, event)
 
     def _forget(self, one: WantedClip | AskedRequest) -> None:
         if isinstance(one, WantedClip):
@@ -311,23 +283,4 @@ class EngineThread:
     def _fail_open(self, error: MossError) -> None:
         asked, self._open = list(self._open.values()), {}
         for one in asked:
-            _call(one.on_event, Failed(NO_TICKET, error))
-
-
-def _call(tell: Callable[[T], None], told: T) -> None:
-    """Tell somebody something. That it is lost there is no reason to tell the others nothing."""
-    try:
-        tell(told)
-    except Exception:
-        log.exception("what came of a request could not be told")
-
-
-def _first_of(waiting: list[WantedClip], most: int) -> tuple[list[WantedClip], list[WantedClip]]:
-    """The first clips, as many as are listened to together, and the others."""
-    n_taken, seconds = 0, 0.0
-    for one in waiting[:most]:
-        seconds += len(one.samples) / SAMPLE_RATE
-        if n_taken and seconds > TOGETHER_S:
-            break
-        n_taken += 1
-    return waiting[:n_taken], waiting[n_taken:]
+            call(one.on_event, Failed(NO_TICKET, error))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from moss_cli.answers import Cost
-from moss_cli.serve.engine_thread import Load
+from moss_cli.serve.engine_work import Load
 
 BUCKETS_S = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)  # of a request's time
 

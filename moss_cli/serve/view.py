@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from moss_cli.audio.results import Samples
 from moss_cli.backends.protocol import Answered, BackendInfo, Clip, Event, Failed, Request
 from moss_cli.errors import MossError
-from moss_cli.serve.engine_thread import AskedRequest, EngineThread, WantedClip
+from moss_cli.serve.engine_thread import EngineThread
+from moss_cli.serve.engine_work import AskedRequest, WantedClip
 
 LOOKS_UP_S = 0.1  # after which a run sees whether a clip has come meanwhile; chosen
 

@@ -373,3 +373,14 @@ def test_earlier_turns_are_those_of_the_template_and_the_audio_is_before_them_al
     assert prompt.ids.tolist().count(ends) == 6  # system, three questions, two answers: what turns say is plain text
     if has_audio:
         assert int(prompt.audio_mask.nonzero().max()) < prompt.ids.tolist().index(random.tokenizer.encode("Who")[0])
+
+
+def test_a_form_that_cannot_be_compiled_is_the_request_s_fault(tiny: Engine) -> None:
+    with pytest.raises(UsageError, match="the form of the answer cannot be compiled"):
+        LocalBackend(tiny).submit(Request("?", form=Grammar("start: (")))
+
+
+def test_an_answer_cannot_begin_with_a_token_that_there_is_not(tiny: Engine) -> None:
+    before = LocalReply("", ids=[10**9], n_settled=1)
+    with pytest.raises(UsageError, match="begin with a token that the model does not have"):
+        LocalBackend(tiny).submit(Request("?", goes_on_from=before))

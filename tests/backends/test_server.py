@@ -27,9 +27,10 @@ from moss_cli.backends.wav import wav
 from moss_cli.backends.wire import Ending, Extra, ending_from, extra_from, facts, info_from
 from moss_cli.errors import UsageError
 from moss_cli.models.address import is_server, parse_server
-from moss_cli.models.connection import Connection, Retry, ServerFault
+from moss_cli.models.connection import Connection, Retry
 from moss_cli.models.registry import ModelEntry, resolve
 from moss_cli.models.served import Served
+from moss_cli.models.server_fault import ServerFault
 from moss_cli.tasks.scene import EVENTS_FORM
 from moss_cli.tasks.transcribe import SEGMENTS_FORM, SPEAKER_SEGMENTS_FORM, SPEAKERS_FORM
 

@@ -339,6 +339,29 @@ def test_a_key_is_needed_sent_and_never_shown(
         assert "sk-secret" not in shown
 
 
+def test_where_audio_is_sent_is_said_once_unless_it_stays_here(
+    moss: Moss, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ChatServer(lambda heard: HELLO) as server:
+        assert moss(*line_of(server), "-o", "out/").err == []
+        elsewhere = f"http://0.0.0.0:{server.port}/v1"  # leads here, too, but no name or number of this machine says so
+        line = ("transcribe", "in", "-m", elsewhere, "--no-vad", "-o", "far/")
+        note = f"moss: audio is sent to {elsewhere}, to the model moss-audio"
+        assert moss(*line).err == [note]
+        assert moss(*line).err == []  # nothing is left to be sent
+        monkeypatch.setenv("MOSS_API_KEY", "k")
+        risk = f"moss: warning: the key for 0.0.0.0:{server.port} and the audio go there unencrypted"
+        assert moss(*line, "--force").err == [note, risk]
+
+
+def test_the_wrong_scheme_is_told(moss: Moss, folder: Path) -> None:
+    with ChatServer(lambda heard: HELLO) as server:
+        url = server.url.replace("http:", "https:")
+        ran = moss("transcribe", "in", "-m", url)
+    what = "it is not TLS, so the address may begin with http://"
+    assert (ran.code, ran.err) == (5, [f"moss: error: {url} gave an answer that cannot be read: {what}"])
+
+
 @pytest.mark.parametrize("address", ["http://me:sk-secret@host/v1", "https://host/v1?key=sk-secret"])
 def test_an_address_with_a_secret_is_refused_without_repeating_it(moss: Moss, folder: Path, address: str) -> None:
     ran = moss("transcribe", "in", "-m", address)
