@@ -25,7 +25,7 @@ from moss_cli.cli.main import CLOSED_STDOUT, run
 from moss_cli.errors import ExitCode, MossError
 from moss_cli.folders.runs import ActiveRun
 from moss_cli.folders.status import FolderStatus, InputStatus
-from moss_cli.output.formats import FORMATS, has_times
+from moss_cli.output.formats import COMBINED, FORMATS, has_times
 from moss_cli.output.json_schema import json_schema
 from moss_cli.schema import SCHEMA_VERSION
 from moss_cli.tasks.catalogue import TASKS
@@ -39,6 +39,7 @@ moss_cli/schema.py must change (it is {SCHEMA_VERSION!r}). Where something is ne
 stays. CHANGELOG.md tells users either way. Then `python tests/test_contract.py` writes tests/fixtures/contract/ anew.
 """
 
+COMMANDS = (*TASKS, COMBINED)
 ALWAYS = ["schema_version", "moss", "task", "status", "input", "model", "params"]
 ANSWERED = [*ALWAYS, "result", "text", "thinking", "chunks", "warnings", "usage"]
 FAILED = [*ALWAYS, "text", "thinking", "chunks", "warnings", "usage", "error"]
@@ -91,10 +92,10 @@ def assert_frozen(name: str, now: Any) -> None:
 
 
 def options() -> dict[str, dict[str, Any]]:
-    """Every option and argument of the seven commands: its names, default, variable and choices."""
+    """Every option and argument of the seven commands and of analyze: its names, default, variable and choices."""
     callbacks = {info.name: info.callback for info in app.registered_commands}
     found = {}
-    for task in TASKS:
+    for task in COMMANDS:
         callback = callbacks[task]
         assert callback is not None
         hints = get_type_hints(callback)
@@ -119,17 +120,18 @@ def choices(hint: Any) -> list[str]:
     return [value for part in get_args(hint) for value in choices(part)]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", COMMANDS)
 def test_the_schema_of_a_task_is_the_frozen_one(task: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["schema", task]) == 0
     assert_frozen(f"{task}.json", json.loads(capfd.readouterr().out))
 
 
 def test_nothing_else_is_frozen() -> None:
-    assert sorted(path.name for path in FROZEN.iterdir()) == sorted([*(f"{task}.json" for task in TASKS), OPTIONS.name])
+    schemas = [f"{task}.json" for task in COMMANDS]
+    assert sorted(path.name for path in FROZEN.iterdir()) == sorted([*schemas, OPTIONS.name])
 
 
-def test_the_options_of_the_seven_commands_are_the_frozen_ones() -> None:
+def test_the_options_of_the_commands_are_the_frozen_ones() -> None:
     assert_frozen(OPTIONS.name, options())
 
 
@@ -209,7 +211,7 @@ def test_what_changed_is_named() -> None:
 def write() -> None:
     """Freeze what there is now."""
     FROZEN.mkdir(parents=True, exist_ok=True)
-    for task in TASKS:
+    for task in COMMANDS:
         (FROZEN / f"{task}.json").write_text(json.dumps(json_schema(task), indent=2) + "\n", encoding="utf-8")
     # A line each, so that a diff shows whole options.
     lines = [f"  {json.dumps(name)}: {json.dumps(facts)}" for name, facts in options().items()]

@@ -7,6 +7,8 @@ VARIABLES = {
     "MOSS_STATE_DIR": "The folder for what is kept from run to run, such as the figures of `moss bench`.",
     "MOSS_CACHE_DIR": "The folder for what can be made anew, such as 4-bit copies of models.",
     "MOSS_SERVER_TOKEN": "The token that clients of `moss serve` must show.",
+    "MOSS_API_KEY": "The key that moss shows a server which decodes in its place (`-m http://…`).",
+    "MOSS_SERVER_TIMEOUT": "How long such a server may take over an answer, in seconds.",
     "HF_HOME": "The folder of the Hugging Face tools, with which moss shares its downloads.",
     "HF_HUB_CACHE": "The folder for downloads alone.",
     "HF_ENDPOINT": "Another hub than huggingface.co, such as a mirror.",

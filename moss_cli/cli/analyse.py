@@ -63,7 +63,7 @@ def analyse(
     listed = options.files_from is not None
     include, exclude = options.include, options.exclude
     inputs = collect(arguments, include=include, exclude=exclude, listed=listed, typed=console.typed)
-    with _report(console, inputs, task, options) as report:
+    with report_of(console, inputs, task.name, options) as report:
         report.on_result = None if inputs.several else on_result
         run = _prepare(console, task, inputs, options, report, layout)
         cluster = cluster_options(options, inputs, run.to, console)
@@ -83,7 +83,7 @@ def answer_text(
         raise UsageError("--ray is for recordings", hint="leave it out for a question without one")
     one = Input(Path("question"))  # what a file of an output folder is called
     inputs = GivenInputs((one,), several=False)
-    with _report(console, inputs, task, options) as report:
+    with report_of(console, inputs, task.name, options) as report:
         report.on_result = on_result
         run = _prepare(console, task, inputs, options, report)
         try:
@@ -97,11 +97,12 @@ def answer_text(
     return report.exit_code()
 
 
-def _report(console: Console, inputs: GivenInputs, task: Task[Any], options: AnalysisOptions) -> Report:
+def report_of(console: Console, inputs: GivenInputs, task: str, options: AnalysisOptions) -> Report:
+    """What tells of a run, on a console that is set as the options say."""
     console.quiet, console.verbose, console.progress = options.quiet, options.verbose, options.progress
     console.debug = options.debug
     console.tell_log()
-    return Report(console, inputs, task.name, options)
+    return Report(console, inputs, task, options)
 
 
 def _prepare(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from moss_cli.cli import (
+    analyze,
     ask,
     batch,
     bench,
@@ -81,6 +82,8 @@ for entry in CATALOGUE:
     about = "\n\n".join(filter(None, (entry.help, entry.more)))
     made = WITH_OWN_OPTIONS.get(entry.name) or plain_command(entry)
     app.command(entry.name, cls=Command, help=about, epilog=examples(entry.examples))(made)
+about = f"{analyze.ABOUT}\n\n{analyze.MORE}"
+app.command("analyze", cls=Command, help=about, epilog=examples(analyze.EXAMPLES))(analyze.analyze)
 app.add_typer(batch.app, name="batch")
 app.add_typer(models.app, name="models")
 app.add_typer(config_command.app, name="config")

@@ -118,6 +118,7 @@ def hub_model(name: str, typed: CommandLine) -> ModelEntry:
 
     registry = load_registry()
     if name in registry.entries:
+        check_not_served(registry.entries[name])
         return registry.entries[name]
     base, at, revision = name.partition("@")
     if at and not revision:
@@ -129,6 +130,12 @@ def hub_model(name: str, typed: CommandLine) -> ModelEntry:
     if is_hub_id(base):
         return hub_entry(base, revision or None, registry)
     raise unknown_model(name, registry, typed)
+
+
+def check_not_served(entry: ModelEntry) -> None:
+    """Raise UsageError for a model of which nothing is on this machine."""
+    if entry.url is not None:
+        raise UsageError(f"{entry.name} is a model of the server {entry.url}, and none of this machine")
 
 
 def unknown_model(name: str, registry: Registry, typed: CommandLine) -> ModelError:

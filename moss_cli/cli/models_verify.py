@@ -41,11 +41,13 @@ def verify_model(context: typer.Context, name: Name) -> None:
 
 def _here(name: str, console: Console) -> Resolved:
     """The model, also if files of it are missing that were there. Raises ModelError, UsageError."""
-    from moss_cli.cli.model_choice import hub_model
+    from moss_cli.cli.model_choice import check_not_served, hub_model
     from moss_cli.models.hub import commit_of, repository_folder
     from moss_cli.models.pulled import read_record
-    from moss_cli.models.registry import Resolved, resolve
+    from moss_cli.models.registry import Resolved, load_registry, resolve
 
+    if entry := load_registry().entries.get(name):
+        check_not_served(entry)
     try:
         return resolve(name)
     except ModelError:

@@ -13,12 +13,12 @@ import typer
 
 from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
-from moss_cli.output.formats import FORMATS
+from moss_cli.output.formats import COMBINED, FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
 Format = StrEnum("Format", FORMATS)  # type: ignore[misc]  # the names are those of the writers
 
-TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in TASKS})  # type: ignore[misc]
+TaskChoice = StrEnum("TaskChoice", {task.replace("-", "_"): task for task in (*TASKS, COMBINED)})  # type: ignore[misc]
 
 Inputs = Annotated[
     list[str],

@@ -21,13 +21,14 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from moss_cli.folders.siblings import Siblings, stem_of
+from moss_cli.output.formats import COMBINED
 from moss_cli.run.inputs import STDIN, Input, identity
 from moss_cli.tasks.catalogue import TASKS
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 STATE_FOLDER = ".moss"
 
-_TASK_AT_END = re.compile(rf"(?:\.(?:{'|'.join(TASKS)}))+$")
+_TASK_AT_END = re.compile(rf"(?:\.(?:{'|'.join((*TASKS, COMBINED))}))+$")
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,19 @@ from moss_cli.settings import state_folder
 FILES = "files"  # the folder of records, below the state folder
 
 
+def files_elsewhere() -> Manifest:
+    """The record, in the state folder, of the files that were named one by one, by their absolute paths. Raises
+    OutputError where it is not a regular file."""
+    return Manifest.load(Path("/"), state_folder() / FILES)
+
+
 class SingleFile:
     """A file that a result goes into. Raises OutputError where records are not in a regular file."""
 
     def __init__(self, path: Path) -> None:
         self._path = Path(identity(path))
         self._beside = Manifest.load(path.parent)
-        self._elsewhere = Manifest.load(Path("/"), state_folder() / FILES)
+        self._elsewhere = files_elsewhere()
         self._name_beside = path
 
     @property

@@ -19,6 +19,7 @@ from moss_cli.folders.manifest import Manifest
 from moss_cli.folders.manifest_entry import ManifestEntry, result_key
 from moss_cli.folders.names import PlannedOutput, plan
 from moss_cli.folders.runs import RunMarker, forget_dead_runs
+from moss_cli.folders.single_files import files_elsewhere
 from moss_cli.output.atomic import check_writable, write_atomic
 from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
@@ -62,7 +63,7 @@ class FolderWriter:
         self._outputs: dict[str, PlannedOutput] = {}
         self._kept: dict[str, dict[Path, str]] = {}
         _make_folder(folder)
-        self._manifest = Manifest.load(folder)
+        self._manifest, self._single_files = Manifest.load(folder), files_elsewhere()
 
         def choose(taken: Mapping[str, str]) -> dict[str, str]:
             outputs = plan(inputs, folder, formats, job.task, taken)
@@ -109,7 +110,13 @@ class FolderWriter:
             return False
         is_inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
         is_file = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look
-        return is_file and is_inside and self._manifest.record_of(path) is None
+        return is_file and is_inside and not self._is_ours(path)
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether moss wrote what lies there: as a result of this folder, or as a file that was named itself."""
+        if self._manifest.record_of(path) is not None:
+            return True
+        return self._single_files.record_of(Path(identity(path))) is not None
 
     def _why_kept(self, path: Path) -> str:
         return "changed by you" if self._manifest.has_written(path) else "not written by moss"
@@ -181,7 +188,7 @@ class FolderWriter:
             return True
         record = self._manifest.record_of(path)
         if record is None or not self._manifest.is_new(path):
-            return record is not None
+            return self._is_ours(path)
         made = Provenance.from_json(record.provenance)
         return made is not None and made.is_of(self.job, self._layout_values)
 

@@ -12,6 +12,7 @@ TIMED = {"srt", "vtt"}  # formats that hold nothing but timed items
 WORDLESS = {"txt", "srt"}  # formats that have no place for the times of words
 WHOLE = {"json", "jsonl", "md"}  # formats that begin with what is known at the end
 TABLES = {"tsv", "csv"}
+COMBINED = "analyze"  # stands in the place of a task where several say something of an input
 ONE_DOCUMENT = {"json", "jsonl", "tsv", "csv"}  # formats that hold the results of several inputs
 
 
@@ -23,7 +24,7 @@ def format_of(path: Path) -> str | None:
 
 def has_times(task: str, timestamps: str | None) -> bool:
     """Whether the results of `task` have timed items, given its `--timestamps` (None where it has no such option)."""
-    return entry(task).timeline is not None and timestamps != "none"
+    return task == COMBINED or (entry(task).timeline is not None and timestamps != "none")
 
 
 def check_has_times(fmt: str, task: str, timestamps: str | None) -> None:

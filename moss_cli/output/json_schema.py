@@ -5,14 +5,26 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from moss_cli.schema import Envelope
-from moss_cli.tasks.catalogue import entry
+from pydantic import create_model
+
+from moss_cli.output.combined import key_of
+from moss_cli.output.formats import COMBINED
+from moss_cli.schema import Envelope, Record
+from moss_cli.tasks.catalogue import TASKS, entry
 
 
 def envelope_type(task: str) -> type[Envelope]:
-    """The envelope of a task's results: `envelope_type("scene").model_validate_json(text)` reads one back."""
-    filled: type[Envelope] = Envelope.__class_getitem__(entry(task).load().result_type)  # type: ignore[assignment]
+    """The envelope of a task's results: `envelope_type("scene").model_validate_json(text)` reads one back. That of
+    several tasks is called `analyze`."""
+    filled: type[Envelope] = Envelope.__class_getitem__(_result_type(task))  # type: ignore[assignment]
     return filled
+
+
+def _result_type(task: str) -> type[Record]:
+    if task != COMBINED:
+        return entry(task).load().result_type
+    fields: dict[str, Any] = {key_of(name): (envelope_type(name) | None, None) for name in TASKS}
+    return create_model("Analyses", __base__=Record, **fields)
 
 
 def json_schema(task: str) -> dict[str, Any]:
@@ -21,7 +33,7 @@ def json_schema(task: str) -> dict[str, Any]:
     schema = dict(sorted((envelope_type(task).model_json_schema() | described).items()))
     properties = schema["properties"]
     properties["task"] = {"const": task}
-    properties["result"] = {"$ref": f"#/$defs/{entry(task).load().result_type.__name__}"}
+    properties["result"] = {"$ref": f"#/$defs/{_result_type(task).__name__}"}
     always = [name for name in properties if name not in ("result", "error")]
     failed = {"required": ["error"], "properties": {"result": False}}
     answered = {"required": ["result"], "properties": {"error": False}}

@@ -7,11 +7,12 @@ the recording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
+from moss_cli.output.formats import COMBINED
 from moss_cli.output.front_matter import front_matter
 from moss_cli.output.links import Place, at_time, link_to
 from moss_cli.output.text import lines, one_line
@@ -36,6 +37,25 @@ def to_markdown(envelope: Envelope, place: Place = Place()) -> str:
         parts += [f"## {entry(envelope.task).heading}", *_body(envelope, link)]
     front = front_matter(envelope, one_line(_name(envelope))) + "\n" if place.is_alone else ""
     return front + "\n\n".join(parts) + "\n"
+
+
+def several_to_markdown(envelope: Envelope, parts: Sequence[Envelope], place: Place = Place()) -> str:
+    """What several tasks say of one input: heading and warnings once, and a section for each."""
+    link = link_to(envelope.input, place)
+    name = _escape(_name(envelope)).replace("#", r"\#").replace("]", r"\]")
+    blocks = [f"# {name}" if link is None else f"# [{name}]({link})"]
+    if notes := list(_notes(envelope)):
+        blocks.append("\n".join(f"> - {note}" for note in notes))
+    if facts_of_it := [] if place.is_alone else list(_head(envelope, is_alone=False)):
+        blocks.append("\n".join(f"- {fact}" for fact in facts_of_it))
+    for one in parts:
+        blocks.append(f"## {entry(one.task).heading}")
+        if one.params.question:
+            blocks.append(f"- **Question:** {_escape(one.params.question)}")
+        failed = one.error and f"**Failed:** {_escape(one.error.message)}"
+        blocks += [failed] if failed else _body(one, link)
+    front = front_matter(envelope, one_line(_name(envelope))) + "\n" if place.is_alone else ""
+    return front + "\n\n".join(blocks) + "\n"
 
 
 def _name(envelope: Envelope) -> str:
@@ -67,7 +87,7 @@ def _head(envelope: Envelope, *, is_alone: bool) -> Iterator[str]:
         yield f"**Duration:** {human(to_ms(envelope.input.duration))}"
     if envelope.params.start is not None or envelope.params.end is not None:
         yield f"**Part:** {_range(envelope.params.start or 0.0, envelope.params.end)}"
-    if is_running_text(envelope.task):
+    if envelope.task != COMBINED and is_running_text(envelope.task):
         yield from (f"**{fact.name.capitalize()}:** {_escape(', '.join(fact.values))}" for fact in facts(envelope))
     model = envelope.model
     demo = " (demonstration model)" if model.demo else ""

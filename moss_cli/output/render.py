@@ -8,16 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 from moss_cli.errors import UsageError
+from moss_cli.output.combined import parts_of
 from moss_cli.output.cues import Cue, cues
 from moss_cli.output.facts import Fact, facts, is_running_text, main_text
-from moss_cli.output.formats import FORMATS
+from moss_cli.output.formats import COMBINED, FORMATS
 from moss_cli.output.layout import AS_IT_IS, Layout
 from moss_cli.output.links import Place
-from moss_cli.output.markdown import to_markdown
+from moss_cli.output.markdown import several_to_markdown, to_markdown
 from moss_cli.output.tables import to_csv, to_tsv
 from moss_cli.output.text import lines, one_line
 from moss_cli.output.times import human, stamp
 from moss_cli.schema import Envelope
+from moss_cli.tasks.catalogue import entry
 
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 # What json.dumps leaves as it is although it drives terminals or ends a line for some readers.
@@ -30,6 +32,8 @@ def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS, place: Place
     `layout` is that of subtitles and txt, `place` that of md. Always encodable as UTF-8. Raises UsageError for a format
     that is none of FORMATS.
     """
+    if envelope.task == COMBINED and fmt != "json":
+        return _of_several(envelope, fmt, layout, place)
     if fmt in _LAID_OUT:
         return _LAID_OUT[fmt](envelope, layout)
     if fmt == "md":
@@ -37,6 +41,25 @@ def render(envelope: Envelope, fmt: str, layout: Layout = AS_IT_IS, place: Place
     if fmt not in _WRITERS:
         raise UsageError(f"unknown format: {fmt}", hint=f"one of {', '.join(FORMATS)}")
     return _WRITERS[fmt](envelope)
+
+
+def _of_several(envelope: Envelope, fmt: str, layout: Layout, place: Place) -> str:
+    """What several tasks say: in txt each below a heading, in jsonl a line for each, in md one document."""
+    parts = parts_of(envelope) if envelope.status != "error" else []
+    if fmt == "md":
+        return several_to_markdown(envelope, parts, place)
+    if fmt == "jsonl":
+        return "".join(map(_jsonl, parts or [envelope]))
+    if fmt != "txt":
+        raise UsageError(f"several tasks cannot be written as {fmt}", hint="use txt, json, jsonl or md")
+    return "\n".join(f"--- {entry(one.task).heading} ---\n{_said(one, layout)}" for one in parts)
+
+
+def _said(envelope: Envelope, layout: Layout) -> str:
+    """The text of one of several tasks, which is never empty."""
+    if envelope.error is not None:
+        return f"(failed: {one_line(envelope.error.message)})\n"
+    return _txt(envelope, layout) or "(nothing)\n"
 
 
 def _json(envelope: Envelope) -> str:

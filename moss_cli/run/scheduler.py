@@ -52,7 +52,8 @@ class Scheduler:
         self._beside: dict[InputProgress, Sequence[InputProgress]] = {}  # all that is about the same input
 
     def outcomes(self, files: Iterable[Sequence[InputProgress]]) -> Generator[Outcome, None, None]:
-        """An outcome for each task of each input, in their order. `files`: what stands together is about one input."""
+        """An outcome for each task of each input, in the order of the inputs. `files`: what stands together is about
+        one input."""
         is_read = False
         with closing(InputQueue(files)) as queue, closing(self._wanted(queue)) as wanted:
             try:
@@ -265,9 +266,15 @@ class Scheduler:
             self._flight.drop(file)
 
     def _finished(self) -> Iterator[Outcome]:
-        """The outcomes of the inputs that are done, as far as no earlier one is missing."""
-        while self._waiting and self._waiting[0].done:
-            yield self._outcome(self._waiting.popleft())
+        """The outcomes of the inputs that are done, as far as no earlier one is missing; of the tasks of one input each
+        as it is done."""
+        while self._waiting:
+            beside = self._beside.get(self._waiting[0], (self._waiting[0],))
+            done = next((file for file in self._waiting if file.done and file in beside), None)
+            if done is None:
+                return
+            self._waiting.remove(done)
+            yield self._outcome(done)
 
     def _outcome(self, file: InputProgress) -> Outcome:
         self._host.tell_warnings()

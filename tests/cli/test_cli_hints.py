@@ -161,6 +161,34 @@ CASES = {
         "times in a question count from the start of the file; drop --start and --end",
         ("ask 'What is said at 0:01?' long.wav",),
     ),
+    "start it with `moss serve`, or check the address": Case(
+        "transcribe a.wav -m http://127.0.0.1:9/v1",
+        "start it with `moss serve`, or check the address",
+        ("serve --help",),
+    ),
+    "write `-m http://127.0.0.1:8642/v1`, or with a model of it `-m http://127.0.0.1:8642/v1#NAME`": Case(
+        "transcribe a.wav -m http://",
+        "write `-m http://127.0.0.1:8642/v1`, or with a model of it `-m http://127.0.0.1:8642/v1#NAME`",
+        (),  # needs a server: tests/cli/test_cli_server.py has one
+    ),
+    "write `-m unix:/run/user/1000/moss.sock`": Case(
+        "transcribe a.wav -m unix:", "write `-m unix:/run/user/1000/moss.sock`", ()
+    ),
+    "give another path to --socket": Case(
+        "serve -m tiny --socket a.wav", "give another path to --socket", ("serve --help",)
+    ),
+    "run `openssl rand -hex 16 > token`, and add `--token-file token`": Case(
+        "serve -m tiny --host 0.0.0.0", "run `openssl rand -hex 16 > token`, and add `--token-file token`", ()
+    ),
+    "see `moss serve --status`": Case("serve --stop", "see `moss serve --status`", ("serve --help",)),
+    "start one with `moss serve --detach`": Case(
+        "serve --status", "start one with `moss serve --detach`", ("serve --help",)
+    ),
+    "name the channel, as in --channel left, or leave it out to hear them all": Case(
+        "describe-speaker a.wav --channel each",
+        "name the channel, as in --channel left, or leave it out to hear them all",
+        ("describe-speaker stereo.wav --channel left", "describe-speaker stereo.wav"),
+    ),
 }
 
 # The tests that have the others: file, and what stands in it.
@@ -191,6 +219,15 @@ ELSEWHERE = {
     ),
     "mkdir -p {one_line(shlex.quote(str(path.parent)))}": ("cli/test_cli_output.py", "mkdir -p"),
     "say it in fewer words; those of --context count, too": ("backends/test_local.py", "say it in fewer words"),
+    "leave --channel out": ("audio/test_audio_channels.py", "leave --channel out"),
+    "--channel takes 1 to {n_channels} for it, mix and each": ("audio/test_audio_channels.py", "takes 1 to "),
+    "leave --track out": ("cli/test_cli_channels.py", "leave --track out"),
+    "--track takes 1 to {len(tracks)} for it": ("cli/test_cli_channels.py", "takes 1 to "),
+    "drop --timestamps none": ("cli/test_cli_channels.py", "drop --timestamps none"),
+    "download it with `moss models pull {shlex.quote(name)}`, or see `moss models list`": (
+        "cli/test_cli_model.py",
+        "or see `moss models list",
+    ),
     "run moss on a node of the cluster, with --ray auto": ("cluster/test_cluster_cli.py", "--ray auto"),
     "add --ray-collect: files are then sent to the nodes, and results brought back": (
         "cluster/test_cluster_runner.py",
@@ -205,6 +242,10 @@ OUT_OF_REACH = {
     "try --dtype 4bit, or a smaller --shape": "needs memory that is full",
     "try --dtype 4bit or --device cpu": "needs memory that is full",
     "name a folder on another disk with -o": "needs a disk that is full",
+    "try a smaller --batch-size": "needs a server that is busy",
+    "say which, with --port or --socket; see `moss serve --status`": "needs two servers",
+    "see `moss serve --status`, or let --port 0 take one that is free": "needs a port that is taken",
+    "choose a model of this machine, for example `--model {EMBEDDED}`": "needs a server",
 }
 
 HERE = ("use --device cpu", "try --max-new-tokens {limit // 2} at most", "drop --think")  # further down
@@ -217,6 +258,7 @@ def folder(wav: Wav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: S
     for name in ("a.wav", "b.wav", "others/talk.dat"):
         wav(name)
     wav("long.wav", 48_000)
+    wav("stereo.wav", channels=2)
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "empty").touch()
     backend.say = lambda request, n: ANSWERS.get(next((w for w in ANSWERS if w in str(request.form)), ""), HELLO)
@@ -266,7 +308,7 @@ def test_the_commands_and_options_of_a_hint_exist(hint: str) -> None:
             if not hasattr(found, "commands") or word.startswith("-") or "{" in word:
                 break
             found = found.commands[word]
-    others = {"mkdir -p", "ray start --head"}
+    others = {"mkdir -p", "ray start --head", "openssl rand -hex 16"}
     text = hint
     for one in others:
         text = text.replace(one, "")

@@ -38,6 +38,8 @@ def folder(tmp_path: Path) -> Path:
         (["summarize", *TINY, "in/a.wav", "--start", "9", "--end", "1"], 2),
         (["scene", *TINY, "in/a.wav", "--max-duration", "0"], 2),
         (["music", "--model", "no-such-model", "in/a.wav"], 5),
+        (["analyze", *TINY, "in/a.wav", "--tasks", "ask"], 2),
+        (["analyze", *TINY, "in/a.wav", "-f", "srt"], 2),
     ],
 )
 def test_a_usage_error_is_said_without_torch(folder: Path, arguments: list[str], code: int) -> None:
@@ -49,6 +51,7 @@ def test_what_devices_there_are_only_torch_knows(folder: Path) -> None:
 
 
 def test_a_folder_that_is_done_is_passed_over_without_torch(folder: Path) -> None:
-    line = ["transcribe", *TINY, "in", "-o", "out/"]
-    assert moss(folder, *line) == (0, True)
-    assert moss(folder, *line) == (0, False)
+    for command in (["transcribe"], ["analyze", "--tasks", "transcribe,scene", "-f", "json"]):
+        line = [*command, *TINY, "in", "-o", "out/"]
+        assert moss(folder, *line) == (0, True)
+        assert moss(folder, *line) == (0, False)

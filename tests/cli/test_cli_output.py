@@ -252,6 +252,13 @@ def test_nothing_but_the_file_appears_beside_it(moss: Moss, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("a")
+def test_a_file_that_was_named_itself_is_moss_s_own_in_a_folder_too(moss: Moss, tmp_path: Path) -> None:
+    moss(*TINY, "a.wav", "-o", "a.txt")
+    assert moss(*TINY, "a.wav", "-o", "./", "--timestamps", "none") == Run(0, "", [])
+    assert (tmp_path / "a.txt").read_text() == "[0.00]hello there[0.05]\n"
+
+
+@pytest.mark.usefixtures("a")
 def test_a_folder_s_own_record_says_what_moss_wrote_into_it_too(moss: Moss, tmp_path: Path) -> None:
     moss(*TINY, "a.wav", "-o", "out/")
     assert moss(*TINY, "a.wav", "-o", "out/a.txt", "--timestamps", "none") == Run(0, "", [])

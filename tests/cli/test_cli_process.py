@@ -125,6 +125,15 @@ def test_folder_runs_killed_at_random_moments_end_as_an_undisturbed_one(environm
     assert ": killed\n" in run.stdout
 
 
+def test_runs_over_one_recording_killed_at_random_moments_go_on_where_they_were(environment: dict[str, str]) -> None:
+    """The script has fifty rounds; this is a few of them."""
+    argv = [sys.executable, str(ROOT / "benchmarks/kill_single.py"), "--rounds", "6", "--long", "20", "--seed", "1"]
+    run = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert (run.returncode, run.stdout.splitlines()[-1], run.stderr) == (0, "0 faults", "")
+    assert "\n6 rounds\n" in run.stdout
+    assert ": killed\n" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("number", "code", "line"),
     [

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from moss_cli.cli.console import Console
-from moss_cli.cli.progress import AudioBar
+from moss_cli.cli.progress import AudioBar, StatusLine
 from moss_cli.cli.tally import times
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Step
@@ -354,3 +354,36 @@ def test_a_terminal_shows_no_progress_where_none_is_wanted_or_none_can_be(
     assert "reading" not in shown
     assert "\x1b" not in shown
     assert shown.splitlines()[:1] == ([] if "--quiet" in options else [DEMO])
+
+
+@pytest.mark.parametrize(
+    ("environment", "written"),
+    [
+        ({"TERM": "xterm-256color"}, "\x1b[1A\r\x1b[Jshort"),
+        ({"TERM": "xterm-256color", "XTERM_VERSION": "XTerm(379)"}, "\r\x1b[Jshort"),
+        ({"TERM": "linux"}, "\r\x1b[Jshort"),
+    ],
+)
+def test_a_bar_that_a_narrower_terminal_has_wrapped_is_erased_in_all_its_rows(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], written: str
+) -> None:
+    for name in ("XTERM_VERSION", "TMUX"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    columns, stream = [80], io.StringIO()
+    monkeypatch.setattr("moss_cli.cli.progress.columns_of", lambda stream: columns[0])
+    line = StatusLine(stream)
+    line.show("x" * 77)
+    columns[0] = 50
+    before = stream.tell()
+    line.show("short")
+    assert stream.getvalue()[before:] == written
+
+
+def test_what_is_erased_takes_the_mark_of_a_ctrl_c_with_it() -> None:
+    stream = io.StringIO()
+    line = StatusLine(stream)
+    line.show("reading")
+    line.show("")
+    assert stream.getvalue() == "\rreading" + "\r" + " " * len("reading^C")

@@ -86,7 +86,7 @@ def test_the_json_has_these_keys(moss: Moss) -> None:
     [tiny, default, *_] = json.loads(moss("list", "-f", "json").out)
     assert list(tiny) == [
         *("name", "title", "default", "here", "demo", "thinking", "thinks_over", "tasks", "languages", "hub"),
-        *("revision", "bytes", "memory", "runs_as", "max_seconds", "piece_seconds", "path", "quantised"),
+        *("url", "revision", "bytes", "memory", "runs_as", "max_seconds", "piece_seconds", "path", "quantised"),
     ]
     assert (tiny["here"], default["here"], default["default"]) == (True, False, True)
     assert json.loads(moss("show", "4b-instruct", "--json").out) == default

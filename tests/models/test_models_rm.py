@@ -150,3 +150,11 @@ def test_on_a_terminal_it_asks(hub: LoopbackHub, tmp_path: Path, answer: str, co
     assert "remove a/b, 200 kB, from " in shown.replace("\r\n", "") and "[y/N]" in shown
     assert shown.rstrip().endswith("moss: nothing was removed" if is_left else "moss: removed a/b, 200 kB")
     assert (process.returncode, (folder / "config.json").exists()) == (code, is_left)
+
+
+@pytest.mark.parametrize("command", [["pull"], ["verify"], ["rm", "--yes"]])
+def test_of_a_model_of_a_server_there_is_nothing_here(moss: Moss, command: list[str]) -> None:
+    (config_folder() / "models.toml").write_text('[models.far]\nurl = "http://127.0.0.1:9/v1"\n')
+    run = moss(*command, "far")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == ["moss: error: far is a model of the server http://127.0.0.1:9/v1, and none of this machine"]

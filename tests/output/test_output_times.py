@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moss_cli.output.times import clock, decimal_seconds, human, stamp, to_ms
+from moss_cli.output.times import clock, decimal_seconds, human, length, stamp, to_ms
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,10 @@ def test_human_times_keep_order(a, b):
 
     low, high = sorted([a, b])
     assert value(human(low)) <= value(human(high))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0:00"), (59.99, "0:59"), (750.0, "12:30"), (3599.9, "59:59"), (3600.0, "1:00:00")]
+)
+def test_lengths_are_in_whole_seconds(seconds: float, text: str) -> None:
+    assert length(seconds) == text

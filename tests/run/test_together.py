@@ -107,7 +107,6 @@ def test_each_task_says_together_what_it_says_alone_and_no_piece_is_listened_to_
         heard |= {samples.tobytes() for samples in backend.heard}
     backend = ScriptedBackend(say)
     found = run(jobs, one, backend)
-    assert list(found) == list(TASKS)
     assert {task: said(outcome) for task, outcome in found.items()} == {
         task: said(outcome) for task, outcome in alone.items()
     }
@@ -164,7 +163,7 @@ def test_a_clip_that_cannot_be_listened_to_fails_all_that_asked_about_it(tmp_pat
 def test_a_file_that_cannot_be_read_fails_for_every_task(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     found = run(all_jobs(), Input(tmp_path / "a.wav"))
-    assert list(found) == list(TASKS)
+    assert set(found) == set(TASKS)
     assert all(outcome.envelope.status == "error" for outcome in found.values())
 
 
@@ -210,7 +209,8 @@ def test_tasks_that_are_done_are_not_asked_again_of_the_same_input(tmp_path: Pat
     one, jobs = recording(tmp_path / "a.wav", 20.0), all_jobs()
     runner = Runner(jobs[0], also=jobs[1:], open_backend=opening(ScriptedBackend(say)))
     work = [Work(one, {"emotion": NoJournal(), "scene": NoJournal()}), Work(one, {"transcribe": NoJournal()})]
-    assert [outcome.envelope.task for outcome in runner.run_all(work)] == ["emotion", "scene", "transcribe"]
+    done = [outcome.envelope.task for outcome in runner.run_all(work)]
+    assert (set(done[:2]), done[2:]) == ({"emotion", "scene"}, ["transcribe"])
 
 
 def test_what_waits_for_the_slower_reader_is_no_more_than_the_longest_piece(

@@ -1,0 +1,48 @@
+"""`moss analyze`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from moss_cli.cli.help import TASK
+from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.tasks.catalogue import TASKS
+
+# What every recording deserves. The tasks about speech skip what has none; music and questions are for who wants them.
+USUAL = ("transcribe", "describe-speaker", "emotion", "scene", "summarize")
+ABOUT = "Run several tasks over recordings in one pass."
+MORE = (
+    "Each recording is decoded once, and what tasks hear alike is encoded once. Every task says what its own command "
+    f"says. Without --tasks: {', '.join(USUAL)}, and ask with --question; where nobody speaks, the tasks about speech "
+    "say nothing. In an output folder each task has the files of its own command; with -f json there is also one of "
+    "all tasks, NAME.analyze.json."
+)
+EXAMPLES = (
+    "moss analyze talk.mp3",
+    "moss analyze talk.mp3 --tasks transcribe,emotion,summarize -o talk.md",
+    "moss analyze recordings/ -o out/ -f json -f md",
+    'moss analyze call.wav --question "What was agreed?" -f json | jq .result.ask.text',
+)
+
+
+@with_analysis_options
+def analyze(
+    context: typer.Context,
+    inputs: Inputs,
+    tasks: Annotated[
+        list[str] | None,
+        option("--tasks", panel=TASK, metavar="TASK,...", help=f"The tasks: {', '.join(TASKS)}, or all."),
+    ] = None,
+    question: Annotated[
+        str | None, option("--question", panel=TASK, metavar="TEXT", help="The question of the task ask.")
+    ] = None,
+    *,
+    options: AnalysisOptions,
+) -> int:
+    """Check which tasks are meant, and run them."""
+    from moss_cli.cli.analyse_several import analyse_several, tasks_of
+
+    typed = context.obj.typed
+    return analyse_several(context.obj, tasks_of(tasks, question, options, typed), inputs, options)
