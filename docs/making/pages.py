@@ -128,6 +128,7 @@ def json_page() -> str:
         schema = json_schema(entry.name)
         result = schema["$defs"][schema["properties"]["result"]["$ref"].rpartition("/")[2]]
         parts += [f"## result of {entry.name}", _fields_table(fields_of(result, schema["$defs"]))]
+    parts += ["## result of analyze", "A field for each task: its own envelope, or null if it was not asked for."]
     start = f"What `-f json` and `-f jsonl` print. `moss schema TASK` prints the same as a JSON Schema. {TIMES}"
     return page("Fields of the JSON", start, *parts)
 

@@ -265,7 +265,9 @@ class ServerBackend:
             message = f"{self._served.server.url} finds it too long ({fault.status}): {fault.said}"
             return UsageError(message, hint="try a shorter --chunk", code="too_long")
         if fault.status in (400, 422):
-            return UsageError(f"{self._served.server.url} refuses it ({fault.status}): {fault.said}", code="refused")
+            return UsageError(
+                f"{self._served.server.url} refuses it ({fault.status}): {fault.said}", code="request_refused"
+            )
         return as_model_error(fault, self._served.server)
 
 

@@ -27,13 +27,26 @@ EXAMPLES = (
 )
 
 
+def _lists(incomplete: str) -> list[str]:
+    """What shells complete a list of tasks to: one task more."""
+    before, comma, begun = incomplete.rpartition(",")
+    left = (task for task in (*TASKS, "all") if task not in before.split(","))
+    return [f"{before}{comma}{task}" for task in left if task.startswith(begun)]
+
+
 @with_analysis_options
 def analyze(
     context: typer.Context,
     inputs: Inputs,
     tasks: Annotated[
         list[str] | None,
-        option("--tasks", panel=TASK, metavar="TASK,...", help=f"The tasks: {', '.join(TASKS)}, or all."),
+        option(
+            "--tasks",
+            panel=TASK,
+            metavar="TASK,...",
+            help=f"The tasks: {', '.join(TASKS)}, or all.",
+            autocompletion=_lists,
+        ),
     ] = None,
     question: Annotated[
         str | None, option("--question", panel=TASK, metavar="TEXT", help="The question of the task ask.")

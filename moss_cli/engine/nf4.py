@@ -204,7 +204,10 @@ def _bitsandbytes() -> Any:
         with _without_compiler():
             import bitsandbytes
     except (ImportError, OSError, RuntimeError) as error:
-        raise DeviceError(f"4-bit weights need bitsandbytes, which does not load here: {error}") from error
+        raise DeviceError(
+            f"4-bit weights need bitsandbytes, which does not load here: {error}",
+            hint="`moss doctor` has the command that installs it; or use another --dtype",
+        ) from error
     return bitsandbytes
 
 

@@ -18,6 +18,7 @@ from moss_cli.errors import MossError
 from moss_cli.folders.claims import Claims
 from moss_cli.folders.freshness import JobFingerprint
 from moss_cli.folders.journal import UNFINISHED, FileJournal
+from moss_cli.output.terminal import one_line
 from moss_cli.run.inputs import Input
 from moss_cli.run.journal import Opened
 from moss_cli.settings import state_folder
@@ -68,7 +69,7 @@ class UnfinishedResults:
                 self._claims = Claims(self.folder)
             return self._claims.take(name)
         except OSError as error:
-            self.warn((error.strerror or str(error)).lower())
+            self.warn(f"{one_line(str(error.filename or self.folder))}: {(error.strerror or str(error)).lower()}")
         except MossError as error:
             self.warn(error.message)
         return False

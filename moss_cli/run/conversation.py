@@ -57,13 +57,16 @@ class _Answers:
 @dataclass(frozen=True)
 class Asking:
     """One task, asked as a job says. `input_id` is the file's own: draws depend on it. `tells`: answers are wanted as
-    they come, if the task shows them. `source` stands for the samples of which chunks are made."""
+    they come, if the task shows them. `source` stands for the samples of which chunks are made. `clips`: what the
+    tasks that are asked about the same chunk have listened to, where there are several; kept while one of them lasts.
+    """
 
     task: Task[Any]
     job: Job
     input_id: str = ""
     tells: bool = False
     source: Hashable = None
+    clips: dict[Hashable, Clip] | None = None
 
     def about(self, chunk: Chunk, n_again: int = MOST_AGAIN) -> Conversation[list[Part[Any]]]:
         """What comes of a chunk: several parts where an answer was cut, or left something untold, and was asked for
@@ -76,7 +79,7 @@ class Asking:
 
     def _told(self, chunk: Chunk, n_again: int) -> Conversation[list[Part[Any]]]:
         """See `about`."""
-        clip = yield Listen(chunk.samples, self._piece(chunk))
+        clip = yield from self._clip(chunk)
         part = yield from self._part(clip, chunk.span, chunk.name)
         del clip  # its memory, before that of its pieces is taken
         heard = heard_in(chunk, self.task)
@@ -97,6 +100,14 @@ class Asking:
             return [replace(part, cost=cost, untold=part.untold if left else ())]
         again = [replace(one, cost=Cost(), untold=inside(left, one.span)) for one in again]
         return [replace(again[0], cost=cost), *again[1:]]
+
+    def _clip(self, chunk: Chunk) -> Conversation[Clip]:
+        piece = self._piece(chunk)
+        known = self.clips.get(piece) if self.clips is not None else None
+        clip: Clip = (yield Listen(chunk.samples, piece)) if known is None else known
+        if self.clips is not None:
+            self.clips[piece] = clip
+        return clip
 
     def _piece(self, chunk: Chunk) -> Hashable:
         if self.source is None:
@@ -221,7 +232,7 @@ class Asking:
             seed=draw_seed(job.seed, draws_of, name, attempt),
             goes_on_from=goes_on_from,
             tells=self.tells and self.task.shows,
-            more_follow=place < len(self.task.questions) - 1,
+            more_follow=place < len(self.task.questions) - 1 or self.clips is not None,
             turns=self.task.turns,
         )
 

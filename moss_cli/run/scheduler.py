@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from moss_cli.audio.chunk import Chunk
+from moss_cli.backends.protocol import Clip
 from moss_cli.errors import ExitCode, MossError, as_moss_error
 from moss_cli.run.clock import SharedClock
 from moss_cli.run.conversation import Asking
@@ -65,8 +66,7 @@ class Scheduler:
                             is_read = True
                         else:
                             if one is not None:
-                                for wanted_now in one:
-                                    self._ask(wanted_now)
+                                self._ask_all(one)
                             elif queue.may_block:  # nobody else is to wait for whoever writes into that pipe
                                 yield from self._drained()
                     elif self._n_in_flight:
@@ -82,7 +82,7 @@ class Scheduler:
 
     @property
     def _n_in_flight(self) -> int:
-        return len(self._flight) if self._flight is not None else 0
+        return 0 if self._flight is None else len(self._flight)
 
     @property
     def _has_room(self) -> bool:
@@ -208,7 +208,12 @@ class Scheduler:
         total_s = next((one.total_s for one in beside if one.total_s is not None), None)
         self._host.step(Step(what, file.input, n_decoded, done_s, total_s))
 
-    def _ask(self, wanted: _Wanted) -> None:
+    def _ask_all(self, together: Sequence[_Wanted]) -> None:
+        clips: dict[Hashable, Clip] | None = {} if len(together) > 1 else None
+        for wanted in together:
+            self._ask(wanted, clips)
+
+    def _ask(self, wanted: _Wanted, clips: dict[Hashable, Clip] | None) -> None:
         file, chunk = wanted.file, wanted.chunk
         if file.error is not None or self._flight is None:
             return
@@ -220,7 +225,7 @@ class Scheduler:
                 file.found(wanted.place, chunk, found)
                 self._settle(file)
 
-        asking = Asking(file.task, file.job, file.sha256, tells=self._host.shows_text, source=file.source)
+        asking = Asking(file.task, file.job, file.sha256, self._host.shows_text, file.source, clips)
         self._flight.begin(file, asking.about(chunk), take, on_seconds=file.took, on_text=self._shown(file))
 
     def _shown(self, file: InputProgress) -> Callable[[str], None] | None:
@@ -282,15 +287,9 @@ class Scheduler:
         self._beside.pop(file, None)
         if file.error is None and file.whole is not None:
             try:
+                seconds, notices = (file.load_s, file.seconds), file.notices()
                 analysis = Analysis(
-                    file.task,
-                    file.parts,
-                    file.whole,
-                    file.span.duration_s,
-                    file.load_s,
-                    file.seconds,
-                    notices=file.notices(),
-                    is_whole=file.is_whole,
+                    file.task, file.parts, file.whole, file.span.duration_s, *seconds, notices, is_whole=file.is_whole
                 )
                 return Outcome(file.input, envelopes.analysed(analysis, file.info()))
             except Exception as error:  # noqa: BLE001 - one input must not take the others with it

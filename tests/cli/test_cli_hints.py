@@ -189,10 +189,27 @@ CASES = {
         "name the channel, as in --channel left, or leave it out to hear them all",
         ("describe-speaker stereo.wav --channel left", "describe-speaker stereo.wav"),
     ),
+    "use the task's own command, such as moss summarize --prompt": Case(
+        "analyze a.wav --prompt Hello",
+        "use the task's own command, such as moss summarize --prompt",
+        ("transcribe a.wav --prompt Hello",),
+    ),
+    "use -o out/ -f {fmt}: a file for each task": Case(
+        f"analyze a.wav --tasks transcribe -f srt --context {LONG}",
+        "use -o out/ -f srt: a file for each task",
+        (f"analyze a.wav --tasks transcribe -o out/ -f srt --context {LONG}",),
+    ),
+    "run the tasks' own commands with --ray": Case(
+        "analyze a.wav --ray", "run the tasks' own commands with --ray", ("transcribe --help",)
+    ),
 }
 
 # The tests that have the others: file, and what stands in it.
 ELSEWHERE = {
+    "`moss doctor` has the command that installs it; or use another --dtype": (
+        "engine/test_without_bitsandbytes.py",
+        "`moss doctor` has the command",
+    ),
     "; without a model, measure a size with `--shape 4b`": ("cli/test_cli_bench.py", "measure a size with"),
     "moss completions {command} bash": ("cli/completion/test_completion_install.py", "run `moss completions install"),
     "this is a bug; run again with --debug for details": ("cli/test_cli_boundary.py", "run again with --debug"),
@@ -243,6 +260,8 @@ OUT_OF_REACH = {
     "try --dtype 4bit or --device cpu": "needs memory that is full",
     "name a folder on another disk with -o": "needs a disk that is full",
     "try a smaller --batch-size": "needs a server that is busy",
+    "choose one, for example `moss serve --model tiny`": "needs a server",
+    "run it again with -o FILE": "needs an answer that changes after it was shown",
     "say which, with --port or --socket; see `moss serve --status`": "needs two servers",
     "see `moss serve --status`, or let --port 0 take one that is free": "needs a port that is taken",
     "choose a model of this machine, for example `--model {EMBEDDED}`": "needs a server",

@@ -265,7 +265,8 @@ def test_a_state_folder_that_cannot_be_written_is_said_once_and_only_where_it_ma
     assert moss(*TINY, "b.wav", *ONE_BY_ONE).err == []
     run = moss(*TINY, "long.wav", "b.wav", *ONE_BY_ONE)
     assert run.code == 0
-    assert run.err == ["moss: warning: progress cannot be kept for a later run: file exists"]
+    reason = f"{state / 'unfinished'}: file exists"
+    assert run.err == [f"moss: warning: progress cannot be kept for a later run: {reason}"]
 
 
 def test_a_failed_input_leaves_what_was_written_and_says_so(

@@ -43,13 +43,16 @@ def test_every_command_with_its_help() -> None:
     [
         ("moss models ", list(ROOT.commands["models"].commands)),
         ("moss help models pu", ["pull"]),
-        ("moss schema ", list(TASKS)),
+        ("moss schema ", [*TASKS, "analyze"]),
         ("moss scene -f ", list(FORMATS)),
         ("moss scene --format=s", ["--format=srt"]),
         ("moss scene -fs", ["-fsrt"]),
         ("moss scene -qf s", ["srt"]),
         ("moss scene --dtype ", ["auto", "bf16", "fp16", "fp32", "4bit"]),
         ("moss bench --dtype n", ["nf4"]),
+        ("moss analyze --tasks tr", ["transcribe"]),
+        ("moss analyze --tasks transcribe,s", ["transcribe,scene", "transcribe,summarize"]),
+        ("moss analyze --tasks=scene,s", ["--tasks=scene,summarize"]),
         ("moss transcribe --timestamps ", ["segment", "word", "none"]),
         ("moss summarize --style m", ["meeting"]),
         ("moss completions install ", ["bash", "zsh", "fish"]),
@@ -114,7 +117,7 @@ def test_files(line: list[str], expected: tuple[FileKind, int]) -> None:
 def test_every_option_of_every_command_can_be_completed() -> None:
     for name, command in ROOT.commands.items():
         for param in getattr(command, "params", []):
-            if param.param_type_name == "option" and not hasattr(command, "commands"):
+            if param.param_type_name == "option" and not (hasattr(command, "commands") or param.hidden):
                 for option in (*param.opts, *param.secondary_opts):
                     assert option in words(name, option), f"{name} {option}"
 
