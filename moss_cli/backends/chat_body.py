@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from moss_cli.answers import Form, JsonSchema, Sampling
+from moss_cli.answers import Form, JsonSchema, Sampling, Turn
 from moss_cli.audio.results import Samples
 from moss_cli.backends.abilities import Abilities
 from moss_cli.backends.regex_form import as_regex
@@ -23,7 +23,7 @@ _UNBOUND = {"maxLength", "maxItems"}
 @dataclass(frozen=True)
 class ChatRequest:
     """What is sent. `samples`, [n] at 16 kHz: the audio before the prompt, if there is any. `think` None: as the model
-    pleases. `extra`: what only `moss serve` knows."""
+    pleases. `extra`: what only `moss serve` knows. `turns`: what was asked and answered before."""
 
     model: str
     prompt: str
@@ -35,6 +35,7 @@ class ChatRequest:
     time_markers: bool = True
     think: bool | None = None
     extra: Mapping[str, Any] | None = None
+    turns: Sequence[Turn] = ()
 
 
 def body(request: ChatRequest, able: Abilities) -> bytes:
@@ -52,18 +53,27 @@ def body(request: ChatRequest, able: Abilities) -> bytes:
     }
     known = {name: value for name, value in fields.items() if value is not None and able.has(name)}
     head = json.dumps(known)[:-1]
+    messages = _messages(request)
     if request.samples is None:
-        message = json.dumps([{"role": "user", "content": request.prompt}])
-        return f'{head}, "messages": {message}}}'.encode()
+        return f'{head}, "messages": {json.dumps(messages)}}}'.encode()
     before, after = _AUDIO_PART if able.has("input_audio") else _AUDIO_URL_PART
-    text = json.dumps({"type": "text", "text": request.prompt})
+    text = json.dumps({"type": "text", "text": messages[0]["content"]})
+    later = "".join(f", {json.dumps(message)}" for message in messages[1:])
     audio = base64.b64encode(wav(request.samples, exact=able.has("float_audio")))
     opening = f'{head}, "messages": [{{"role": "user", "content": [{before}'.encode()
-    return b"".join([opening, audio, f"{after}, {text}]}}]}}".encode()])
+    return b"".join([opening, audio, f"{after}, {text}]}}{later}]}}".encode()])
 
 
 _AUDIO_PART = '{"type": "input_audio", "input_audio": {"format": "wav", "data": "', '"}}'
 _AUDIO_URL_PART = '{"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,', '"}}'
+
+
+def _messages(request: ChatRequest) -> list[dict[str, str]]:
+    """The earlier turns and the question, in text; the audio belongs to the first."""
+    said: list[tuple[str, str]] = []
+    for turn in request.turns:
+        said += [("user", turn.question), ("assistant", turn.answer)]
+    return [{"role": role, "content": text} for role, text in [*said, ("user", request.prompt)]]
 
 
 def _sampling(request: ChatRequest) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def engine_request(engine: Engine, request: Request) -> row.DecodeRequest:
     before = request.goes_on_from
     prefix = before.ids[: before.n_settled] if isinstance(before, LocalReply) else ()
     if max(prefix, default=0) >= engine.model.config.language.vocab_size:
-        raise UsageError("the answer is to begin with a token that the model does not have")
+        raise UsageError("the answer is to begin with a token that the model does not have", code="prefix")
     n_left = _n_positions(engine) - len(prompt.ids)
     if request.max_new_tokens is not None:
         n_new = request.max_new_tokens
@@ -193,7 +193,7 @@ def _matcher(engine: Engine, form: Form) -> LLMatcher:
     try:
         return engine.grammars.matcher(form)
     except ValueError as error:
-        raise UsageError(f"the form of the answer cannot be compiled: {error}") from error
+        raise UsageError(f"the form of the answer cannot be compiled: {error}", code="form") from error
 
 
 def _thought(engine: Engine, request: Request, n_spare: int) -> row.Thought | None:

@@ -223,6 +223,7 @@ class ServerBackend:
             self.info.time_markers if request.time_markers is None else request.time_markers,
             request.think,
             extra,
+            request.turns,
         )
 
     def _max_tokens(self, request: Request) -> int:
@@ -236,7 +237,8 @@ class ServerBackend:
         if self._served.n_positions is None:
             return wanted
         audio_s = request.clip.duration_s if request.clip is not None else 0.0
-        n_prompt = _n_tokens(request.prompt) + TEMPLATE_TOKENS + round(audio_s * TOKENS_PER_SECOND)
+        texts = [request.prompt, *(text for turn in request.turns for text in (turn.question, turn.answer))]
+        n_prompt = sum(map(_n_tokens, texts)) + TEMPLATE_TOKENS * len(texts) + round(audio_s * TOKENS_PER_SECOND)
         return max(min(wanted, self._served.n_positions - n_prompt), min(request.n_least, wanted))
 
     def _note_what_is_lost(self, request: Request) -> None:

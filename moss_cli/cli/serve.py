@@ -96,15 +96,15 @@ def serve(
     from moss_cli.api.job import make_job
     from moss_cli.api.options import JobOptions, as_flag
     from moss_cli.cli.analyse import chosen_model
+    from moss_cli.models.address import is_server
     from moss_cli.serve.config import Limits, ServeConfig
     from moss_cli.tasks.transcribe import Transcribe
 
-    chosen = chosen_model(model, console)
-    if chosen.checkpoint is None:
-        raise UsageError(
-            f"{chosen.entry.name} is on a server already; moss serve needs a model on this machine",
-            hint="choose one, for example `moss serve --model tiny`",
-        )
+    # MOSS_MODEL may name the very server that is to be started, so it is not asked.
+    chosen = None if model is not None and is_server(model) else chosen_model(model, console)
+    if chosen is None or chosen.served is not None:
+        hint = "choose one, for example `moss serve --model tiny`"
+        raise UsageError("the model that is set is on a server; moss serve needs one on this machine", hint=hint)
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
         max_upload_bytes=_bytes("--max-upload", max_upload),

@@ -66,6 +66,20 @@ def test_a_token_that_is_none_is_a_usage_error(
     assert (run.code, run.err[0]) == (2, f"moss: error: {said}")
 
 
+def test_a_server_s_address_is_no_model_to_serve_and_is_not_asked(
+    moss: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOSS_MODEL", "http://user:secret@127.0.0.1:1/v1")
+    run = moss("serve")
+    assert (run.code, run.err) == (
+        2,
+        [
+            "moss: error: the model that is set is on a server; moss serve needs one on this machine",
+            "hint: choose one, for example `moss serve --model tiny`",
+        ],
+    )
+
+
 def test_a_port_that_is_taken_is_an_error_before_anything_is_loaded(moss: Callable[..., Run]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from served import Served
 
-from moss_cli.answers import Sampling
+from moss_cli.answers import Sampling, Turn
 from moss_cli.models.registry import Resolved, resolve
 from moss_cli.run.inputs import Input
 from moss_cli.run.job import Job
@@ -29,7 +30,8 @@ def envelope(model: Resolved, task: Task[Any], name: str, **settings: Any) -> di
     """What a task makes of a sample, without what is of the model's place."""
     runner = Runner(Job(task, model, dtype="auto" if model.served else "fp32", **settings))
     [outcome] = runner.run([Input(SAMPLES / name)])
-    return {key: value for key, value in outcome.envelope.model_dump().items() if key not in ("model", "usage")}
+    told = outcome.envelope.model_dump_json().replace(model.entry.name, "tiny")  # in a warning
+    return {key: value for key, value in json.loads(told).items() if key not in ("model", "usage")}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def envelope(model: Resolved, task: Task[Any], name: str, **settings: Any) -> di
         (Transcribe(), "meeting.wav"),
         (Transcribe("word"), "minutes.wav"),
         (Ask("What is said?"), "question.wav"),
+        (Ask("And when?", turns=(Turn("What starts?", "the meeting"),)), "question.wav"),
         (Summarize(), "minutes.wav"),
         (DescribeScene(), "scene.wav"),
         (DescribeMusic(), "music.wav"),
