@@ -66,7 +66,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def quantised() -> Engine:
-    return load_engine(TINY, device="cpu", dtype="4bit", four_bit="nf4")
+    return load_engine(TINY, device="cpu", dtype="4bit", four_bit="nf4", compute_dtype=torch.bfloat16)
 
 
 def test_the_decoders_linears_are_held_in_4_bits_and_embeddings_and_head_in_8(quantised: Engine) -> None:
