@@ -68,7 +68,7 @@ def test_the_options_of_a_group() -> None:
         groups.setdefault(getattr(param, "rich_help_panel", None) or ARGUMENTS, []).append(param.name or "")
     assert groups["Task"] == ["timestamps", "speakers", "language", "prompt", "context"]
     assert groups["Inputs"] == ["include", "exclude", "files_from"]
-    assert groups["Audio"] == ["start", "end", "chunk", "max_duration", "time_markers", "vad"]
+    assert groups["Audio"] == ["start", "end", "channel", "track", "chunk", "max_duration", "time_markers", "vad"]
 
 
 @pytest.mark.parametrize("words", [[], *([task] for task in TASKS), *OTHERS], ids=" ".join)

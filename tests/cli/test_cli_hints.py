@@ -187,7 +187,7 @@ CASES = {
     "name the channel, as in --channel left, or leave it out to hear them all": Case(
         "describe-speaker a.wav --channel each",
         "name the channel, as in --channel left, or leave it out to hear them all",
-        ("describe-speaker stereo.wav --channel left", "describe-speaker stereo.wav"),
+        ("transcribe stereo.wav --channel left", "transcribe stereo.wav"),
     ),
     "use the task's own command, such as moss summarize --prompt": Case(
         "analyze a.wav --prompt Hello",
@@ -382,11 +382,10 @@ def test_a_limit_beyond_what_the_model_can_hold(
 
 
 def test_a_recording_that_is_too_long_for_the_model_at_once(moss: Moss) -> None:
-    config = SimpleNamespace(language=SimpleNamespace(max_position_embeddings=100))
     prompt = SimpleNamespace(ids=list(range(90)), audio_mask=np.arange(90) < 80)
     request = SimpleNamespace(prompt=prompt, most_positions=110, max_new_tokens=20)
     with pytest.raises(UsageError) as caught:
-        check_fits(SimpleNamespace(config=config), request)  # type: ignore[arg-type]
+        check_fits(request, 100)  # type: ignore[arg-type]
     assert caught.value.hint == "try a shorter --chunk, or analyse a part of it with --start and --end"
     assert moss("transcribe", "long.wav", "--chunk", "1").code == 0
     assert moss("transcribe", "long.wav", "--start", "1", "--end", "2").code == 0
