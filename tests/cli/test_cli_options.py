@@ -269,7 +269,7 @@ def test_a_config_that_is_no_file_is_named(moss: Moss) -> None:
 @pytest.mark.parametrize(
     ("line", "message", "hint"),
     [
-        ('path = "x"\nhub = "a/b"', "1: models.m needs either a path or a hub id, and not both", None),
+        ('path = "x"\nhub = "a/b"', "1: models.m needs one of a path, a hub id and the url of a server", None),
         ("hub = 5", "2: models.m.hub cannot be 5", "it is text"),
         ("path = 5", "2: models.m.path cannot be 5", "it is text"),
         ('hub = "a/b"\nrevision = 5', "3: models.m.revision cannot be 5", "it is text"),
