@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,3 +51,12 @@ def own_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("MOSS_STATE_DIR", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setenv("MOSS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command with --verbose in this process leaves its handler, whose stream is closed by the next test."""
+    log = logging.getLogger("moss_cli")
+    before = log.level, log.propagate, log.handlers[:]
+    yield
+    log.level, log.propagate, log.handlers[:] = before

@@ -92,6 +92,8 @@ class Console:
         try:
             self.stream.write(line)
             self.stream.flush()
+        except ValueError:  # it is closed
+            return
         except OSError:  # nobody reads it, or its disk is full: not a reason to stop
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
