@@ -47,15 +47,15 @@ class Terminal:
         self._await_prompt()
         return said.split("|")
 
-    def shown(self, typed: str, *expected: str) -> None:
-        """Type without Enter, and wait until all of `expected` were on the screen."""
+    def missing(self, typed: str, *expected: str) -> list[str]:
+        """Type without Enter; what of `expected` does not come to the screen."""
         self.process.send(typed)
         left = list(expected)
-        while left:
-            found = self.process.expect_exact(left)
+        while left and (found := self.process.expect_exact([*left, pexpect.TIMEOUT])) < len(left):
             del left[found]
         self.process.send(INTERRUPT)
         self._await_prompt()
+        return left
 
 
 @pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
@@ -133,15 +133,15 @@ def test_a_value_behind_an_equals_sign(terminal: Terminal) -> None:
 
 def test_all_that_can_stand_there_is_listed(terminal: Terminal, shell: str) -> None:
     tabs = TAB * (2 if shell == "bash" else 1)
-    terminal.shown(f"moss {tabs}", "transcribe", "describe-speaker", "completions")
-    terminal.shown(f"moss transcribe --timestamps {tabs}", "segment", "word", "none")
+    assert terminal.missing(f"moss {tabs}", "transcribe", "describe-speaker", "completions") == []
+    assert terminal.missing(f"moss transcribe --timestamps {tabs}", "segment", "word", "none") == []
 
 
 def test_help_stands_beside_words(terminal: Terminal, shell: str) -> None:
     if shell == "bash":
         pytest.skip("bash shows no help")
-    terminal.shown(f"moss {TAB}", "Transcribe speech, with timestamps.")
-    terminal.shown(f"moss scene --t{TAB}", "Sample only from the most likely tokens")
+    assert terminal.missing(f"moss {TAB}", "Transcribe speech, with timestamps.") == []
+    assert terminal.missing(f"moss scene --t{TAB}", "Sample only from the most likely tokens") == []
 
 
 def test_recordings_whatever_they_are_called(terminal: Terminal) -> None:
