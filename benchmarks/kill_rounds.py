@@ -18,7 +18,6 @@ import argparse
 import errno
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -28,80 +27,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import soundfile
-import torch
+from killed_runs import ORIGINALS, Rounds, dying_inside, make_inputs, read, start
 
-from moss_cli.cli.main import run as moss
-
-ROOT = Path(__file__).parents[1]
-CLIPS = sorted((ROOT / "tests/fixtures/speech/reserved").glob("*.flac"))
-SYSCALLS = ("write", "fsync", "rename", "link", "unlink", "ftruncate", "mkdir")
 KINDS = ("at a random time", "at a random time", "inside a write", "full")
 TMPFS_BYTES = 1 << 20
-LONGEST_RUN_S = 300.0
-
-
-def make_inputs(folder: Path, n_clips: int, long_s: float) -> None:
-    """Short clips, one that is broken, and a long one made of clips."""
-    folder.mkdir()
-    for n in range(n_clips):
-        shutil.copy(CLIPS[n % len(CLIPS)], folder / f"clip {n:03}.flac")
-    (folder / "broken.flac").write_bytes(b"fLaC" + bytes(500))
-    pieces, rate, n_samples = [], 0, 0
-    for clip in CLIPS * 100:
-        if rate and n_samples >= long_s * rate:
-            break
-        samples, rate = soundfile.read(clip, dtype="float32")
-        pieces += [samples, np.zeros(rate // 2, np.float32)]
-        n_samples += len(samples) + rate // 2
-    soundfile.write(folder / "long.wav", np.concatenate(pieces), rate)
-
-
-def start(argv: list[str], log: Path, fault: Callable[[], None] | None = None) -> int:
-    """`moss` in a child of this process, which has everything imported; its id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(descriptor, 2)
-    torch.set_num_threads(1)
-    if fault is not None:
-        fault()
-    code = 70
-    try:
-        code = moss(argv)
-    finally:
-        os._exit(code)
-
-
-def dying_inside(n_calls: int, *, after: bool) -> Callable[[], None]:
-    """Patches the system calls that change files: the n-th kills the process, before or after it or half-way."""
-
-    def patch() -> None:
-        calls = iter(range(1, sys.maxsize))
-
-        def patched(original: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any, **named: Any) -> Any:
-                counts = original is not ORIGINALS["write"] or arguments[0] > 2
-                if counts and next(calls) == n_calls:
-                    if original is ORIGINALS["write"]:
-                        original(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
-                    elif after:
-                        original(*arguments, **named)
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return original(*arguments, **named)
-
-            return call
-
-        for name in SYSCALLS:
-            setattr(os, name, patched(ORIGINALS[name]))
-
-    return patch
 
 
 def without_room(n_bytes: int) -> Callable[[], None]:
@@ -125,9 +56,6 @@ def without_room(n_bytes: int) -> Callable[[], None]:
     return patch
 
 
-ORIGINALS = {name: getattr(os, name) for name in SYSCALLS}
-
-
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
     """A tmpfs at `folder`, or an ordinary folder where none can be had. Whether it is one."""
@@ -144,20 +72,10 @@ def small_disk(folder: Path) -> Iterator[bool]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass
-class Rounds:
-    """The rounds so far, and what went wrong."""
+class Folders(Rounds):
+    """Rounds on output folders."""
 
-    work: Path
-    seed: int
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-        self.reference: dict[str, Any] = {}
-        self.run_s = 0.0
-        self.n_calls = 0
+    n_calls = 0
 
     def argv(self, out: Path) -> list[str]:
         argv = ["transcribe", str(self.work / "in"), "-o", f"{out}/", "-f", "json", "-f", "srt", "--model", "tiny"]
@@ -172,27 +90,10 @@ class Rounds:
         self.reference = {name: read(path) for name, path in results(self.work / "ref").items()}
         self.n_calls = 6 * len(self.reference) + 10  # about as many as there are
 
-    def expect(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            self.faults.append(otherwise)
-            print(f"FAULT: {otherwise}", flush=True)
-
-    def wait(self, pid: int, out: Path | None = None, *, kill_after_s: float | None = None) -> int:
+    def wait_and_read(self, pid: int, out: Path, *, kill_after_s: float | None = None) -> int:
         """Wait for a run, reading what appears in `out`. Its exit code, or minus the signal that it died of."""
-        began, seen = time.monotonic(), dict[Path, tuple[int, int]]()
-        killed = False
-        while True:
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if out is not None:
-                self.read_new(out, seen)
-            if found:
-                return os.waitstatus_to_exitcode(status)
-            elapsed_s = time.monotonic() - began
-            if not killed and elapsed_s > (LONGEST_RUN_S if kill_after_s is None else kill_after_s):
-                self.expect(kill_after_s is not None, "a run did not end")
-                os.kill(pid, signal.SIGKILL)
-                killed = True
-            time.sleep(0.002)
+        seen = dict[Path, tuple[int, int]]()
+        return self.wait(pid, lambda: self.read_new(out, seen), kill_after_s=kill_after_s)
 
     def read_new(self, out: Path, seen: dict[Path, tuple[int, int]]) -> None:
         """Compare files that have appeared since the last look."""
@@ -214,7 +115,7 @@ class Rounds:
                 self.check_not_again(out, done)
                 if code == 3:
                     break
-            code = self.wait(start(self.argv(out), self.work / "log"), out)
+            code = self.wait_and_read(start(self.argv(out), self.work / "log"), out)
             self.expect(code == 3, f"the last run ended with {code}: {self.said()}")
             self.check_not_again(out, done)
             self.check_whole(out)
@@ -224,12 +125,11 @@ class Rounds:
         kind = self.random.choice(KINDS)
         had_journal = any(out.glob(".moss/unfinished/*"))
         if kind == "at a random time":
-            code = self.wait(
-                start(self.argv(out), self.work / "log"), out, kill_after_s=self.random.uniform(0, self.run_s)
-            )
+            after_s = self.random.uniform(0, self.run_s)
+            code = self.wait_and_read(start(self.argv(out), self.work / "log"), out, kill_after_s=after_s)
         elif kind == "inside a write":
             fault = dying_inside(self.random.randint(1, self.n_calls), after=self.random.random() < 0.5)
-            code = self.wait(start(self.argv(out), self.work / "log", fault), out)
+            code = self.wait_and_read(start(self.argv(out), self.work / "log", fault), out)
         else:
             code = self.full(out, self.random.randint(0, 30_000), is_small=is_small)
         ended = "killed" if code == -signal.SIGKILL else "found no room" if code == 1 else f"ended with {code}"
@@ -246,10 +146,10 @@ class Rounds:
             ballast = out.parent / "ballast"
             free = shutil.disk_usage(out.parent).free
             ballast.write_bytes(bytes(max(0, free - n_bytes)))
-            code = self.wait(start(self.argv(out), self.work / "log"), out)
+            code = self.wait_and_read(start(self.argv(out), self.work / "log"), out)
             ballast.unlink()
         else:
-            code = self.wait(start(self.argv(out), self.work / "log", without_room(n_bytes)), out)
+            code = self.wait_and_read(start(self.argv(out), self.work / "log", without_room(n_bytes)), out)
         if code != 3:
             errors = [line for line in self.said() if line.startswith("moss: error: ") and "broken.flac" not in line]
             is_clear = len(errors) == 1 and "no space left on device" in errors[0]
@@ -285,19 +185,6 @@ def results(out: Path) -> dict[str, Path]:
     return {path.name: path for path in out.glob("*") if path.suffix in (".json", ".srt")}
 
 
-def read(path: Path) -> Any:
-    """A result but for `usage`; None where it is not whole."""
-    data = path.read_bytes()
-    if path.suffix == ".srt":
-        return data
-    try:
-        document = json.loads(data)
-    except ValueError:
-        return None
-    document.pop("usage")
-    return json.dumps(document)
-
-
 def is_left_over(path: Path) -> bool:
     return path.suffix == ".tmp" or path.parent.name in ("unfinished", "runs")
 
@@ -310,7 +197,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kill-rounds-") as folder:
-        rounds = Rounds(Path(folder), args.seed)
+        rounds = Folders(Path(folder), args.seed)
         make_inputs(rounds.work / "in", args.clips, args.long)
         rounds.undisturbed()
         print(f"undisturbed: {len(rounds.reference)} files in {rounds.run_s:.1f} s", flush=True)
@@ -320,9 +207,7 @@ def main() -> int:
             n_folders += 1
             print(f"{n_done} rounds, {n_folders} folders, {len(rounds.faults)} faults", flush=True)
         print(f"{n_done} rounds on {n_folders} folders, each compared with the undisturbed run at its end")
-        for what, count in sorted(rounds.counts.items()):
-            print(f"{count:6} {what}")
-        print(f"{len(rounds.faults)} faults")
+        rounds.print_counts()
     return 1 if rounds.faults else 0
 
 

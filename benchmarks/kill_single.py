@@ -15,45 +15,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kill_rounds import dying_inside, make_inputs, read, start
+from killed_runs import Rounds, dying_inside, make_inputs, read, start
 
 from moss_cli.folders.journal import read_journal
 
 DESTINATIONS = ("stdout txt", "stdout srt", "stdout csv", "file json", "file vtt")
 N_CALLS = 40  # about as many system calls that write as a run makes
-LONGEST_RUN_S = 300.0
 
 
-@dataclass
-class Singles:
-    """The rounds so far, and what went wrong."""
+class Singles(Rounds):
+    """Rounds on one recording. `kept`: the pieces in the journal after the last round."""
 
-    work: Path
-    seed: int
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-        self.reference: dict[str, Any] = {}
-        self.run_s = 0.0
-        self.kept: set[str] = set()  # pieces in the journal after the last round
-
-    def expect(self, holds: bool, otherwise: str) -> None:
-        if not holds:
-            self.faults.append(otherwise)
-            print(f"FAULT: {otherwise}", flush=True)
+    kept: frozenset[str] = frozenset()
 
     def run(self, to: str, *, kill_after_s: float | None = None, fault: Callable[[], None] | None = None) -> int:
         """A run to a destination. Its exit code, or minus the signal that it died of."""
@@ -61,18 +42,7 @@ class Singles:
         argv = ["transcribe", str(self.work / "in/long.wav"), "--model", "tiny", "--device", "cpu", "--dtype", "fp32"]
         argv += ["--chunk", "8", "--batch-size", "2", "--quiet"]
         argv += ["-f", fmt] if where == "stdout" else ["-o", str(self.work / f"out.{fmt}")]
-        began, pid = time.monotonic(), start(argv, self.work / "log", self.to_stdout(fault))
-        killed = False
-        while True:
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                return os.waitstatus_to_exitcode(status)
-            limit_s = LONGEST_RUN_S if kill_after_s is None else kill_after_s
-            if not killed and time.monotonic() - began > limit_s:
-                self.expect(kill_after_s is not None, "a run did not end")
-                os.kill(pid, signal.SIGKILL)
-                killed = True
-            time.sleep(0.002)
+        return self.wait(start(argv, self.work / "log", self.to_stdout(fault)), kill_after_s=kill_after_s)
 
     def to_stdout(self, fault: Callable[[], None] | None) -> Callable[[], None]:
         def prepare() -> None:
@@ -103,7 +73,7 @@ class Singles:
     def forget(self) -> None:
         for path in self.work.glob("out.*"):
             path.unlink()
-        self.kept = set()
+        self.kept = frozenset()
 
     def round(self) -> None:
         to = self.random.choice(DESTINATIONS)
@@ -136,11 +106,11 @@ class Singles:
         journals = self.journals()
         self.expect(len(journals) < 2, "there are two journals of one work")
         if not journals:  # deleted just before the end; or none was begun
-            self.kept = set()
+            self.kept = frozenset()
             return
         names = [json.loads(line)["piece"] for line in journals[0].read_bytes().split(b"\n")[1:-1]]
         self.expect(len(names) == len(set(names)), f"a piece was answered twice: {names}")
-        whole = set(read_journal(journals[0])[1])
+        whole = frozenset(read_journal(journals[0])[1])
         self.expect(self.kept <= whole, f"pieces are lost: {self.kept - whole}")
         self.counts["pieces found kept"] += len(whole)
         self.kept = whole
@@ -161,9 +131,7 @@ def main() -> int:
         for _ in range(args.rounds):
             singles.round()
         print(f"{args.rounds} rounds")
-        for what, count in sorted(singles.counts.items()):
-            print(f"{count:6} {what}")
-        print(f"{len(singles.faults)} faults")
+        singles.print_counts()
     return 1 if singles.faults else 0
 
 

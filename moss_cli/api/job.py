@@ -50,24 +50,14 @@ def make_job(
     `named`: what messages call an option. `check_device` takes the place of the usual check of devices that are not
     always there.
     """
-    for name in BOUNDS.keys() & vars(options).keys():
-        check_number(name, getattr(options, name), named)
-    check_choice("dtype", options.dtype, Dtype, named)
-    check_text("device", options.device, named, optional=False)
-    check_text("prompt", options.prompt, named)
-    check_flag("vad", options.vad, named)
-    check_flag("time_markers", options.time_markers, named, optional=True)
-    check_flag("think", options.think, named, optional=True)
+    _check_values(options, named)
     start_s = None if options.start is None else seconds("start", options.start, named)
     end_s = None if options.end is None else seconds("end", options.end, named)
     if end_s is not None and end_s <= (start_s or 0.0):
         raise UsageError(f"{named('end')} {options.end} is not after the start")
-    check_context(options.context, named)
     channel = channel_of(options.channel, named)
     if channel == "each":
         task.check_channels()
-    if options.prompt is not None and not options.prompt.strip():
-        raise UsageError("the prompt is empty")
     if options.device not in ALWAYS_THERE and model.served is None:  # said once, and not for each input
         (check_device or check_device_is_here)(options.device)
     return Job(
@@ -91,6 +81,21 @@ def make_job(
         track=options.track,
         context=None if options.context is None else options.context.strip(),
     )
+
+
+def _check_values(options: JobOptions, named: Named) -> None:
+    """Raise UsageError for a value that is wrong by itself."""
+    for name in BOUNDS.keys() & vars(options).keys():
+        check_number(name, getattr(options, name), named)
+    check_choice("dtype", options.dtype, Dtype, named)
+    check_text("device", options.device, named, optional=False)
+    check_text("prompt", options.prompt, named)
+    check_flag("vad", options.vad, named)
+    check_flag("time_markers", options.time_markers, named, optional=True)
+    check_flag("think", options.think, named, optional=True)
+    check_context(options.context, named)
+    if options.prompt is not None and not options.prompt.strip():
+        raise UsageError("the prompt is empty")
 
 
 def transcribe_task(

@@ -13,7 +13,9 @@ import typer
 
 from moss_cli.cli.command_line import CommandLine, run_hint
 from moss_cli.cli.help import TASK
-from moss_cli.cli.options import AnalysisOptions, option, with_analysis_options
+from moss_cli.cli.option import option
+from moss_cli.cli.options import AnalysisOptions
+from moss_cli.cli.with_options import with_analysis_options
 
 if TYPE_CHECKING:
     from moss_cli.answers import Turn
@@ -76,9 +78,9 @@ def ask(
     console, given = context.obj, inputs or []
     console.quiet, console.verbose = options.quiet, options.verbose
     kept = History(console.warning)
+    if history + clear_history + go_on > 1:
+        raise UsageError("--history, --clear-history and --continue exclude each other")
     if history or clear_history:
-        if go_on or (history and clear_history):
-            raise UsageError("--history, --clear-history and --continue exclude each other")
         about = [*([question] if question is not None else []), *given]
         return forget_kept(console, kept, about) if clear_history else show_kept(console, kept, about, options)
     if question is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from moss_cli.cli.help import MODEL, OUTPUT, TASK
-from moss_cli.cli.options import DeviceOption, ModelOption, option
+from moss_cli.cli.option import DeviceOption, ModelOption, option
 from moss_cli.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:

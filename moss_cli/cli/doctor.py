@@ -9,7 +9,7 @@ import typer
 
 from moss_cli.cli.config import read_settings
 from moss_cli.cli.help import OUTPUT
-from moss_cli.cli.options import DeviceOption, DtypeOption, model_option
+from moss_cli.cli.option import DeviceOption, DtypeOption, model_option
 from moss_cli.errors import MossError
 
 if TYPE_CHECKING:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 import typer
 
-from moss_cli.api.options import BOUNDS, Dtype
 from moss_cli.cli.help import AUDIO, CLUSTER, DECODING, INPUTS, MESSAGES, MODEL, OUTPUT, TASK
+from moss_cli.cli.option import DeviceOption, DtypeOption, ModelOption, bounds, option
 from moss_cli.output.formats import COMBINED, FORMATS
 from moss_cli.tasks.catalogue import TASKS
 
@@ -24,59 +21,6 @@ Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT", help="Audio or video files, folders, or - for stdin.", show_default=False),
 ]
-
-
-def model_names(incomplete: str) -> list[str]:
-    """What shells complete a model's name to."""
-    from moss_cli.cli.model_choice import all_names
-
-    return all_names(incomplete)
-
-
-def device_names(incomplete: str) -> list[str]:
-    """What shells complete a device to, as far as it can be told without torch."""
-    import sys
-    from pathlib import Path
-
-    gpus = sorted(one.name.removeprefix("nvidia") for one in Path("/dev").glob("nvidia[0-9]*"))
-    cuda = ["cuda", *(f"cuda:{n}" for n in gpus)] if gpus else []
-    names = ["auto", *cuda, *(["mps"] if sys.platform == "darwin" else []), "cpu"]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def option(*names: str, panel: str, help: str, **settings: Any) -> Any:
-    """An option that a MOSS_* variable of its long name can set."""
-    longest = max(names, key=len).split("/")[0]
-    variable = "MOSS_" + longest.removeprefix("--").replace("-", "_").upper()
-    return typer.Option(*names, envvar=variable, show_envvar=False, rich_help_panel=panel, help=help, **settings)
-
-
-def bounds(name: str) -> dict[str, Any]:
-    """What an option with a number may be, as typer is told."""
-    kind = int if BOUNDS[name].is_whole else float
-    least, greatest = BOUNDS[name].least, BOUNDS[name].greatest
-    return {"min": kind(least)} | ({} if greatest is None else {"max": kind(greatest)})
-
-
-def model_option(help: str) -> Any:
-    """`--model`, whose name shells complete."""
-    return option("--model", "-m", panel=MODEL, help=help, metavar="NAME", autocompletion=model_names)
-
-
-ModelOption = Annotated[
-    str | None, model_option("A model from `moss models list`, a checkpoint folder, or the URL of a server.")
-]
-DeviceOption = Annotated[
-    str,
-    option(
-        "--device",
-        panel=MODEL,
-        help="auto, cuda, cuda:N, mps or cpu.",
-        metavar="DEVICE",
-        autocompletion=device_names,
-    ),
-]
-DtypeOption = Annotated[Dtype, option("--dtype", panel=MODEL, help="Precision of the weights.")]
 
 
 @dataclass(frozen=True)
@@ -313,60 +257,3 @@ class AnalysisOptions:
         option("--report", panel=MESSAGES, help="Write a JSON report on every input to this file.", metavar="FILE"),
     ] = None
     debug: Annotated[bool, option("--debug", panel=MESSAGES, help="Show tracebacks.")] = False
-
-
-_TYPERS = "typer_context"  # what the wrapper calls a command's `context`, which is also an option's name
-
-
-def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the shared options; it receives them as its last argument, `options`."""
-
-    @functools.wraps(command)
-    def wrapper(**values: Any) -> int:
-        options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
-        values["context"] = values.pop(_TYPERS)
-        values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
-        return command(**values, options=options)
-
-    hints = _shared_hints()
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
-    needed = [p.name for p in own if p.default is inspect.Parameter.empty]
-    shared = [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
-        for f in fields(AnalysisOptions)
-    ]
-    own_hints = get_type_hints(command, include_extras=True)
-    keyword = [
-        p.replace(
-            name=_TYPERS if p.name == "context" else p.name,
-            kind=inspect.Parameter.KEYWORD_ONLY,
-            annotation=own_hints[p.name],
-            default=None if p.name == "inputs" else p.default,  # INPUT may be missing beside --files-from
-        )
-        for p in own
-    ]
-    wrapper.__signature__ = inspect.Signature([*keyword, *shared])  # type: ignore[attr-defined]
-    own_hints[_TYPERS] = own_hints.pop("context")
-    wrapper.__annotations__ = {p.name: own_hints[p.name] for p in keyword} | hints
-    return wrapper
-
-
-@functools.cache
-def _shared_hints() -> dict[str, Any]:
-    """The types of the shared options, which take long enough to evaluate that one would notice at each TAB."""
-    return get_type_hints(AnalysisOptions, include_extras=True)
-
-
-def _all_inputs(
-    context: typer.Context, inputs: list[str] | None, options: AnalysisOptions, *, needed: bool
-) -> list[str] | None:
-    """The inputs of the command line and of --files-from. Raises UsageError where some are needed and none given."""
-    if options.files_from is not None:
-        from moss_cli.cli.input_list import read_list
-
-        return [*(inputs or ()), *read_list(options.files_from, inputs or ())]
-    if needed and not inputs:
-        from moss_cli.errors import UsageError
-
-        raise UsageError("missing argument 'INPUT...'", hint=f"see `{context.command_path} --help`")
-    return inputs

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from moss_cli.cli.options import AnalysisOptions, Inputs, with_analysis_options
+from moss_cli.cli.options import AnalysisOptions, Inputs
+from moss_cli.cli.with_options import with_analysis_options
 from moss_cli.tasks.catalogue import TaskEntry
 
 if TYPE_CHECKING:

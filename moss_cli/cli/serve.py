@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moss_cli.cli.help import MESSAGES, MODEL, SERVER
-from moss_cli.cli.options import DeviceOption, DtypeOption, ModelOption, option
+from moss_cli.cli.option import DeviceOption, DtypeOption, ModelOption, option
 from moss_cli.errors import MossError, UsageError
 
 if TYPE_CHECKING:
     from moss_cli.cli.console import Console
+    from moss_cli.models.registry import Resolved
     from moss_cli.serve.address import Address
     from moss_cli.serve.config import ServeConfig
-    from moss_cli.serve.running import RunningServer
 
 EXAMPLES = (
     "moss serve --model tiny",
@@ -31,10 +30,6 @@ QUEUE_HELP = "Requests in work or waiting; more get status 429."
 UPLOAD_HELP = "Longest file to transcribe: 500MB, 2GB."
 TIMEOUT_HELP = "Time for a request, its waiting included."
 DETACH_HELP = "Run in the background: print the URL once it can be used, and return."
-TOKEN_VARIABLE = "MOSS_SERVER_TOKEN"
-LEAST_TOKEN = 16  # characters; chosen: `openssl rand -hex 16` gives 32
-STOP_WITHIN_S = 30.0  # that --stop waits; chosen
-_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 def serve(
@@ -83,11 +78,11 @@ def serve(
     """
     console: Console = context.obj
     console.quiet, console.verbose, console.debug = quiet, verbose, debug
-    if status:
-        return _show_servers()
     address = _address(host, port, socket)
-    if stop:
-        return _stop(console, address if _names_address(context) else None)
+    if status or stop:
+        from moss_cli.cli.servers import show_servers, stop_server
+
+        return show_servers() if status else stop_server(console, address if _names_address(context) else None)
     from moss_cli.serve.detached import is_detached
 
     if detach and not is_detached():
@@ -95,27 +90,21 @@ def serve(
     _check_installed()
     from moss_cli.api.job import make_job
     from moss_cli.api.options import JobOptions, as_flag
-    from moss_cli.cli.analyse import chosen_model
-    from moss_cli.models.address import is_server
+    from moss_cli.cli.serve_values import bytes_of, hosts_of, seconds_of, time_of, token_of
     from moss_cli.serve.config import Limits, ServeConfig
     from moss_cli.tasks.transcribe import Transcribe
 
-    # MOSS_MODEL may name the very server that is to be started, so it is not asked.
-    chosen = None if model is not None and is_server(model) else chosen_model(model, console)
-    if chosen is None or chosen.served is not None:
-        hint = "choose one, for example `moss serve --model tiny`"
-        raise UsageError("the model that is set is on a server; moss serve needs one on this machine", hint=hint)
     options = JobOptions(device=device, dtype=dtype, batch_size=batch_size, max_duration=max_duration)
     limits = Limits(
-        max_upload_bytes=_bytes("--max-upload", max_upload),
+        max_upload_bytes=bytes_of("--max-upload", max_upload),
         max_requests=max_requests,
-        timeout_s=_seconds("--timeout", timeout),
+        timeout_s=seconds_of("--timeout", timeout),
     )
     config = ServeConfig(
-        job=make_job(Transcribe(), chosen, options, named=as_flag),
-        token=_token(token_file, address),
-        hosts=_hosts(address, allow_host or []),
-        keep_alive_s=None if keep_alive is None else _time("--keep-alive", keep_alive),
+        job=make_job(Transcribe(), _model_here(model, console), options, named=as_flag),
+        token=token_of(token_file, address),
+        hosts=hosts_of(address, allow_host or []),
+        keep_alive_s=None if keep_alive is None else time_of("--keep-alive", keep_alive),
         limits=limits,
     )
     return _serve(console, config, address)
@@ -135,44 +124,17 @@ def _names_address(context: typer.Context) -> bool:
     return any(source is not None and source.name == "COMMANDLINE" for source in sources)
 
 
-def _show_servers() -> int:
-    from moss_cli.serve.running import running_servers
+def _model_here(name: str | None, console: Console) -> Resolved:
+    """The model to serve. Raises UsageError for one on another server."""
+    from moss_cli.cli.analyse import chosen_model
+    from moss_cli.models.address import is_server
 
-    servers = running_servers()
-    for one in servers:
-        typer.echo(
-            f"{one.url}  {one.model}  pid {one.pid}, since {one.started}" + (f", log {one.log}" if one.log else "")
-        )
-    if not servers:
-        raise MossError("no server is running", hint="start one with `moss serve --detach`")
-    return 0
-
-
-def _stop(console: Console, address: Address | None) -> int:
-    from moss_cli.serve.running import stop
-
-    server = _meant(address)
-    if not stop(server, STOP_WITHIN_S):
-        hint = "run the same command once more to end it at once"
-        raise MossError(f"the server at {server.url} is still finishing what it was asked", hint=hint)
-    console.note(f"stopped the server at {server.url}")
-    return 0
-
-
-def _meant(address: Address | None) -> RunningServer:
-    """The server at an address, or the only one."""
-    from moss_cli.serve.running import running_servers
-
-    servers = running_servers()
-    found = servers if address is None else [one for one in servers if one.url == address.url]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        where = "" if address is None else f" at {address.url}"
-        raise MossError(f"no server is running{where}", hint="see `moss serve --status`")
-    raise UsageError(
-        f"{len(found)} servers are running", hint="say which, with --port or --socket; see `moss serve --status`"
-    )
+    # MOSS_MODEL may name the very server that is to be started, so it is not asked.
+    chosen = None if name is not None and is_server(name) else chosen_model(name, console)
+    if chosen is None or chosen.served is not None:
+        hint = "choose one, for example `moss serve --model tiny`"
+        raise UsageError("the model that is set is on a server; moss serve needs one on this machine", hint=hint)
+    return chosen
 
 
 def _detach(console: Console, address: Address) -> int:
@@ -200,67 +162,6 @@ def _check_installed() -> None:
 
         what = f"moss serve needs packages that are not installed: {', '.join(missing)}"
         raise MossError(what, hint=f"run `{install(*missing)}`")
-
-
-def _token(file: str | None, address: Address) -> str | None:
-    """The token that clients need. Raises UsageError where there has to be one and is none, or a short one."""
-    from pathlib import Path
-
-    token, where = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
-    if file is not None:
-        where = file
-        try:
-            token = Path(file).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UsageError(f"the token file {file} cannot be read: {reason}") from error
-    if token and (len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
-        message = f"the token in {where} must have {LEAST_TOKEN} printable ASCII characters or more, and no blanks"
-        raise UsageError(message, hint="make one with `openssl rand -hex 16`")
-    if file is not None and not token:
-        raise UsageError(f"the token file {file} is empty", hint="make one with `openssl rand -hex 16`")
-    if not token and not address.is_local:
-        message = f"{address.host} can be reached from other machines, so a token is needed"
-        raise UsageError(message, hint="run `openssl rand -hex 16 > token`, and add `--token-file token`")
-    return token or None
-
-
-def _hosts(address: Address, allowed: list[str]) -> frozenset[str] | None:
-    """The Host headers that are taken: any where a token is needed anyway, because the server is not local."""
-    if not address.is_local:
-        return None
-    return address.host_names | {name.lower() for name in allowed}
-
-
-def _time(name: str, text: str) -> float:
-    from moss_cli.settings import parse_time
-
-    try:
-        return parse_time(text)
-    except UsageError as error:
-        raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
-
-
-def _seconds(name: str, text: str) -> float:
-    """A time that is not zero."""
-    seconds = _time(name, text)
-    if not seconds:
-        raise UsageError(f"{name} must be greater than zero")
-    return seconds
-
-
-def _bytes(name: str, text: str) -> int:
-    """Bytes of `500MB`, `2GB` or `1GiB`. Raises UsageError."""
-    number = text.strip().lower()
-    unit = number.lstrip("0123456789.").strip()
-    factor = _UNITS.get(unit, 1 if unit in ("", "b") else 0)
-    try:
-        n_bytes = int(float(number.removesuffix(unit)) * factor)
-    except ValueError:
-        n_bytes = 0
-    if n_bytes < 1:
-        raise UsageError(f"{name} {text} is no size", hint="write 500MB or 2GB")
-    return n_bytes
 
 
 def _serve(console: Console, config: ServeConfig, address: Address) -> int:

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from moss_cli.cli.help import TASK
-from moss_cli.cli.options import AnalysisOptions, Inputs, option, with_analysis_options
+from moss_cli.cli.option import option
+from moss_cli.cli.options import AnalysisOptions, Inputs
+from moss_cli.cli.with_options import with_analysis_options
 
 
 @with_analysis_options

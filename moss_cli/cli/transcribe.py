@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from moss_cli.cli.help import OUTPUT, TASK
-from moss_cli.cli.options import AnalysisOptions, Inputs, bounds, option, with_analysis_options
+from moss_cli.cli.option import bounds, option
+from moss_cli.cli.options import AnalysisOptions, Inputs
+from moss_cli.cli.with_options import with_analysis_options
 
 Timestamps = Annotated[
     Literal["segment", "word", "none"],
