@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from moss_cli.api.moss import Moss, MossWarning
+    from moss_cli.api.moss import Moss
     from moss_cli.api.task_result import TaskResult
+    from moss_cli.api.warn import MossWarning
     from moss_cli.errors import (
         AnswerError,
         AudioError,
@@ -33,7 +34,7 @@ __all__ = [
     "__version__",
 ]
 
-_PLACES = {"Moss": "api.moss", "MossWarning": "api.moss", "TaskResult": "api.task_result"}
+_PLACES = {"Moss": "api.moss", "MossWarning": "api.warn", "TaskResult": "api.task_result"}
 
 
 def __getattr__(name: str) -> object:

@@ -24,7 +24,7 @@ def test_the_code_on_the_page_prints_what_the_page_says(tmp_path: Path, monkeypa
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
-    assert len(BLOCKS) == PAGE.count("```python") == PAGE.count("```text") == 6
+    assert len(BLOCKS) == PAGE.count("```python") == PAGE.count("```text") == 7
     for code, expected in BLOCKS:
         with contextlib.redirect_stdout(io.StringIO()) as out:
             exec(code, namespace)
@@ -35,5 +35,5 @@ def test_the_page_names_every_option_and_method() -> None:
     for name in SharedOptions.__optional_keys__ | {"prompt", "device", "dtype", "batch_size"}:
         assert re.search(rf"`[^`]*\b{name}\b[^`]*`", PAGE), name
     methods = [name for name in vars(Moss) if not name.startswith("_")]
-    assert len(methods) == 8
+    assert len(methods) == 9
     assert all(f"`{name}(" in PAGE for name in methods)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from copy import copy
 from dataclasses import replace
@@ -65,22 +65,26 @@ class Spool:
             self._files[spooled] = stack.pop_all()
         return spooled
 
-    def named(self, outcome: Outcome) -> Outcome:
-        """An outcome as it is told of: without the name of a temporary file, which is removed."""
-        stack = self._files.pop(outcome.input, None)
+    def named(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """All outcomes of one input as they are told of: without the name of a temporary file, which is removed."""
+        stack = self._files.pop(outcomes[0].input, None)
         if stack is None:
-            return outcome
+            return list(outcomes)
         stack.close()
-        own, error, found = printable(outcome.input.path), outcome.error, outcome.envelope
-        changes: dict[str, object] = {"input": found.input and found.input.model_copy(update={"path": UNNAMED})}
-        if error is not None:
-            error = copy(error)
-            error.message = error.message.replace(own, "the audio")
-            error.args = (error.message,)
-            changes["error"] = found.error and found.error.model_copy(update={"message": error.message})
-        return replace(outcome, envelope=found.model_copy(update=changes), error=error)
+        return [_without_name(one) for one in outcomes]
 
     def close(self) -> None:
         """Remove all temporary files."""
         while self._files:
             self._files.popitem()[1].close()
+
+
+def _without_name(outcome: Outcome) -> Outcome:
+    own, error, found = printable(outcome.input.path), outcome.error, outcome.envelope
+    changes: dict[str, object] = {"input": found.input and found.input.model_copy(update={"path": UNNAMED})}
+    if error is not None:
+        error = copy(error)
+        error.message = error.message.replace(own, "the audio")
+        error.args = (error.message,)
+        changes["error"] = found.error and found.error.model_copy(update={"message": error.message})
+    return replace(outcome, envelope=found.model_copy(update=changes), error=error)

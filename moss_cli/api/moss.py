@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from moss_cli.api.audio_input import AudioInput, Spool, is_one
 from moss_cli.api.job import DEMO_NOTE, ask_task, make_job, summarize_task, transcribe_task
-from moss_cli.api.options import Dtype, JobOptions, SharedOptions, TaskOptions
-from moss_cli.api.task_result import TaskResult
-from moss_cli.errors import UsageError
+from moss_cli.api.one_at_a_time import OneAtATime
+from moss_cli.api.options import Dtype, JobOptions, SharedOptions, TaskOptions, check_names
+from moss_cli.api.task_result import TaskResult, told
+from moss_cli.api.tasks_together import tasks_together
+from moss_cli.api.warn import warn
 from moss_cli.models.registry import resolve
-from moss_cli.output.terminal import one_line
-from moss_cli.run.job import Job, OnStep, Outcome
+from moss_cli.run.job import Job, OnStep, Work
+from moss_cli.run.journal import NoJournal
 from moss_cli.run.runner import Runner
 from moss_cli.schema import Record
 from moss_cli.tasks.ask import Answer
@@ -32,10 +33,6 @@ from moss_cli.tasks.summarize import Style, Summary
 from moss_cli.tasks.transcribe import Timestamps, Transcribe, Transcription
 
 R = TypeVar("R", bound=Record)
-
-
-class MossWarning(UserWarning):
-    """What `moss` says on stderr beside a result: what is missing from it, and what is wrong with the audio."""
 
 
 class Moss:
@@ -67,8 +64,8 @@ class Moss:
         self._model = resolve(str(Path(model).absolute()) if isinstance(model, PathLike) else model)
         self._fixed: dict[str, Any] = {"device": device, "dtype": dtype, "batch_size": batch_size}
         job = make_job(Transcribe(), self._model, JobOptions(**self._fixed))  # raises what holds for every call
-        self._runner = Runner(job, on_step, self._warn)
-        self._lock, self._thread = threading.Lock(), 0
+        self._runner = Runner(job, on_step, warn)
+        self._turn = OneAtATime()
         self._is_introduced = False
 
     @overload
@@ -197,9 +194,47 @@ class Moss:
         task = ask_task(question, choices, self._options(options), has_audio=audio is not None)
         return self._do(task, audio, options)
 
+    @overload
+    def analyze(  # type: ignore[overload-overlap]  # a str is one input
+        self,
+        audio: AudioInput,
+        tasks: Sequence[str] | None = ...,
+        *,
+        question: str | None = ...,
+        **options: Unpack[SharedOptions],
+    ) -> dict[str, TaskResult[Any]]: ...
+    @overload
+    def analyze(
+        self,
+        audio: Iterable[AudioInput],
+        tasks: Sequence[str] | None = ...,
+        *,
+        question: str | None = ...,
+        **options: Unpack[SharedOptions],
+    ) -> Iterator[dict[str, TaskResult[Any]]]: ...
+    def analyze(
+        self,
+        audio: AudioInput | Iterable[AudioInput],
+        tasks: Sequence[str] | None = None,
+        *,
+        question: str | None = None,
+        **options: Unpack[SharedOptions],
+    ) -> dict[str, TaskResult[Any]] | Iterator[dict[str, TaskResult[Any]]]:
+        """Run several tasks in one pass, those of `moss analyze` by default: their results, by the commands' names. Of
+        one input it raises only what keeps every task from a result; else the task's result has the `error`."""
+        meant = self._options(options)
+        jobs = [make_job(task, self._model, meant) for task in tasks_together(tasks, question, meant)]
+        if not is_one(audio):
+            return self._together(jobs, cast("Iterable[AudioInput]", audio))
+        [results] = self._together(jobs, [cast("AudioInput", audio)])
+        errors = [result.error for result in results.values()]
+        if errors[0] is not None and all(errors):
+            raise errors[0]
+        return results
+
     def close(self) -> None:
         """Give back the memory that the model takes. The next call loads it again."""
-        with self._used():
+        with self._turn.taken():
             runner, self._runner = self._runner, self._runner.without_model()
             runner.close()
             del runner
@@ -221,8 +256,8 @@ class Moss:
         """Options are checked before anything is done, also where results are an iterator."""
         job = make_job(task, self._model, self._options(options))
         if audio is None:
-            with self._used():
-                return self._told(self._runner_of(job).ask_text())
+            with self._turn.taken():
+                return told(self._runner_of(job).ask_text())
         if not is_one(audio):
             return self._results(job, cast("Iterable[AudioInput]", audio))
         [result] = self._results(job, [cast("AudioInput", audio)])
@@ -231,51 +266,31 @@ class Moss:
         return result
 
     def _options(self, options: Mapping[str, Any]) -> JobOptions:
-        known = TaskOptions.__optional_keys__
-        if unknown := options.keys() - known:
-            raise TypeError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
+        check_names(options)
         return JobOptions(**self._fixed, **options)
 
     def _results(self, job: Job, audio: Iterable[AudioInput]) -> Iterator[TaskResult[Any]]:
-        with ExitStack() as stack:
-            stack.enter_context(self._used())
-            spool = stack.enter_context(closing(Spool()))
-            for outcome in stack.enter_context(closing(self._runner_of(job).run(spool.inputs(audio)))):
-                yield self._told(spool.named(outcome))
+        with closing(self._together([job], audio)) as found:
+            for results in found:
+                yield results[job.task.name]
 
-    def _runner_of(self, job: Job) -> Runner:
+    def _together(
+        self, jobs: Sequence[Job], audio: Iterable[AudioInput]
+    ) -> Generator[dict[str, TaskResult[Any]], None, None]:
+        """For each input the results of its tasks, in the order of the jobs."""
+        with ExitStack() as stack:
+            stack.enter_context(self._turn.taken())
+            spool = stack.enter_context(closing(Spool()))
+            journals = {job.task.name: NoJournal() for job in jobs}
+            work = (Work(input, journals) for input in spool.inputs(audio))
+            outcomes = stack.enter_context(closing(self._runner_of(*jobs).run_all(work)))
+            while of_one_input := list(islice(outcomes, len(jobs))):
+                named = {one.envelope.task: one for one in spool.named(of_one_input)}
+                yield {job.task.name: told(named[job.task.name]) for job in jobs}
+
+    def _runner_of(self, job: Job, *also: Job) -> Runner:
         if self._model.entry.demo and not self._is_introduced:
             self._is_introduced = True
-            self._warn(DEMO_NOTE.format(name=self._model.entry.name))
-        self._runner = self._runner.with_job(job)
+            warn(DEMO_NOTE.format(name=self._model.entry.name))
+        self._runner = self._runner.with_job(job, also=also)
         return self._runner
-
-    @contextmanager
-    def _used(self) -> Iterator[None]:
-        """One call at a time: another thread waits, and the same one would wait for ever."""
-        if self._lock.locked() and self._thread == threading.get_ident():
-            hint = "take all its results first, as with list(...), or close() it"
-            raise UsageError("an iterator of results is not at its end", hint=hint)
-        with self._lock:
-            self._thread = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._thread = 0
-
-    def _told(self, outcome: Outcome) -> TaskResult[Any]:
-        result = TaskResult[Any](outcome.envelope, outcome.error)
-        for notice in result.warnings:
-            self._warn(f"{one_line(result.path)}: {notice.message}" if result.path else notice.message)
-        return result
-
-    def _warn(self, message: str) -> None:
-        warnings.warn(message, MossWarning, stacklevel=_levels_to_caller())
-
-
-def _levels_to_caller() -> int:
-    """How far up the line is that called a Moss, seen from `_warn`."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("moss_cli.", "contextlib")):
-        level, frame = level + 1, frame.f_back
-    return level

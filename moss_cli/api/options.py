@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
@@ -78,6 +78,13 @@ class JobOptions:
     def of(cls, options: Any) -> JobOptions:
         """Those among the attributes of `options` that are of the same names."""
         return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
+
+
+def check_names(options: Iterable[str]) -> None:
+    """Raise TypeError for a keyword argument that no method of `Moss` takes."""
+    known = TaskOptions.__optional_keys__
+    if unknown := sorted(set(options) - known):
+        raise TypeError(f"there is no option {unknown[0]!r}; there are {', '.join(sorted(known))}")
 
 
 class Bounds(NamedTuple):

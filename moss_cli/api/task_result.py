@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from moss_cli.api.job import layout_of
+from moss_cli.api.warn import warn
 from moss_cli.errors import MossError, UsageError
 from moss_cli.output.atomic import write_atomic
 from moss_cli.output.formats import FORMATS, check_has_times, format_of
@@ -15,6 +16,7 @@ from moss_cli.output.layout import Layout
 from moss_cli.output.links import Place
 from moss_cli.output.render import render
 from moss_cli.output.terminal import one_line
+from moss_cli.run.job import Outcome
 from moss_cli.schema import ChunkInfo, Envelope, Notice
 
 R_co = TypeVar("R_co", covariant=True)  # what a task's result holds
@@ -161,3 +163,11 @@ class TaskResult(Generic[R_co]):
         of = f" of {one_line(self.path)}" if self.path else ""
         why = f", {self.error}" if self.error is not None else ""
         return f"<{self.envelope.task}{of}: {self.status}{why}>"
+
+
+def told(outcome: Outcome) -> TaskResult[Any]:
+    """What came of an input; its warnings are given to Python's own, too."""
+    result = TaskResult[Any](outcome.envelope, outcome.error)
+    for notice in result.warnings:
+        warn(f"{one_line(result.path)}: {notice.message}" if result.path else notice.message)
+    return result

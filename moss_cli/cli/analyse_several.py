@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from moss_cli.api.job import DEMO_NOTE, ask_task
+from moss_cli.api.job import DEMO_NOTE
 from moss_cli.api.options import JobOptions, as_flag
+from moss_cli.api.tasks_together import ALL, tasks_together
 from moss_cli.cli.analyse import chosen_model, job_of, report_of
-from moss_cli.cli.analyze import USUAL
 from moss_cli.cli.command_line import CommandLine, run_hint
 from moss_cli.cli.console import Console
 from moss_cli.cli.inputs import GivenInputs, collect
@@ -28,13 +28,9 @@ from moss_cli.output.formats import COMBINED, TABLES, TIMED, has_times
 from moss_cli.output.layout import AS_IT_IS
 from moss_cli.output.terminal import one_line
 from moss_cli.run.job import Job
-from moss_cli.tasks.catalogue import TASKS, entry
+from moss_cli.tasks.catalogue import TASKS
 from moss_cli.tasks.reading.task import Task
 
-if TYPE_CHECKING:
-    pass
-
-ALL = "all"
 QUESTION = "What is said?"  # of the hint
 
 
@@ -48,14 +44,9 @@ def tasks_of(
     names = [name.strip() for given in named or () for name in given.split(",")]
     for name in names:
         _check_name(name, typed)
-    chosen = set(names) if names else set(USUAL)
-    if ALL in chosen:
-        chosen = {name for name in TASKS if name != "ask" or "ask" in chosen}
-    if question is not None:
-        chosen.add("ask")
-    elif "ask" in chosen:
+    if question is None and "ask" in names:
         raise UsageError("the task ask needs a question", hint=run_hint(typed.added("--question", QUESTION)))
-    return [_task(name, question or "", options) for name in TASKS if name in chosen]
+    return tasks_together(names or None, question, JobOptions.of(options), named=as_flag)
 
 
 def _check_name(name: str, typed: CommandLine) -> None:
@@ -75,13 +66,6 @@ def _check_name(name: str, typed: CommandLine) -> None:
 def _corrected(word: str, wrong: str, right: str) -> str:
     head, equals, names = word.rpartition("=") if word.startswith("--tasks=") else ("", "", word)
     return head + equals + ",".join(right if one.strip() == wrong else one for one in names.split(","))
-
-
-def _task(name: str, question: str, options: AnalysisOptions) -> Task[Any]:
-    if name == "ask":
-        return ask_task(question, (), JobOptions.of(options), has_audio=True, named=as_flag)
-    make: Callable[[], Task[Any]] = entry(name).load()
-    return make()
 
 
 def analyse_several(

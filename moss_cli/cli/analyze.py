@@ -10,16 +10,14 @@ from moss_cli.cli.help import TASK
 from moss_cli.cli.option import option
 from moss_cli.cli.options import AnalysisOptions, Inputs
 from moss_cli.cli.with_options import with_analysis_options
-from moss_cli.tasks.catalogue import TASKS
+from moss_cli.tasks.catalogue import TASKS, USUAL_TOGETHER
 
-# What every recording deserves. The tasks about speech skip what has none; music and questions are for who wants them.
-USUAL = ("transcribe", "describe-speaker", "emotion", "scene", "summarize")
 ABOUT = "Run several tasks over recordings in one pass."
 MORE = (
     "Each recording is decoded once, and what tasks hear alike is encoded once. Every task says what its own command "
-    f"says. Without --tasks: {', '.join(USUAL)}, and ask with --question; where nobody speaks, the tasks about speech "
-    "say nothing. In an output folder each task has the files of its own command; with -f json there is also one of "
-    "all tasks, NAME.analyze.json."
+    f"says. Without --tasks: {', '.join(USUAL_TOGETHER)}, and ask with --question; where nobody speaks, the tasks "
+    "about speech say nothing. In an output folder each task has the files of its own command; with -f json there is "
+    "also one of all tasks, NAME.analyze.json."
 )
 EXAMPLES = (
     "moss analyze talk.mp3",

@@ -80,19 +80,19 @@ class Runner:
         """A runner of the same job that loads a model of its own."""
         return self._of(self.job)
 
-    def with_job(self, job: Job) -> Runner:
-        """A runner of another job for the same model, with the model as far as it is loaded. One that could not be
-        loaded is tried again."""
-        other = self._of(job)
+    def with_job(self, job: Job, also: Sequence[Job] = ()) -> Runner:
+        """A runner of another job for the same model, or of several, with the model as far as it is loaded. One that
+        could not be loaded is tried again."""
+        other = self._of(job, also)
         other._backend, other._told = self._backend, self._told
         if self._loading is not None and not self._loading.has_failed:
             other._loading = self._loading
         return other
 
-    def _of(self, job: Job) -> Runner:
+    def _of(self, job: Job, also: Sequence[Job] = ()) -> Runner:
         """Another runner that tells the same."""
         tells = (self._on_step, self._on_warning, self._on_text)
-        return Runner(job, *tells, on_certain=self._on_certain, open_backend=self._open_backend)
+        return Runner(job, *tells, also=also, on_certain=self._on_certain, open_backend=self._open_backend)
 
     def close(self) -> None:
         """Let go of the model; where it is being loaded, that is waited for."""

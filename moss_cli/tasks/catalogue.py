@@ -159,6 +159,10 @@ CATALOGUE = (
 
 TASKS = tuple(entry.name for entry in CATALOGUE)
 
+# What every recording deserves where several tasks are done in one pass. Those about speech skip what has none; music
+# and questions are for who wants them.
+USUAL_TOGETHER = ("transcribe", "describe-speaker", "emotion", "scene", "summarize")
+
 
 def entry(task: str) -> TaskEntry:
     """The entry of the task of this name. Raises KeyError."""

@@ -104,6 +104,42 @@ def test_several_inputs_are_an_iterator_and_one_that_fails_leaves_the_others_alo
             use()
 
 
+def test_several_tasks_in_one_pass_say_what_each_says_alone(moss: Moss) -> None:
+    alone = {"transcribe": moss.transcribe(MEETING), "emotion": moss.emotion(MEETING), "ask": moss.ask("Why?", MEETING)}
+    together = moss.analyze(MEETING, ["emotion", "transcribe"], question="Why?")
+    assert list(together) == ["transcribe", "emotion", "ask"]
+    for task, result in together.items():
+        assert without_usage(result.json()) == without_usage(alone[task].json())
+    assert list(moss.analyze(MEETING)) == ["transcribe", "describe-speaker", "emotion", "scene", "summarize"]
+
+
+def test_several_tasks_over_several_inputs_come_together_input_by_input(moss: Moss) -> None:
+    one = Path(WEATHER).read_bytes()
+    given: list[Any] = [one, str(SAMPLES / "gone.wav"), MEETING]
+    first, second, third = moss.analyze(given, ["transcribe", "scene"])
+    assert [result.path for result in first.values()] == ["-", "-"]
+    assert first["transcribe"].text == "the storm will be cold in january"
+    assert {result.status for result in second.values()} == {"error"}
+    assert [result.path for result in third.values()] == [MEETING, MEETING]
+    with pytest.raises(AudioError, match="no such file"):
+        moss.analyze(str(SAMPLES / "gone.wav"), ["transcribe", "scene"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"tasks": ["emotoin"]}, "no such task: 'emotoin'"),
+        ({"tasks": "emotion"}, "tasks is one text: 'emotion'"),
+        ({"tasks": ["ask"]}, "the task ask needs a question"),
+        ({"tasks": ["ask"], "question": " "}, "the question is empty"),
+    ],
+)
+def test_tasks_that_cannot_be_meant_are_usage_errors(moss: Moss, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        moss.analyze(MEETING, **given)
+    assert raised.value.message == message
+
+
 def test_no_inputs_are_no_results(moss: Moss) -> None:
     assert list(moss.transcribe([])) == []
 

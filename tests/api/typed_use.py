@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from moss_cli import Moss, TaskResult
 from moss_cli.tasks.ask import Answer
@@ -22,6 +22,8 @@ def use(moss: Moss, paths: list[Path]) -> None:
     assert_type(moss.music(b"").result, Music)
     assert_type(moss.ask("What?"), TaskResult[Answer])
     assert_type(moss.ask("What?", paths, choices=["yes", "no"]), Iterator[TaskResult[Answer]])
+    assert_type(moss.analyze("a.wav", ["transcribe"], question="Who?"), dict[str, TaskResult[Any]])
+    assert_type(moss.analyze(paths), Iterator[dict[str, TaskResult[Any]]])
     moss.transcribe("a.wav", timestamps="words")  # type: ignore[call-overload]
     moss.ask("What?", prompt="none")  # type: ignore[call-overload]
     moss.music("a.wav").segments  # type: ignore[misc]  # noqa: B018

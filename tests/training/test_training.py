@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,7 +136,15 @@ def test_the_shipped_vocabulary_is_the_one_that_is_made_and_what_further_domains
     assert (shipped / "merges.txt").read_text().startswith((tmp_path / "merges.txt").read_text())
 
 
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """Layers as they are: what is learned does not depend on whether they are compiled, which takes minutes."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
 @renderers
+@pytest.mark.usefixtures("uncompiled")
 def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None:
     from training.bank import render_bank
     from training.train import Slice
@@ -152,6 +161,7 @@ def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None
 
 
 @renderers
+@pytest.mark.usefixtures("uncompiled")
 def test_new_heads_are_learned_on_a_model_that_stays_as_it_is(tmp_path: Path) -> None:
     from training.bank import render_bank
     from training.train import Slice

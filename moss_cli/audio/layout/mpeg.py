@@ -8,6 +8,7 @@ and the VBRI tag of Fraunhofer's encoder.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from moss_cli.audio.layout.base import FileLayout, Piece, Readable
 from moss_cli.audio.layout.runs import Frame, FrameFormat, begins_run, pieces, walk
@@ -101,7 +102,7 @@ def _frame(data: bytes, at: int) -> Frame | None:
     """The frame at `at`; None where there is none."""
     if data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return None
-    return _FRAMES.get(_key(data, at))
+    return _frames().get(_key(data, at))
 
 
 def _counts(data: bytes, at: int) -> bool:
@@ -109,7 +110,9 @@ def _counts(data: bytes, at: int) -> bool:
     return _COUNTS.search(data, at + 4, at + _COUNT_AT) is not None
 
 
+@cache
 def _frames() -> dict[int, Frame]:
+    """By `_key`."""
     found = {}
     for version, rates in _RATES.items():
         n_samples = 1152 if version == 3 else 576
@@ -122,5 +125,4 @@ def _frames() -> dict[int, Frame]:
     return found
 
 
-_FRAMES = _frames()  # by `_key`
 MP3 = FrameFormat(_frame, re.compile(rb"\xff(?=[\xe0-\xff])"), header_bytes=4, begins=_counts)
