@@ -210,7 +210,8 @@ class Scheduler:
 
     def _ask_all(self, together: Sequence[_Wanted]) -> None:
         clips: dict[Hashable, Clip] | None = {} if len(together) > 1 else None
-        for wanted in together:
+        # Who asks most begins first, so as not to be the last one left, which is decoded alone.
+        for wanted in sorted(together, key=lambda one: len(one.file.task.questions), reverse=True):
             self._ask(wanted, clips)
 
     def _ask(self, wanted: _Wanted, clips: dict[Hashable, Clip] | None) -> None:
