@@ -24,6 +24,8 @@ from moss_cli.engine.model import Tokens
 from moss_cli.engine.random_weights import RandomTensors
 from moss_cli.errors import DeviceError
 
+pytestmark = pytest.mark.usefixtures("small_ceilings")
+
 PLAN = Plan(batches=(1, 2), audio_s=2.0, new_tokens=4)
 KEYS = {
     "": "moss date machine subject ceilings audio_s new_tokens tokens_per_audio_s load_s load_memory run_memory"
@@ -44,7 +46,7 @@ def told() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def result(told: list[str]) -> Result:
+def result(small_ceilings: None, told: list[str]) -> Result:
     subject = load_shape(parse_shape("tiny"), device="cpu", dtype="fp32")
     return bench(subject, PLAN, told.append)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli_run import Run
 
+pytestmark = pytest.mark.usefixtures("small_ceilings")
+
 Moss = Callable[..., Run]
 SMALL = ("bench", "--device", "cpu", "--batch", "1,2", "--audio-seconds", "2", "--new-tokens", "4")
 RANDOM = (*SMALL, "--shape", "tiny")

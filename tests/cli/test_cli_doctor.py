@@ -117,6 +117,7 @@ def test_the_model_of_config_toml_is_the_one_that_has_to_run(moss: Moss) -> None
     assert (code, checks["tiny (default)"]["status"]) == (0, "ok")
 
 
+@pytest.mark.usefixtures("small_ceilings")
 def test_figures_that_were_kept_are_shown(moss: Moss) -> None:
     small = ("--device", "cpu", "--batch", "1", "--audio-seconds", "2", "--new-tokens", "4")
     assert moss("bench", "--model", "tiny", *small).code == 0
