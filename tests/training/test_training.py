@@ -137,14 +137,18 @@ def test_the_shipped_vocabulary_is_the_one_that_is_made_and_what_further_domains
 
 
 @pytest.fixture
-def uncompiled() -> Iterator[None]:
-    """Layers as they are: what is learned does not depend on whether they are compiled, which takes minutes."""
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Few tokens a step, and layers as they are: compiling them takes minutes, and they learn the same."""
+    from training.train import STAGES
+
+    short = STAGES["short"]
+    monkeypatch.setitem(STAGES, "short", replace(short, mix=replace(short.mix, n_tokens=500)))
     with torch.compiler.set_stance("force_eager"):
         yield
 
 
 @renderers
-@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.usefixtures("small_steps")
 def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None:
     from training.bank import render_bank
     from training.train import Slice
@@ -161,7 +165,7 @@ def test_a_slice_learns_stops_and_goes_on_from_its_state(tmp_path: Path) -> None
 
 
 @renderers
-@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.usefixtures("small_steps")
 def test_new_heads_are_learned_on_a_model_that_stays_as_it_is(tmp_path: Path) -> None:
     from training.bank import render_bank
     from training.train import Slice
