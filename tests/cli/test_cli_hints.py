@@ -180,7 +180,6 @@ CASES = {
     "run `openssl rand -hex 16 > token`, and add `--token-file token`": Case(
         "serve -m tiny --host 0.0.0.0", "run `openssl rand -hex 16 > token`, and add `--token-file token`", ()
     ),
-    "see `moss serve --status`": Case("serve --stop", "see `moss serve --status`", ("serve --help",)),
     "start one with `moss serve --detach`": Case(
         "serve --status", "start one with `moss serve --detach`", ("serve --help",)
     ),
@@ -236,6 +235,10 @@ ELSEWHERE = {
     ),
     "mkdir -p {one_line(shlex.quote(str(path.parent)))}": ("cli/test_cli_output.py", "mkdir -p"),
     "say it in fewer words; those of --context count, too": ("backends/test_local.py", "say it in fewer words"),
+    "choose one, for example `moss serve --model tiny`": ("cli/test_cli_serve.py", "`moss serve --model tiny`"),
+    "say which, with --port or --socket; see `moss serve --status`": ("cli/test_cli_serve.py", "hint: say which, with"),
+    "see `moss serve --status`": ("cli/test_cli_serve.py", "hint: see `moss serve --status`"),
+    "see `moss serve --status`, or let --port 0 take one that is free": ("cli/test_cli_serve.py", "let --port 0 take"),
     "leave --channel out": ("audio/test_audio_channels.py", "leave --channel out"),
     "--channel takes 1 to {n_channels} for it, mix and each": ("audio/test_audio_channels.py", "takes 1 to "),
     "leave --track out": ("cli/test_cli_channels.py", "leave --track out"),
@@ -260,10 +263,7 @@ OUT_OF_REACH = {
     "try --dtype 4bit or --device cpu": "needs memory that is full",
     "name a folder on another disk with -o": "needs a disk that is full",
     "try a smaller --batch-size": "needs a server that is busy",
-    "choose one, for example `moss serve --model tiny`": "needs a server",
     "run it again with -o FILE": "needs an answer that changes after it was shown",
-    "say which, with --port or --socket; see `moss serve --status`": "needs two servers",
-    "see `moss serve --status`, or let --port 0 take one that is free": "needs a port that is taken",
     "choose a model of this machine, for example `--model {EMBEDDED}`": "needs a server",
 }
 

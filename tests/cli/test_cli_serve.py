@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from cli_run import Run
 
+from moss_cli.serve.address import Address
+from moss_cli.serve.running import announced
+
 pytest.importorskip("uvicorn", reason="needs moss-cli[serve]")
 pytest.importorskip("starlette", reason="needs moss-cli[serve]")
 
@@ -84,13 +87,28 @@ def test_a_port_that_is_taken_is_an_error_before_anything_is_loaded(moss: Callab
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = moss("serve", "-m", "tiny", "--port", str(port))
-    assert (run.code, run.err[0]) == (1, f"moss: error: something listens on port {port} already")
+    hint = "hint: see `moss serve --status`, or let --port 0 take one that is free"
+    assert (run.code, run.err) == (1, [f"moss: error: something listens on port {port} already", hint])
 
 
 def test_where_nothing_runs_there_is_nothing_to_show_or_stop(moss: Callable[..., Run]) -> None:
     for word in ("--status", "--stop"):
         run = moss("serve", word)
         assert (run.code, run.out, run.err[0]) == (1, "", "moss: error: no server is running")
+
+
+def test_which_server_is_to_stop_has_to_be_clear(moss: Callable[..., Run]) -> None:
+    one, other = Address("127.0.0.1", 8001), Address("127.0.0.1", 8002)
+    with announced(one, "tiny", None):
+        missed = moss("serve", "--stop", "--port", "8003")
+        with announced(other, "tiny", None):
+            unclear = moss("serve", "--stop")
+            shown = moss("serve", "--status")
+    error = "moss: error: no server is running at http://127.0.0.1:8003/v1"
+    assert (missed.code, missed.err) == (1, [error, "hint: see `moss serve --status`"])
+    hint = "hint: say which, with --port or --socket; see `moss serve --status`"
+    assert (unclear.code, unclear.err) == (2, ["moss: error: 2 servers are running", hint])
+    assert [line.split()[0] for line in shown.out.splitlines()] == [one.url, other.url]
 
 
 def test_in_the_background_it_answers_until_it_is_stopped(stopped: None, tmp_path: Path) -> None:
