@@ -28,6 +28,17 @@ def is_one(audio: object) -> bool:
     return isinstance(audio, (str, PathLike, bytes, bytearray)) or hasattr(audio, "read")
 
 
+def several(audio: object) -> Iterable[AudioInput]:
+    """What is not one input as several. Raises UsageError for what is neither."""
+    if not isinstance(audio, Iterable):
+        raise _no_input(audio)
+    return audio
+
+
+def _no_input(one: object) -> UsageError:
+    return UsageError(f"{type(one).__name__} is no input", hint="give a path, bytes or a binary file object")
+
+
 class Spool:
     """Inputs for a run. Bytes and file objects are put into temporary files, which are removed with their outcome, or
     when the spool is closed."""
@@ -47,7 +58,7 @@ class Spool:
             path = Path(one)
             return Input(path.absolute() if path == STDIN else path)  # stdin is a file object here
         if not is_one(one):
-            raise UsageError(f"{type(one).__name__} is no input", hint="give a path, bytes or a binary file object")
+            raise _no_input(one)
         return self._spooled(io.BytesIO(one) if isinstance(one, (bytes, bytearray)) else one)
 
     def _spooled(self, stream: BinaryIO) -> Input:

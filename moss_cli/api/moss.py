@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
-from moss_cli.api.audio_input import AudioInput, Spool, is_one
+from moss_cli.api.audio_input import AudioInput, Spool, is_one, several
 from moss_cli.api.job import DEMO_NOTE, ask_task, make_job, summarize_task, transcribe_task
 from moss_cli.api.one_at_a_time import OneAtATime
 from moss_cli.api.options import Dtype, JobOptions, SharedOptions, TaskOptions, check_names
@@ -198,7 +198,7 @@ class Moss:
     def analyze(  # type: ignore[overload-overlap]  # a str is one input
         self,
         audio: AudioInput,
-        tasks: Sequence[str] | None = ...,
+        tasks: Iterable[str] | None = ...,
         *,
         question: str | None = ...,
         **options: Unpack[SharedOptions],
@@ -207,7 +207,7 @@ class Moss:
     def analyze(
         self,
         audio: Iterable[AudioInput],
-        tasks: Sequence[str] | None = ...,
+        tasks: Iterable[str] | None = ...,
         *,
         question: str | None = ...,
         **options: Unpack[SharedOptions],
@@ -215,7 +215,7 @@ class Moss:
     def analyze(
         self,
         audio: AudioInput | Iterable[AudioInput],
-        tasks: Sequence[str] | None = None,
+        tasks: Iterable[str] | None = None,
         *,
         question: str | None = None,
         **options: Unpack[SharedOptions],
@@ -225,7 +225,7 @@ class Moss:
         meant = self._options(options)
         jobs = [make_job(task, self._model, meant) for task in tasks_together(tasks, question, meant)]
         if not is_one(audio):
-            return self._together(jobs, cast("Iterable[AudioInput]", audio))
+            return self._together(jobs, several(audio))
         [results] = self._together(jobs, [cast("AudioInput", audio)])
         errors = [result.error for result in results.values()]
         if errors[0] is not None and all(errors):
@@ -255,11 +255,11 @@ class Moss:
     ) -> TaskResult[R] | Iterator[TaskResult[R]]:
         """Options are checked before anything is done, also where results are an iterator."""
         job = make_job(task, self._model, self._options(options))
-        if audio is None:
+        if audio is None and task.name == "ask":
             with self._turn.taken():
                 return told(self._runner_of(job).ask_text())
         if not is_one(audio):
-            return self._results(job, cast("Iterable[AudioInput]", audio))
+            return self._results(job, several(audio))
         [result] = self._results(job, [cast("AudioInput", audio)])
         if result.error is not None:
             raise result.error

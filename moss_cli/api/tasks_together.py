@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moss_cli.api.job import ask_task
@@ -15,18 +15,16 @@ ALL = "all"
 
 
 def tasks_together(
-    names: Sequence[str] | None, question: str | None, options: JobOptions, *, named: Named = as_keyword
+    names: Iterable[str] | None, question: str | None, options: JobOptions, *, named: Named = as_keyword
 ) -> list[Task[Any]]:
     """The tasks of these names, the usual ones without any, in the order of the catalogue; a question adds `ask`.
 
     Raises UsageError for a name that is none, and for `ask` without a question.
     """
-    if isinstance(names, str):
-        raise UsageError(f"{named('tasks')} is one text: {names!r}", hint="give a list of names")
-    for name in names or ():
-        if name not in (*TASKS, ALL):
-            raise UsageError(f"no such task: {name!r}", hint=f"there are {', '.join(TASKS)}")
-    chosen = set(names or USUAL_TOGETHER)
+    if options.prompt is not None:
+        message = f"analyze takes no {named('prompt')}: an instruction is for one task"
+        raise UsageError(message, hint="run that task alone")
+    chosen = set(USUAL_TOGETHER) if names is None else set(_names(names, named))
     if ALL in chosen:
         chosen = {name for name in TASKS if name != "ask" or "ask" in chosen}
     if question is not None:
@@ -34,6 +32,20 @@ def tasks_together(
     elif "ask" in chosen:
         raise UsageError("the task ask needs a question", hint=f"give it in {named('question')}")
     return [_task(name, question or "", options, named) for name in TASKS if name in chosen]
+
+
+def _names(names: Iterable[str], named: Named) -> list[str]:
+    """Raises UsageError for what are no names of tasks."""
+    there_are = f"there are {', '.join(TASKS)}"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise UsageError(f"{named('tasks')} is no list of names: {names!r}", hint=there_are)
+    found = list(names)
+    if not found:
+        raise UsageError(f"{named('tasks')} is empty", hint=there_are)
+    for name in found:
+        if name not in (*TASKS, ALL):
+            raise UsageError(f"no such task: {name!r}", hint=there_are)
+    return found
 
 
 def _task(name: str, question: str, options: JobOptions, named: Named) -> Task[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -28,8 +29,10 @@ from moss_cli.models.registry import Resolved, load_registry, resolve
 from moss_cli.output import terminal
 from moss_cli.output.formats import WORDLESS
 from moss_cli.output.layout import AS_IT_IS, Layout
+from moss_cli.output.terminal import one_line
 from moss_cli.run.inputs import STDIN, Input
 from moss_cli.run.job import Job, OnCertain, OnText
+from moss_cli.settings import config_path
 from moss_cli.tasks.reading.certain import Certain
 from moss_cli.tasks.reading.task import Task
 
@@ -183,15 +186,21 @@ def _on_cluster(job: Job, cluster: ClusterOptions, report: Report, console: Cons
 
 
 def chosen_model(name: str | None, console: Console) -> Resolved:
-    """The model that was chosen. Raises ModelError, with the right command where another name was meant."""
+    """The model that was chosen. Raises ModelError, with the right command where another name was meant, and with the
+    place that a name comes from which was not typed."""
     try:
         return resolve(name)
     except ModelError as error:
-        nearest = nearest_of(name, load_registry().entries) if name and error.code != "model_missing" else None
-        if nearest is None or name not in console.typed.words:
+        known, words = load_registry().entries, console.typed.words
+        if not name or name in known or error.code == "model_missing":
             raise
-        hint = run_hint(console.typed.replaced(name, nearest))
-        raise ModelError(error.message, hint=hint, code=error.code) from error
+        nearest, message, hint = nearest_of(name, known), error.message, error.hint
+        if not any(name in word for word in words):
+            is_variable = os.environ.get("MOSS_MODEL") == name
+            message += f" (set by {'MOSS_MODEL' if is_variable else one_line(str(config_path()))})"
+        elif nearest is not None and name in words:
+            hint = run_hint(console.typed.replaced(name, nearest))
+        raise ModelError(message, hint=hint, code=error.code) from error
 
 
 def _on_text(console: Console, writer: Writer) -> OnText | None:

@@ -38,9 +38,6 @@ def tasks_of(
     named: Sequence[str] | None, question: str | None, options: AnalysisOptions, typed: CommandLine
 ) -> list[Task[Any]]:
     """The tasks that are meant, in the order of the catalogue. Raises UsageError, with the right command."""
-    if options.prompt is not None:
-        hint = "use the task's own command, such as moss summarize --prompt"
-        raise UsageError("analyze takes no --prompt: an instruction is for one task", hint=hint)
     names = [name.strip() for given in named or () for name in given.split(",")]
     for name in names:
         _check_name(name, typed)

@@ -104,20 +104,26 @@ def _check_question(question: str, inputs: Sequence[str], typed: CommandLine) ->
     from moss_cli.errors import UsageError
     from moss_cli.output.terminal import one_line
 
-    words = [one for one in inputs if one.isalpha() and not os.path.exists(one)]  # noqa: PTH110 - see below
+    words = [one for one in inputs if _is_word(one) and not os.path.exists(one)]  # noqa: PTH110 - see below
     # Not Path.exists, which raises for a question longer than a name may be.
     exists = os.path.exists(question)  # noqa: PTH110
     if exists or (is_audio_name(Path(question)) and not any(map(str.isspace, question))):
         words = list(typed.words)
-        if question in words and inputs and inputs[0] in words:  # the wrong way round
+        is_file = bool(inputs) and (os.path.exists(inputs[0]) or is_audio_name(Path(inputs[0])))  # noqa: PTH110
+        if question in words and inputs and inputs[0] in words and not is_file:  # the wrong way round
             i, j = words.index(question), words.index(inputs[0])
             words[i], words[j] = words[j], words[i]
         elif question in words:
             words.insert(words.index(question), "What is said?")
         message = f"the question must come first, but {one_line(question)} is a file"
         raise UsageError(message, hint=run_hint(CommandLine(tuple(words)), f"for example: {EXAMPLE}"))
-    if words and question.isalpha():
+    if words and _is_word(question):
         whole = " ".join([question, *words])
         rest = CommandLine(tuple(word for word in typed.words if word not in words)).replaced(question, whole)
         otherwise = f"put the question in quotation marks, as in {EXAMPLE}"
         raise UsageError(f"no such file: {one_line(words[0])}", hint=run_hint(rest, otherwise))
+
+
+def _is_word(text: str) -> bool:
+    """Whether it may be a word of a question, with the marks that stand at words."""
+    return text.strip("?!,;:'\"").replace("'", "").replace("-", "").isalnum()

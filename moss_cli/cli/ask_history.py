@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,9 @@ def show_kept(console: Console, history: History, inputs: Sequence[str], options
     formats = [str(one) for one in options.format or ()] or ["txt"]
     if len(formats) > 1 or formats[0] not in FORMATS or options.output is not None:
         raise UsageError("--history prints txt, json or jsonl", hint="moss ask --history -f json > history.json")
-    found = [one for one in history.read() if _is_about(inputs)(one)]
+    questions = history.read()
+    _check_names(inputs, questions)
+    found = [one for one in questions if _is_about(inputs)(one)]
     if formats[0] == "json":
         document = {
             "schema_version": SCHEMA_VERSION,
@@ -43,19 +46,34 @@ def show_kept(console: Console, history: History, inputs: Sequence[str], options
     elif found:
         typer.echo("\n".join(_lines(found)))
     else:
-        console.note("no questions are kept")
+        console.note(_nothing_about(inputs))
     return 0
 
 
 def forget_kept(console: Console, history: History, inputs: Sequence[str]) -> int:
     """Forget the questions about the recordings that are given, or all. Raises OutputError."""
+    if inputs:
+        _check_names(inputs, history.read())
     try:
         n_forgotten = history.forget(_is_about(inputs))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"{one_line(str(history.file))} cannot be changed: {reason}") from error
-    console.note(f"{counted(n_forgotten, 'question')} forgotten")
+    console.note(f"{counted(n_forgotten, 'question')} forgotten" if n_forgotten else _nothing_about(inputs))
     return 0
+
+
+def _check_names(inputs: Sequence[str], questions: Sequence[KeptQuestion]) -> None:
+    """Raise UsageError for the name of nothing: no file, and of no recording that was asked about."""
+    for name in inputs:
+        is_known = os.path.exists(name) or any(map(_is_about([name]), questions))  # noqa: PTH110 - Path.exists may raise
+        if not is_known:
+            message = f"no such file, and no questions about one of that name: {one_line(name)}"
+            raise UsageError(message, hint="see `moss ask --history`")
+
+
+def _nothing_about(inputs: Sequence[str]) -> str:
+    return "no questions are kept" + (f" about {' or '.join(map(one_line, inputs))}" if inputs else "")
 
 
 def _is_about(inputs: Sequence[str]) -> Callable[[KeptQuestion], bool]:

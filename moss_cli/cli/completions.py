@@ -31,7 +31,7 @@ def install(context: typer.Context, shell: Shell = None) -> None:
     Says whether anything is left to do. To find out, it starts the shell once, as a new terminal does.
     """
     from moss_cli.cli.completion.install import install as install_script
-    from moss_cli.doctor.completion import in_shell
+    from moss_cli.doctor.shells import in_shell
 
     home = Path.home()
     done = install_script(shell or _own_shell("install"), os.environ, home)
@@ -49,7 +49,7 @@ def install(context: typer.Context, shell: Shell = None) -> None:
 def uninstall(context: typer.Context, shell: Shell = None) -> None:
     """Remove what `moss completions install` installed."""
     from moss_cli.cli.completion.install import uninstall as remove_script
-    from moss_cli.doctor.completion import in_shell
+    from moss_cli.doctor.shells import in_shell
 
     name = shell or _own_shell("uninstall")
     path = remove_script(name, os.environ, Path.home())

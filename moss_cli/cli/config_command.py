@@ -183,6 +183,10 @@ def _checked(group: Any, owners: list[str], option: Any, key: str, values: list[
 
     if len(values) > 1 and not option.multiple:
         raise UsageError(f"{key}: it has one value", hint="put quotes around a value with blanks")
+    if option.multiple and len(values) == 1:
+        values = _listed(values[0])
+    if option.name == "model":
+        _check_model(key, values[0])
     given = values if option.multiple else values[0]
     checked = [check_value(group.commands[name], option, key, given) for name in owners][-1]
     if any("\ud800" <= character <= "\udfff" for value in values for character in value):
@@ -190,6 +194,32 @@ def _checked(group: Any, owners: list[str], option: Any, key: str, values: list[
     if isinstance(checked, (bool, int, float)):
         return checked
     return values if len(values) > 1 else values[0]
+
+
+def _listed(value: str) -> list[str]:
+    """The texts of a list as config.toml has it; else the one text."""
+    import tomllib
+
+    try:
+        found = tomllib.loads(f"list = {value}")["list"] if value.startswith("[") else None
+    except tomllib.TOMLDecodeError:
+        found = None
+    return found if isinstance(found, list) and found and all(isinstance(one, str) for one in found) else [value]
+
+
+def _check_model(key: str, name: str) -> None:
+    """Raise UsageError for a name that can be none of a model: no entry, no folder, no hub id, no server's address."""
+    from moss_cli.cli.command_line import run_hint
+    from moss_cli.cli.usage import nearest_of
+    from moss_cli.models.registry import load_registry
+    from moss_cli.output.terminal import one_line
+
+    known = load_registry().entries
+    if name in known or "/" in name:
+        return
+    nearest = nearest_of(name, known)
+    hint = run_hint(f"moss config set {key} {nearest}") if nearest else f"known models: {', '.join(known)}"
+    raise UsageError(f"{key}: no model named {one_line(name)}" if name else f"{key}: the name is empty", hint=hint)
 
 
 def _unknown(command: str | None, name: str, options: Options, values: list[str]) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from moss_cli.cli.other_tools import VALUES
 from moss_cli.cli.usage import bound_of, choices_of, in_words, nearest_of
 from moss_cli.errors import UsageError
 from moss_cli.settings import parse_time
+from moss_cli.tasks.catalogue import TASKS
 
 
 def _time(text: str) -> None:
@@ -32,11 +34,18 @@ def _channel(text: str) -> None:
     channel_of(text, as_flag)
 
 
+def _tasks(text: str) -> None:
+    for task in text.split(","):
+        if task.strip() not in (*TASKS, "all"):
+            raise UsageError(f"no such task: {task.strip()}", hint=f"there are {', '.join(TASKS)}")
+
+
 _TEXTS: dict[str, Callable[[str], None]] = {
     "TIME": _time,
     "DEVICE": _device,
     "auto|N": _auto_or_number,
     "mix|left|right|N|each": _channel,
+    "TASK,...": _tasks,
 }  # by metavar
 
 
@@ -53,11 +62,14 @@ def check_value(command: Any, option: Any, name: str, value: Any) -> Any:
     except TyperException as error:
         said = getattr(error, "message", "").removeprefix("Value error, ")
         raise UsageError(f"{name}: {in_words(said)}", hint=_hint(command, option, name, value, said)) from error
-    if isinstance(checked, str) and option.metavar in _TEXTS:
-        try:
-            _TEXTS[option.metavar](checked)
-        except UsageError as error:
-            raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
+    if isinstance(checked, float) and not math.isfinite(checked):
+        raise UsageError(f"{name}: it must be a number, and not {value}", hint=f"see `moss {command.name} --help`")
+    for text in checked if isinstance(checked, (list, tuple)) else (checked,):
+        if isinstance(text, str) and option.metavar in _TEXTS:
+            try:
+                _TEXTS[option.metavar](text)
+            except UsageError as error:
+                raise UsageError(f"{name}: {error.message}", hint=error.hint) from error
     return checked
 
 

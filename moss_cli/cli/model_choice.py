@@ -108,6 +108,17 @@ def listed_entries() -> list[ModelEntry]:
     return entries
 
 
+def usual_model() -> str:
+    """The name of the model that commands use without --model: that of MOSS_MODEL, else of config.toml, else of
+    models.toml. Raises UsageError."""
+    import os
+
+    from moss_cli.models.registry import load_registry
+    from moss_cli.settings import config_path, read_toml
+
+    return os.environ.get("MOSS_MODEL") or str(read_toml(config_path()).get("model") or load_registry().default)
+
+
 def hub_model(name: str, typed: CommandLine) -> ModelEntry:
     """The model of a name that a command on the hub is given; its `hub` is None for one that lies in a folder.
 

@@ -36,11 +36,10 @@ def list_models(shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
     SIZE is what a model takes on the disk, BF16 and 4-BIT what its weights take in memory. RUNS AS is the precision
     that `--dtype auto` chooses on this machine now, or `too large` if not even 4 bits fit.
     """
-    from moss_cli.cli.model_choice import listed_entries
+    from moss_cli.cli.model_choice import listed_entries, usual_model
     from moss_cli.cli.model_facts import device_facts, model_facts, table
-    from moss_cli.models.registry import load_registry
 
-    default, device = load_registry().default, device_facts()
+    default, device = usual_model(), device_facts()
     models = [model_facts(entry, default, device) for entry in listed_entries()]
     if as_json or shown_as == "json":
         _print_json([one.document() for one in models])
@@ -51,11 +50,11 @@ def list_models(shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
 @app.command("show", cls=Command, epilog=examples(SHOW_EXAMPLES))
 def show_model(context: typer.Context, name: AnyName, shown_as: ShownAs = "txt", as_json: AsJson = False) -> None:
     """Show all that is known of a model."""
+    from moss_cli.cli.model_choice import usual_model
     from moss_cli.cli.model_facts import device_facts, model_facts
-    from moss_cli.models.registry import load_registry
     from moss_cli.output.terminal import one_line
 
-    facts = model_facts(_known(name, context.obj), load_registry().default, device_facts()).document()
+    facts = model_facts(_known(name, context.obj), usual_model(), device_facts()).document()
     if as_json or shown_as == "json":
         _print_json(facts)
         return

@@ -34,11 +34,21 @@ COMMANDS = {
     "clean": ("batch", "clean"),
     "version": ("--version",),
 }
+# Of groups, by the name of the group.
 SUBCOMMANDS = {
-    **dict.fromkeys(("download", "get", "install", "fetch", "add"), ("pull",)),
-    "ls": ("list",),
-    "info": ("show",),
-    "where": ("path",),
+    "models": {
+        **dict.fromkeys(("download", "get", "install", "fetch", "add"), ("pull",)),
+        **dict.fromkeys(("remove", "delete", "uninstall"), ("rm",)),
+        "ls": ("list",),
+        "info": ("show",),
+        "where": ("path",),
+    },
+    "config": {
+        **dict.fromkeys(("get", "list", "ls", "print"), ("show",)),
+        **dict.fromkeys(("remove", "rm", "delete", "reset"), ("unset",)),
+        "where": ("path",),
+    },
+    "batch": {"list": ("status",), "show": ("status",)},
 }
 
 

@@ -88,6 +88,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
         self._seconds: dict[Path, float] = {}  # seconds done of those that are in progress
         self._steps: dict[Path, Step] = {}  # the last one of each file in progress, the oldest file first
         self._finished_s, self._finished_bytes = 0.0, 0
+        self._known_s: dict[Path, float] = {}  # seconds that an earlier run did, of all files
         self._begun_at: float | None = None
         self._advanced_at: float | None = None  # when the seconds done last grew
         self._loading_since: float | None = None
@@ -111,6 +112,7 @@ class AudioBar(tqdm):  # type: ignore[misc]
         self._steps[path] = step
         if step.total_s is not None:
             self._lengths[path] = step.total_s
+        self._known_s[path] = step.known_s
         if step.done_s > self._seconds.get(path, 0.0):
             self._seconds[path], self._advanced_at = step.done_s, now
 
@@ -165,7 +167,8 @@ class AudioBar(tqdm):  # type: ignore[misc]
         done_s, total_s, elapsed_s = self.done_s, self.total_s, 0.0
         if done_s and self._begun_at is not None and self._advanced_at is not None:
             elapsed_s = self._advanced_at - self._begun_at
-        rate = done_s / elapsed_s if elapsed_s > 0 else None
+        new_s = done_s - sum(self._known_s.values())
+        rate = new_s / elapsed_s if elapsed_s > 0 and new_s > 0 else None
         is_exact = len(self._lengths) == len(self._sizes)
         several = self._n_files > 1
         values |= {

@@ -70,10 +70,10 @@ class Report:
         self.kept_s: Callable[[Input], float] = lambda one: 0.0
         self._last: Step | None = None
         self.on_result: OnResult | None = None  # is given each result that was written
+        self._told: set[str] = set()  # warnings
         self._waits = False
         self._kept: dict[Path, str] = {}
-        self._model = ""
-        self._n_looked_for = 0
+        self._model, self._n_looked_for = "", 0
         self._started, self._since = datetime.now(UTC), time.monotonic()
         self._file, self._overwrites = _report_file(options), options.force
 
@@ -88,6 +88,8 @@ class Report:
 
     def step(self, step: Step) -> None:
         """Something is being done to an input."""
+        if step.known_s and (self._last is None or not self._last.known_s) and (kept_s := self.kept_s(step.input)):
+            self.console.note(f"going on where an earlier run stopped: {length(kept_s)} are kept")
         self._last = step
         self.console.step(step)
 
@@ -111,8 +113,9 @@ class Report:
         status: ReportStatus = "partial" if envelope.status == "partial" else "done"
         for message, count in Counter(warning.message for warning in envelope.warnings).items():
             text = _named(one.path, message) + (f" ({count} times)" if count > 1 else "")
-            # The reason for an exit code other than 0 is always said.
-            self.console.warning(text, always=status == "partial")
+            if text not in self._told:  # by another task. The reason for an exit code other than 0 is always said.
+                self.console.warning(text, always=status == "partial")
+            self._told.add(text)
         self._tell_facts(envelope)
         is_listed = self._says_all and _is_silent(envelope)  # in the summary
         if not envelope.text and not is_listed and (self.console.verbose or not self._says_all):

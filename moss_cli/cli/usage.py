@@ -66,6 +66,8 @@ def _without_wrong_option(root: Any, command: Any, wrong: str, typed: CommandLin
     if hasattr(command, "commands"):
         return _with_options_last(root, typed) if command is root else None
     options = _options_of(command)
+    if f"{wrong}s" in options:
+        return CommandLine(tuple(re.sub(f"^{re.escape(wrong)}(?=$|=)", f"{wrong}s", word) for word in typed.words))
     better = _without_those_of_other_tasks(root, options, CommandLine(tuple(translated(typed.words, options))))
     if better != typed:
         return better
@@ -115,15 +117,24 @@ def _right_command(group: Any, root: Any, typed: CommandLine) -> CommandLine | N
     """The command line with the command that was meant."""
     at = 0 if group is root else 1
     word = typed.words[at] if len(typed.words) > at else ""
-    known = COMMANDS if group is root else SUBCOMMANDS
-    nearest = get_close_matches(word, group.commands, 1)
-    if word in known:
-        return CommandLine((*typed.words[:at], *known[word], *typed.words[at + 1 :]))
+    known = COMMANDS if group is root else SUBCOMMANDS.get(typed.words[0], {})
+    nearest = known.get(word) or tuple(get_close_matches(word, group.commands, 1))
     if nearest:
-        return CommandLine((*typed.words[:at], nearest[0], *typed.words[at + 1 :]))
+        return _with_command(group, nearest, typed, at)
     if group is root and _is_input(word):
         return CommandLine(tuple(translated(("transcribe", *typed.words), _options_of(root.commands["transcribe"]))))
     return None
+
+
+def _with_command(group: Any, words: Sequence[str], typed: CommandLine, at: int) -> CommandLine:
+    """The command line with other words for its command; with `--help` where that needs more than there is."""
+    command, rest = group.commands.get(words[0]), typed.words[at + 1 :]
+    arguments = [one for one in getattr(command, "params", ()) if one.param_type_name == "argument"]
+    if any(one.required for one in arguments) and not rest:
+        rest = ("--help",)
+    elif at and command is not None and words == ("show",) and typed.words[0] == "config":
+        rest = ()  # shows all: that takes a command, where others take a key
+    return CommandLine((*typed.words[:at], *words, *rest))
 
 
 def _is_input(word: str) -> bool:

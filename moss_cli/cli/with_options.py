@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import typer
@@ -22,6 +24,7 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     def wrapper(**values: Any) -> int:
         options = AnalysisOptions(**{field.name: values.pop(field.name) for field in fields(AnalysisOptions)})
         values["context"] = values.pop(_TYPERS)
+        options = _as_typed(values["context"], options)
         values["inputs"] = _all_inputs(values["context"], values["inputs"], options, needed="inputs" in needed)
         return command(**values, options=options)
 
@@ -46,6 +49,19 @@ def with_analysis_options(command: Callable[..., int]) -> Callable[..., int]:
     own_hints[_TYPERS] = own_hints.pop("context")
     wrapper.__annotations__ = {p.name: own_hints[p.name] for p in keyword} | hints
     return wrapper
+
+
+def _as_typed(context: typer.Context, options: AnalysisOptions) -> AnalysisOptions:
+    """The suffix of an `-o FILE` that was typed comes before a format that a variable or config.toml sets."""
+    sources = {name: context.get_parameter_source(name) for name in ("format", "output")}
+    is_typed = {name: source is not None and source.name == "COMMANDLINE" for name, source in sources.items()}
+    if not options.format or not options.output or is_typed["format"] or not is_typed["output"]:
+        return options
+    from moss_cli.output.formats import format_of
+
+    path = Path(options.output)
+    names_file = format_of(path) is not None and not os.path.isdir(path)  # noqa: PTH112 - see output_target
+    return replace(options, format=None) if names_file else options
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from moss_cli.doctor.check import Check
+from moss_cli.doctor.shells import asked, in_shell, line_of, rc_file_of
 
 _SCRIPTS = {  # below a folder for data
     "bash": "bash-completion/completions/moss",
@@ -26,7 +27,12 @@ def check_completion(environ: Mapping[str, str] = os.environ, home: Path | None 
     found = next((path for path in script_places(shell, environ, home) if os.path.isfile(path)), None)  # noqa: PTH113 - Path.is_file may raise
     facts = {"shell": shell, "script": str(found) if found else None}
     if found:
-        return Check("completion", "ok", f"{shell}: {found}", facts=facts)
+        loads, folders = (True, ()) if shell == "fish" else asked(shell, environ)
+        if loads is not False:
+            return Check("completion", "ok", f"{shell}: {found}", facts=facts)
+        line = line_of(shell, found, home, known=str(found.parent) in folders)
+        fix = f"echo {shlex.quote(line)} >> {in_shell(rc_file_of(shell, environ, home), home)}"
+        return Check("completion", "warning", f"{shell}: new shells do not load {found}", fix, facts)
     return Check("completion", "warning", f"not installed for {shell}", f"{INSTALL} {shell}", facts)
 
 
@@ -58,10 +64,3 @@ def script_places(shell: str, environ: Mapping[str, str], home: Path) -> Iterato
 def user_data(environ: Mapping[str, str], home: Path) -> Path:
     """The user's folder for data."""
     return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-
-
-def in_shell(path: Path, home: Path) -> str:
-    """A path as a shell takes it, short where it lies at home."""
-    if path.is_relative_to(home):
-        return f"~/{shlex.quote(str(path.relative_to(home)))}"
-    return shlex.quote(str(path))

@@ -34,6 +34,7 @@ class InputProgress:
         self.is_settling = False  # its chunks are being brought together
         self.load_s, self.seconds = 0.0, 0.0
         self.total_s: float | None = None
+        self.known_s = 0.0  # of what an earlier run has answered
         self.sha256 = ""
         self._offset_s, self._end_s = 0.0, 0.0
         self._found: list[list[Part[Any]] | None] = []  # by chunk
@@ -64,6 +65,7 @@ class InputProgress:
         self._n_asked += 1
         self._next_s.append(chunk.next_s)
         known = self._known(chunk)
+        self.known_s += sum(part.span.duration_s for part in known or ()) / self._n_channels
         self._found.append(known)
         return len(self._found) - 1 if known is None else None
 

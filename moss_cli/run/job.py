@@ -67,13 +67,14 @@ class Outcome:
 @dataclass(frozen=True)
 class Step:
     """What the runner is doing; `n_decoded` grows while an answer comes. Of the input, `done_s` seconds are analysed,
-    of `total_s` where that is known."""
+    of `total_s` where that is known; `known_s` of them were by an earlier run."""
 
     what: Literal["reading", "loading", "listening", "answering"]
     input: Input
     n_decoded: int = 0
     done_s: float = 0.0
     total_s: float | None = None
+    known_s: float = 0.0
 
 
 OnStep = Callable[[Step], None]

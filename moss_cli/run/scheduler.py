@@ -204,9 +204,9 @@ class Scheduler:
     def _tell(self, what: Literal["listening", "answering"], file: InputProgress, n_decoded: int = 0) -> None:
         """Tell what is being done, and how much of the input is done by all its tasks together."""
         beside = self._beside.get(file, (file,))
-        done_s = sum(one.done_s for one in beside) / len(beside)
+        done_s, known_s = (sum(of) / len(beside) for of in zip(*((f.done_s, f.known_s) for f in beside), strict=True))
         total_s = next((one.total_s for one in beside if one.total_s is not None), None)
-        self._host.step(Step(what, file.input, n_decoded, done_s, total_s))
+        self._host.step(Step(what, file.input, n_decoded, done_s, total_s, known_s))
 
     def _ask_all(self, together: Sequence[_Wanted]) -> None:
         clips: dict[Hashable, Clip] | None = {} if len(together) > 1 else None

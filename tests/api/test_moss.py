@@ -106,7 +106,7 @@ def test_several_inputs_are_an_iterator_and_one_that_fails_leaves_the_others_alo
 
 def test_several_tasks_in_one_pass_say_what_each_says_alone(moss: Moss) -> None:
     alone = {"transcribe": moss.transcribe(MEETING), "emotion": moss.emotion(MEETING), "ask": moss.ask("Why?", MEETING)}
-    together = moss.analyze(MEETING, ["emotion", "transcribe"], question="Why?")
+    together = moss.analyze(MEETING, iter(["emotion", "transcribe"]), question="Why?")
     assert list(together) == ["transcribe", "emotion", "ask"]
     for task, result in together.items():
         assert without_usage(result.json()) == without_usage(alone[task].json())
@@ -129,7 +129,11 @@ def test_several_tasks_over_several_inputs_come_together_input_by_input(moss: Mo
     ("given", "message"),
     [
         ({"tasks": ["emotoin"]}, "no such task: 'emotoin'"),
-        ({"tasks": "emotion"}, "tasks is one text: 'emotion'"),
+        ({"tasks": "emotion"}, "tasks is no list of names: 'emotion'"),
+        ({"tasks": 5}, "tasks is no list of names: 5"),
+        ({"tasks": iter(["emotoin"])}, "no such task: 'emotoin'"),
+        ({"tasks": []}, "tasks is empty"),
+        ({"prompt": "Say cheese"}, "analyze takes no prompt: an instruction is for one task"),
         ({"tasks": ["ask"]}, "the task ask needs a question"),
         ({"tasks": ["ask"], "question": " "}, "the question is empty"),
     ],
@@ -193,6 +197,14 @@ def test_an_iterator_that_is_left_leaves_no_files(moss: Moss, tmp_path: Path, mo
 def test_what_is_no_input_is_a_usage_error(moss: Moss, audio: list[Any]) -> None:
     with pytest.raises(UsageError):
         list(moss.transcribe(audio))
+
+
+@pytest.mark.parametrize("name", ["transcribe", "scene", "analyze"])
+@pytest.mark.parametrize("audio", [None, 3])
+def test_nothing_is_no_input_but_for_a_question(moss: Moss, name: str, audio: Any) -> None:
+    with pytest.raises(UsageError) as raised:
+        getattr(moss, name)(audio)
+    assert raised.value.message == f"{type(audio).__name__} is no input"
 
 
 def test_a_file_called_minus_is_a_file(moss: Moss, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

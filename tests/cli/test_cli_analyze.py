@@ -259,3 +259,10 @@ def test_the_report_has_an_entry_for_each_input(moss: Moss, wav: Wav) -> None:
     report = json.loads(Path("r.json").read_text())
     assert (report["task"], report["counts"]["done"]) == ("analyze", 2)
     assert report["inputs"][0]["outputs"] == ["out/a.json", "out/a.scene.json", "out/a.analyze.json"]
+
+
+def test_an_instruction_is_for_one_task(moss: Moss, wav: Wav) -> None:
+    wav("a.wav")
+    run = moss("analyze", "a.wav", "--prompt", "Hello", "-m", "tiny")
+    error = "moss: error: analyze takes no --prompt: an instruction is for one task"
+    assert (run.code, run.err) == (2, [error, "hint: run that task alone"])

@@ -291,6 +291,18 @@ def test_the_history_is_listed_by_recording_and_printed_as_json(ask: Moss, wav: 
     assert ask("--history", "--clear-history").code == 2
 
 
+@pytest.mark.parametrize("option", ["--history", "--clear-history"])
+def test_what_nothing_was_asked_about_is_not_passed_over(ask: Moss, wav: Wav, option: str) -> None:
+    wav("a.wav", noise(1.0, seed=1))
+    wav("b.wav", noise(1.0, seed=2))
+    ask("Who?", "a.wav")
+    assert ask(option, "b.wav").err == ["moss: no questions are kept about b.wav"]
+    missed = ask(option, "aa.wav")
+    assert (missed.code, missed.out) == (2, "")
+    assert missed.err[0] == "moss: error: no such file, and no questions about one of that name: aa.wav"
+    assert missed.err[1] == "hint: see `moss ask --history`"
+
+
 def test_one_recording_s_questions_can_be_forgotten(ask: Moss, wav: Wav) -> None:
     wav("a.wav", noise(1.0, seed=1))
     wav("b.wav", noise(1.0, seed=2))

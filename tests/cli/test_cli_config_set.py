@@ -86,7 +86,7 @@ def test_a_value_is_kept_as_what_it_is(moss: Moss) -> None:
     )
     for key, value in words:
         moss("config", "set", key, value)
-    moss("config", "set", "exclude", "a/**", "b")
+    moss("config", "set", "exclude", '["a/**", "b"]')
     moss("config", "set", "ask.choice", "yes", "no")
     assert tomllib.loads(config_path().read_text()) == {
         "seed": 7,
@@ -137,12 +137,38 @@ def test_an_option_may_be_written_as_on_the_command_line(moss: Moss) -> None:
             "dtype: 'zzz' is not one of 'auto', 'bf16', 'fp16', 'fp32', '4bit'",
             "see `moss transcribe --help`",
         ),
+        (("chunk", "inf"), "chunk: it must be a number, and not inf", "see `moss transcribe --help`"),
+        (("model", "tinyy"), "model: no model named tinyy", "run `moss config set model tiny`"),
+        (
+            ("analyze.tasks", "scene,musik"),
+            "analyze.tasks: no such task: musik",
+            "there are transcribe, describe-speaker, emotion, scene, music, ask, summarize",
+        ),
     ],
 )
 def test_what_cannot_be_is_not_set(moss: Moss, words: tuple[str, ...], error: str, hint: str) -> None:
     run = moss("config", "set", *words)
     assert run == Run(2, "", [f"moss: error: {error}", f"hint: {hint}"])
     assert not config_path().exists()
+
+
+def test_a_model_that_there_is_none_of_is_said_with_its_place_and_the_nearest_name(
+    moss: Moss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert moss("config", "set", "model", "tinyy").err[1] == "hint: run `moss config set model tiny`"
+    config('model = "tinyy"\n')
+    error = "moss: error: no model named tinyy"
+    assert moss("transcribe", "a.wav").err[0] == f"{error} (set by {config_path()})"
+    monkeypatch.setenv("MOSS_MODEL", "tinyy")
+    assert moss("transcribe", "a.wav").err[0] == f"{error} (set by MOSS_MODEL)"
+    assert moss("transcribe", "a.wav", "-m", "tinyy").err == [error, "hint: run `moss transcribe a.wav -m tiny`"]
+
+
+def test_the_model_that_is_set_is_the_default_of_the_list(moss: Moss, monkeypatch: pytest.MonkeyPatch) -> None:
+    moss("config", "set", "model", "8b-instruct")
+    assert [one.split()[0] for one in moss("models", "list").out.splitlines() if "default" in one] == ["8b-instruct"]
+    monkeypatch.setenv("MOSS_MODEL", "tiny")
+    assert "yes" in next(one for one in moss("models", "show", "tiny").out.splitlines() if one.startswith("default"))
 
 
 def test_a_key_that_is_wrong_does_not_keep_others_from_being_set(moss: Moss) -> None:

@@ -188,11 +188,6 @@ CASES = {
         "name the channel, as in --channel left, or leave it out to hear them all",
         ("transcribe stereo.wav --channel left", "transcribe stereo.wav"),
     ),
-    "use the task's own command, such as moss summarize --prompt": Case(
-        "analyze a.wav --prompt Hello",
-        "use the task's own command, such as moss summarize --prompt",
-        ("transcribe a.wav --prompt Hello",),
-    ),
     "use -o out/ -f {fmt}: a file for each task": Case(
         f"analyze a.wav --tasks transcribe -f srt --context {LONG}",
         "use -o out/ -f srt: a file for each task",
@@ -239,6 +234,8 @@ ELSEWHERE = {
     "say which, with --port or --socket; see `moss serve --status`": ("cli/test_cli_serve.py", "hint: say which, with"),
     "see `moss serve --status`": ("cli/test_cli_serve.py", "hint: see `moss serve --status`"),
     "see `moss serve --status`, or let --port 0 take one that is free": ("cli/test_cli_serve.py", "let --port 0 take"),
+    "moss config set {key} {nearest}": ("cli/test_cli_config_set.py", "hint: run `moss config set model tiny`"),
+    "see `moss ask --history`": ("cli/test_cli_ask_again.py", "hint: see `moss ask --history`"),
     "leave --channel out": ("audio/test_audio_channels.py", "leave --channel out"),
     "--channel takes 1 to {n_channels} for it, mix and each": ("audio/test_audio_channels.py", "takes 1 to "),
     "leave --track out": ("cli/test_cli_channels.py", "leave --track out"),

@@ -166,6 +166,26 @@ MISTAKES = {
         "moss ask 'What is said?' a.wav",
         None,
     ),
+    "a question without quotation marks that ends in a mark": (
+        "ask what is said? a.wav",
+        "no such file: is",
+        "moss ask 'what is said?' a.wav",
+        None,
+    ),
+    "two recordings and no question": (
+        "ask a.wav 'my talk.wav'",
+        "the question must come first, but a.wav is a file",
+        "moss ask 'What is said?' a.wav 'my talk.wav'",
+        None,
+    ),
+    "task for tasks": (
+        "analyze a.wav --task transcribe",
+        "no such option: --task",
+        "moss analyze a.wav --tasks transcribe",
+        None,
+    ),
+    "config get": ("config get model", "no such command 'get'", "moss config show", None),
+    "models info without a name": ("models info", "no such command 'info'", "moss models show --help", None),
     "no quotation marks around a question": (
         "ask What is said a.wav",
         "no such file: is",

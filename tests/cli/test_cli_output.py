@@ -402,6 +402,19 @@ def test_a_format_without_times_of_words_says_so_and_the_others_have_them(moss: 
         assert shown in run.out
 
 
+def test_a_typed_suffix_comes_before_a_format_that_is_set(
+    moss: Moss, wav: Wav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav("a.wav")
+    monkeypatch.setenv("MOSS_FORMAT", "srt")
+    assert moss("transcribe", "a.wav", "-o", "a.md", "--model", "tiny").code == 0
+    assert Path("a.md").read_text().startswith("---\n")
+    assert moss("transcribe", "a.wav", "-o", "out/", "--model", "tiny").code == 0
+    assert [path.name for path in Path("out").glob("[!.]*")] == ["a.srt"]
+    disagree = moss("transcribe", "a.wav", "-o", "b.md", "-f", "json", "--model", "tiny")
+    assert disagree.err[0] == "moss: error: -o b.md and -f json do not agree"
+
+
 def test_times_are_shown_in_txt_where_that_is_asked_for(moss: Moss, wav: Wav) -> None:
     wav("a.wav")
     assert moss(*TINY, "a.wav", "--times").out == "[00:00.0 → 00:00.1] hello there\n"

@@ -141,6 +141,18 @@ def test_the_loading_of_the_model_tells_nothing_of_speed(paths: list[Path], cloc
     assert bar.line().endswith("00:10 left, 00:05 of 00:10 of audio, 0.50x real time")
 
 
+def test_what_an_earlier_run_did_tells_nothing_of_speed(clock: Clock) -> None:
+    path = Path("a.wav")
+    bar = AudioBar([path], io.StringIO(), clock)
+    bar.step(Step("listening", Input(path), 0, 40.0, 100.0, 40.0))
+    clock.now += 1
+    bar.step(Step("listening", Input(path), 0, 40.0, 100.0, 40.0))
+    assert bar.format_dict["rate"] is None
+    clock.now += 9
+    bar.step(Step("answering", Input(path), 0, 60.0, 100.0, 40.0))
+    assert bar.format_dict["rate"] == pytest.approx(2.0)
+
+
 def test_what_is_done_next_is_drawn_at_once_for_it_may_take_long(paths: list[Path], clock: Clock) -> None:
     stream = io.StringIO()
     bar = AudioBar(paths[:1], stream, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,7 +95,8 @@ def test_a_file_that_is_wrong_is_an_error_and_opened_to_mend_it(name: str, text:
 )
 def test_completion_that_is_missing_is_installed_by_the_command(tmp_path: Path, shell: str, place: str) -> None:
     tmp_path = tmp_path / "a home"
-    environ = {"SHELL": f"/usr/bin/{shell}", "XDG_DATA_DIRS": str(tmp_path / "none")}
+    environ = {"SHELL": f"/usr/bin/{shell}", "XDG_DATA_DIRS": str(tmp_path / "none"), "HOME": str(tmp_path)}
+    environ |= {"PATH": os.environ["PATH"]}
     check = check_completion(environ, tmp_path)
     assert (check.status, check.text) == ("warning", f"not installed for {shell}")
     assert is_command(check.fix) and check.fix is not None
@@ -106,6 +108,11 @@ def test_completion_that_is_missing_is_installed_by_the_command(tmp_path: Path, 
     path = f"{moss.parent}:{os.environ['PATH']}"
     subprocess.run(["sh", "-c", check.fix], check=True, env={**os.environ, "PATH": path, "HOME": str(tmp_path)})
     mended = check_completion(environ, tmp_path)
+    if shell != "fish" and shutil.which(shell):  # the shell says itself that it does not load what is there
+        assert (mended.status, mended.text) == ("warning", f"{shell}: new shells do not load {tmp_path / place}")
+        assert mended.fix is not None and mended.fix.startswith("echo ")
+        subprocess.run(["sh", "-c", mended.fix], check=True, env={"PATH": path, "HOME": str(tmp_path)})
+        mended = check_completion(environ, tmp_path)
     assert (mended.status, mended.text) == ("ok", f"{shell}: {tmp_path / place}")
     assert "_MOSS_COMPLETE" in (tmp_path / place).read_text()
 

@@ -122,7 +122,7 @@ def test_folders_of_the_user_s_own(tmp_path: Path) -> None:
 
 
 def test_a_shell_that_does_not_start_is_not_waited_for(moss: Moss, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moss_cli.cli.completion.install._PATIENCE_S", 0.2)
+    monkeypatch.setattr("moss_cli.doctor.shells._PATIENCE_S", 0.2)
     shell = home / "bin" / "zsh"
     shell.parent.mkdir()
     shell.write_text(f"#!/bin/sh\n{shutil.which('sleep', path='/bin:/usr/bin')} 60\n")
