@@ -93,7 +93,7 @@ def test_what_another_tool_pulled_is_said_to_be(hub: LoopbackHub, moss: Moss, ca
         "moss: a/b was downloaded by another tool, which may still need it",
         "moss: removed a/b, 200 kB",
     ]
-    assert files_below(cache) == ["CACHEDIR.TAG"]
+    assert set(files_below(cache)) <= {"CACHEDIR.TAG"}  # which not every version of the hub's library makes
 
 
 def test_the_4_bit_copy_goes_with_it(hub: LoopbackHub, moss: Moss) -> None:
