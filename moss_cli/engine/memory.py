@@ -15,8 +15,8 @@ from moss_cli.errors import DeviceError
 
 CACHE_SHARE = 0.7  # of the memory that is free once the weights are loaded; chosen: activations and clips take the rest
 # CPU: measured with `tiny` on one core, transcripts under their grammar. Tokens a second: 88 with 1 slot, 144 with 2,
-# 215 with 4, 310 with 8, 430 with 16, 480 with 32; with 64 clients `moss serve` answers 2.8 times as many requests as with
-# one at a time with 16, 3.4 times with 32. CUDA and MPS: chosen, not measured.
+# 215 with 4, 310 with 8, 430 with 16, 480 with 32. 64 clients of `moss serve` get 2.8 times the answers of one with 16,
+# 3.4 times with 32. CUDA and MPS: chosen, not measured.
 MOST_SLOTS = {"cpu": 32, "cuda": 32, "mps": 16}
 TYPICAL_POSITIONS = 2048  # of a row; chosen: a clip of about two minutes with its answer
 
